@@ -1,0 +1,3 @@
+//! `coe`: the laboratory around the machine.
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! The runtime and the small pthread library of coe's user programs.
+#![no_std]
