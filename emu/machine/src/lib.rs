@@ -1,4 +1,23 @@
-//! A deterministic x86_64 computer.
-#![no_std]
+//! The computer: a deterministic x86_64 machine without files, clock, threads,
+//! environment or printing.
+//!
+//! The machine after cycle N is a function of its configuration, its images and
+//! the inputs pushed into it, and of nothing else. All that it knows is in one
+//! value, which can be cloned, saved, restored, hashed and compared
+//! at any instruction boundary.
+//!
+//! What leaves the machine goes through a [`Host`]; nothing that a host does,
+//! except its answers to [`Choice`]s, changes a guest cycle.
+#![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
+
+pub mod addr;
+pub mod bus;
+pub mod cost;
+pub mod devices;
+pub mod event;
+pub mod mmu;
+
+pub use cost::CostModel;
+pub use event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};

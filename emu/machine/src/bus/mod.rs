@@ -1,0 +1,209 @@
+//! What the CPU reaches by address: RAM, the memory of devices, and ports.
+
+pub mod ram;
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::addr::PhysAddr;
+use crate::devices::Devices;
+use ram::Ram;
+
+/// The local APIC's registers.
+pub const LOCAL_APIC: u64 = 0xFEE0_0000;
+/// The IOAPIC's registers.
+pub const IO_APIC: u64 = 0xFEC0_0000;
+
+const PIC_MASTER: u16 = 0x20;
+const PIC_SLAVE: u16 = 0xA0;
+const PIT: u16 = 0x40;
+const SYSTEM_CONTROL: u16 = 0x61;
+const CMOS: u16 = 0x70;
+const COM1: u16 = 0x3F8;
+
+/// Something that a port access wants from the machine around the CPU. The run
+/// loop takes it right after the instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// The serial port sent a byte.
+    Console(u8),
+    /// The debug-exit port was written.
+    Exit(u32),
+    /// The probe was written: a tracepoint with this number.
+    Trace(u32),
+    /// The probe was read: a choice, to be answered in `eax`.
+    Choice,
+}
+
+/// RAM and devices.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Bus {
+    /// The memory.
+    pub ram: Ram,
+    /// The devices.
+    pub devices: Devices,
+    /// Empty at each boundary, so it is no state.
+    #[serde(skip)]
+    signals: Vec<Signal>,
+    /// A device was accessed: what is due may have changed. No state either.
+    #[serde(skip)]
+    attention: bool,
+}
+
+impl Bus {
+    /// A bus with this much RAM (bytes) and a clock that starts at `epoch`.
+    #[must_use]
+    pub fn new(memory: u64, epoch: u64) -> Self {
+        Bus {
+            ram: Ram::new(memory),
+            devices: Devices::new(epoch),
+            signals: Vec::new(),
+            attention: false,
+        }
+    }
+
+    /// Reads 1, 2, 4 or 8 bytes that do not cross a page, at cycle `now`.
+    /// Where nothing answers, all bits are set.
+    #[inline]
+    pub fn read(&mut self, pa: PhysAddr, len: usize, now: u64) -> u64 {
+        match self.ram.read(pa, len) {
+            Some(value) => value,
+            None => self.read_device(pa, len, now),
+        }
+    }
+
+    /// Writes 1, 2, 4 or 8 bytes that do not cross a page, at cycle `now`.
+    #[inline]
+    pub fn write(&mut self, pa: PhysAddr, len: usize, value: u64, now: u64) {
+        if !self.ram.write(pa, len, value) {
+            self.write_device(pa, len, value, now);
+        }
+    }
+
+    /// True if the address is not RAM: the access costs what a device costs.
+    #[inline]
+    #[must_use]
+    pub fn is_mmio(&self, pa: PhysAddr) -> bool {
+        !self.ram.contains(pa)
+    }
+
+    #[cold]
+    fn read_device(&mut self, pa: PhysAddr, len: usize, now: u64) -> u64 {
+        self.attention = true;
+        let ones = u64::MAX >> (64 - 8 * len.clamp(1, 8) as u32);
+        let Some((page, register)) = register(pa, len) else {
+            return ones;
+        };
+        match page {
+            LOCAL_APIC => u64::from(self.devices.apic.read(register, now)),
+            IO_APIC => u64::from(self.devices.io_apic.read(register)),
+            _ => ones,
+        }
+    }
+
+    #[cold]
+    fn write_device(&mut self, pa: PhysAddr, len: usize, value: u64, now: u64) {
+        self.attention = true;
+        let Some((page, register)) = register(pa, len) else {
+            return;
+        };
+        match page {
+            LOCAL_APIC => self.devices.write_apic(register, value as u32, now),
+            IO_APIC => self.devices.write_io_apic(register, value as u32),
+            _ => {}
+        }
+    }
+
+    /// IN: reads 1, 2 or 4 bytes from a port at cycle `now`.
+    pub fn port_in(&mut self, port: u16, len: usize, now: u64) -> u32 {
+        self.attention = true;
+        let devices = &mut self.devices;
+        let byte = match (port, len) {
+            (abi::probe::PORT, 4) => {
+                self.signals.push(Signal::Choice);
+                return 0;
+            }
+            (_, 2 | 4) => return u32::MAX >> (32 - 8 * len as u32),
+            (0x3F8..=0x3FF, _) => devices.read_uart(port - COM1),
+            (0x20 | 0x21, _) => devices.pic.read(0, port - PIC_MASTER),
+            (0xA0 | 0xA1, _) => devices.pic.read(1, port - PIC_SLAVE),
+            (0x40..=0x42, _) => devices.pit.read(port - PIT, now),
+            (SYSTEM_CONTROL, _) => devices.pit.read_control(now),
+            (0x71, _) => devices.rtc.read(now),
+            _ => 0xFF,
+        };
+        u32::from(byte)
+    }
+
+    /// OUT: writes 1, 2 or 4 bytes to a port at cycle `now`.
+    pub fn port_out(&mut self, port: u16, len: usize, value: u32, now: u64) {
+        self.attention = true;
+        let devices = &mut self.devices;
+        let byte = value as u8;
+        match (port, len) {
+            (abi::probe::PORT, 4) => self.signals.push(Signal::Trace(value)),
+            (abi::exit::PORT, _) => self.signals.push(Signal::Exit(value)),
+            (_, 2 | 4) => {}
+            (0x3F8..=0x3FF, _) => {
+                if let Some(sent) = devices.write_uart(port - COM1, byte) {
+                    self.signals.push(Signal::Console(sent));
+                }
+            }
+            (0x20 | 0x21, _) => devices.pic.write(0, port - PIC_MASTER, byte),
+            (0xA0 | 0xA1, _) => devices.pic.write(1, port - PIC_SLAVE, byte),
+            (0x40..=0x43, _) => devices.pit.write(port - PIT, byte, now),
+            (SYSTEM_CONTROL, _) => devices.pit.write_control(byte, now),
+            (CMOS, _) => devices.rtc.select(byte),
+            (0x71, _) => devices.rtc.write(byte),
+            _ => {}
+        }
+    }
+
+    /// The interrupt vector that waits for the CPU, if its priority allows it.
+    #[inline]
+    #[must_use]
+    pub fn interrupt(&self) -> Option<u8> {
+        self.devices.apic.pending()
+    }
+
+    /// The CPU takes the interrupt that [`Bus::interrupt`] showed.
+    pub fn acknowledge(&mut self) -> Option<u8> {
+        self.devices.apic.acknowledge()
+    }
+
+    /// The performance counter overflowed: the local APIC raises what its LVT
+    /// says, and masks that entry.
+    pub fn performance_interrupt(&mut self) {
+        self.devices.apic.performance_interrupt();
+    }
+
+    /// True if a device was accessed: the run loop has to look at what is due
+    /// and at what the access wants, before the next instruction.
+    #[inline]
+    #[must_use]
+    pub fn attention(&self) -> bool {
+        self.attention
+    }
+
+    /// What the last instruction wants from the machine around the CPU.
+    pub(crate) fn take_signals(&mut self) -> Vec<Signal> {
+        self.attention = false;
+        core::mem::take(&mut self.signals)
+    }
+
+    /// Reads an entry of a page table; device memory holds none.
+    pub(crate) fn read_table(&self, pa: PhysAddr) -> u64 {
+        self.ram.read(pa, 8).unwrap_or(u64::MAX)
+    }
+
+    /// Writes an entry of a page table.
+    pub(crate) fn write_table(&mut self, pa: PhysAddr, entry: u64) {
+        self.ram.write(pa, 8, entry);
+    }
+}
+
+/// APIC registers are 32 bits wide and aligned; other accesses reach nothing.
+fn register(pa: PhysAddr, len: usize) -> Option<(u64, u32)> {
+    (len == 4 && pa.0 % 4 == 0).then_some((pa.0 & !0xFFF, pa.offset() as u32))
+}

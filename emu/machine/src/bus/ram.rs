@@ -1,0 +1,277 @@
+//! RAM: sparse on the host, with a hole for devices below 4 GiB.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::addr::{PAGE_SIZE, PhysAddr};
+
+/// Where low RAM ends at the latest; the rest lies above [`HIGH_START`].
+pub const LOW_END: u64 = 3 << 30;
+/// Where the RAM that does not fit below the hole begins.
+pub const HIGH_START: u64 = 4 << 30;
+
+/// The bytes of one frame.
+pub type Page = [u8; PAGE_SIZE as usize];
+
+static ZERO: Page = [0; PAGE_SIZE as usize];
+
+/// One frame of RAM.
+#[derive(Clone, Debug, Default)]
+struct Frame {
+    /// Absent until something is written; absent and all zero are the same.
+    bytes: Option<Box<Page>>,
+    /// Host only: decoded instructions are kept for this frame.
+    holds_code: bool,
+    /// Host only: how often code in this frame was overwritten.
+    generation: u32,
+}
+
+/// The machine's memory.
+///
+/// Only the size is serialised here; snapshots and digests take the contents
+/// frame by frame.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ram {
+    size: u64,
+    #[serde(skip)]
+    frames: Vec<Frame>,
+}
+
+impl Ram {
+    /// Zeroed memory of `size` bytes, a multiple of the page size.
+    #[must_use]
+    pub fn new(size: u64) -> Self {
+        let mut ram = Ram {
+            size,
+            frames: Vec::new(),
+        };
+        ram.allocate();
+        ram
+    }
+
+    /// Makes the frames of a memory that was just deserialised.
+    pub(crate) fn allocate(&mut self) {
+        let count = (self.size / PAGE_SIZE) as usize;
+        self.frames = (0..count).map(|_| Frame::default()).collect();
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes below the hole.
+    #[must_use]
+    pub fn low_size(&self) -> u64 {
+        self.size.min(LOW_END)
+    }
+
+    /// Bytes above 4 GiB.
+    #[must_use]
+    pub fn high_size(&self) -> u64 {
+        self.size - self.low_size()
+    }
+
+    /// Place of a frame in `frames`; beyond its end if the frame is not RAM.
+    #[inline]
+    fn index(&self, pa: PhysAddr) -> usize {
+        let frame = pa.frame();
+        if frame < LOW_END / PAGE_SIZE {
+            return frame as usize;
+        }
+        match frame.checked_sub((HIGH_START - LOW_END) / PAGE_SIZE) {
+            Some(index) if index >= LOW_END / PAGE_SIZE => index as usize,
+            _ => usize::MAX,
+        }
+    }
+
+    /// True if the address is RAM.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, pa: PhysAddr) -> bool {
+        self.index(pa) < self.frames.len()
+    }
+
+    /// The bytes of the frame that holds `pa`; `None` outside RAM.
+    #[inline]
+    #[must_use]
+    pub fn page(&self, pa: PhysAddr) -> Option<&Page> {
+        let frame = self.frames.get(self.index(pa))?;
+        Some(frame.bytes.as_deref().unwrap_or(&ZERO))
+    }
+
+    /// Reads 1, 2, 4 or 8 bytes within a page; `None` outside RAM.
+    #[inline]
+    #[must_use]
+    pub fn read(&self, pa: PhysAddr, len: usize) -> Option<u64> {
+        let page = self.page(pa)?;
+        let rest = page.get(pa.offset() as usize..)?;
+        match len {
+            8 => rest.first_chunk().map(|b| u64::from_le_bytes(*b)),
+            4 => rest
+                .first_chunk()
+                .map(|b| u64::from(u32::from_le_bytes(*b))),
+            2 => rest
+                .first_chunk()
+                .map(|b| u64::from(u16::from_le_bytes(*b))),
+            _ => rest.first().map(|b| u64::from(*b)),
+        }
+    }
+
+    /// Writes 1, 2, 4 or 8 bytes within a page; false outside RAM.
+    #[inline]
+    pub fn write(&mut self, pa: PhysAddr, len: usize, value: u64) -> bool {
+        let index = self.index(pa);
+        let Some(frame) = self.frames.get_mut(index) else {
+            return false;
+        };
+        if frame.holds_code {
+            frame.forget_code();
+        }
+        let page = match &mut frame.bytes {
+            Some(page) => page,
+            None => frame.bytes.insert(Box::new(ZERO)),
+        };
+        let bytes = value.to_le_bytes();
+        let start = pa.offset() as usize;
+        match page.get_mut(start..start + len) {
+            Some(place) if len <= 8 => place.copy_from_slice(&bytes[..len]),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Copies bytes into RAM, across pages; false if not all of it is RAM.
+    #[must_use]
+    pub fn load(&mut self, mut pa: PhysAddr, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let room = (PAGE_SIZE - pa.offset()) as usize;
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            let index = self.index(pa);
+            let Some(frame) = self.frames.get_mut(index) else {
+                return false;
+            };
+            frame.forget_code();
+            let page = frame.bytes.get_or_insert_with(|| Box::new(ZERO));
+            let start = pa.offset() as usize;
+            page[start..start + now.len()].copy_from_slice(now);
+            pa = pa.add(now.len() as u64);
+            bytes = later;
+        }
+        true
+    }
+
+    /// Notes that decoded instructions of this frame are kept, and tells the
+    /// generation that they belong to. Host only: costs and changes nothing.
+    pub fn keep_code(&mut self, pa: PhysAddr) -> u32 {
+        let index = self.index(pa);
+        match self.frames.get_mut(index) {
+            Some(frame) => {
+                frame.holds_code = true;
+                frame.generation
+            }
+            None => 0,
+        }
+    }
+
+    /// The frame's generation: it has changed if code kept since
+    /// [`Ram::keep_code`] may have been overwritten.
+    #[inline]
+    #[must_use]
+    pub fn generation(&self, pa: PhysAddr) -> u32 {
+        self.frames
+            .get(self.index(pa))
+            .map_or(0, |frame| frame.generation)
+    }
+
+    /// The frames that hold something other than zeros, in order, by number
+    /// within RAM (the hole is not counted).
+    pub(crate) fn contents(&self) -> impl Iterator<Item = (u64, &Page)> {
+        self.frames.iter().enumerate().filter_map(|(index, frame)| {
+            let bytes = frame.bytes.as_deref()?;
+            (bytes != &ZERO).then_some((index as u64, bytes))
+        })
+    }
+
+    /// Puts a frame's contents back by its number within RAM.
+    pub(crate) fn put(&mut self, index: u64, bytes: &Page) -> bool {
+        match self.frames.get_mut(index as usize) {
+            Some(frame) => {
+                frame.bytes = Some(Box::new(*bytes));
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Frame {
+    #[cold]
+    fn forget_code(&mut self) {
+        self.holds_code = false;
+        self.generation = self.generation.wrapping_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hole_is_not_ram() {
+        let ram = Ram::new(4 << 30);
+        assert!(ram.contains(PhysAddr(LOW_END - 1)));
+        assert!(!ram.contains(PhysAddr(LOW_END)));
+        assert!(!ram.contains(PhysAddr(HIGH_START - 1)));
+        assert!(ram.contains(PhysAddr(HIGH_START)));
+        assert!(ram.contains(PhysAddr((5 << 30) - 1)));
+        assert!(!ram.contains(PhysAddr(5 << 30)));
+        assert!(!ram.contains(PhysAddr(u64::MAX)));
+    }
+
+    #[test]
+    fn small_ram_ends_where_it_ends() {
+        let ram = Ram::new(16 << 20);
+        assert!(ram.contains(PhysAddr((16 << 20) - 1)));
+        assert!(!ram.contains(PhysAddr(16 << 20)));
+        assert!(!ram.contains(PhysAddr(HIGH_START)));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut ram = Ram::new(16 << 20);
+        assert!(ram.write(PhysAddr(0x1FF8), 8, 0x1122_3344_5566_7788));
+        assert_eq!(ram.read(PhysAddr(0x1FF8), 4), Some(0x5566_7788));
+        assert_eq!(ram.read(PhysAddr(0x1FFE), 2), Some(0x1122));
+        assert!(ram.write(PhysAddr(0x1FFF), 1, 0xABCD));
+        assert_eq!(ram.read(PhysAddr(0x1FF8), 8), Some(0xCD22_3344_5566_7788));
+        assert_eq!(ram.read(PhysAddr(0x2000), 8), Some(0));
+    }
+
+    #[test]
+    fn a_write_to_code_changes_the_generation_once() {
+        let mut ram = Ram::new(16 << 20);
+        let pa = PhysAddr(0x5000);
+        let kept = ram.keep_code(pa);
+        ram.write(PhysAddr(0x6000), 1, 1);
+        assert_eq!(ram.generation(pa), kept);
+        ram.write(PhysAddr(0x5FFF), 1, 1);
+        let next = ram.generation(pa);
+        assert_ne!(next, kept);
+        ram.write(pa, 1, 1);
+        assert_eq!(ram.generation(pa), next, "nobody keeps code there any more");
+    }
+
+    #[test]
+    fn zeroed_frames_are_no_contents() {
+        let mut ram = Ram::new(16 << 20);
+        ram.write(PhysAddr(0x3000), 8, 1);
+        ram.write(PhysAddr(0x4000), 8, 1);
+        ram.write(PhysAddr(0x3000), 8, 0);
+        let frames: Vec<u64> = ram.contents().map(|(index, _)| index).collect();
+        assert_eq!(frames, [4]);
+    }
+}

@@ -1,0 +1,226 @@
+//! Address translation: the page walk, the modelled TLB, and page faults.
+//!
+//! The TLB is part of the machine. What it holds stays in use until it is
+//! flushed or replaced, whatever the page tables say meanwhile.
+
+mod tlb;
+mod walk;
+
+use serde::{Deserialize, Serialize};
+
+use crate::addr::{PhysAddr, VirtAddr};
+use crate::bus::Bus;
+use tlb::{Rights, Tlb};
+
+/// What the control registers say about paging; the CPU works it out when they
+/// change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paging {
+    /// CR0.PG: without it a virtual address is a physical one of 32 bits.
+    pub enabled: bool,
+    /// CR3 without its flags: the table of level 3.
+    pub root: PhysAddr,
+    /// CR0.WP: the supervisor, too, may not write to read-only pages.
+    pub write_protect: bool,
+    /// EFER.NXE: bit 63 of an entry forbids fetching (else it is reserved).
+    pub no_execute: bool,
+    /// CR4.PGE: bit 8 of a last entry makes it survive a load of CR3.
+    pub global: bool,
+    /// CR4.SMEP: the supervisor may not fetch from user pages.
+    pub smep: bool,
+    /// CR4.SMAP: the supervisor may not read or write user pages, except with
+    /// [`Access::ac`].
+    pub smap: bool,
+}
+
+/// One access to memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// It writes (read-modify-write accesses count as writes from the start).
+    pub write: bool,
+    /// It fetches an instruction.
+    pub fetch: bool,
+    /// It is made with the rights of CPL 3. Accesses to descriptor tables and
+    /// the TSS are the supervisor's at any CPL.
+    pub user: bool,
+    /// EFLAGS.AC is set and the access is an explicit one: SMAP looks away.
+    pub ac: bool,
+}
+
+/// A translation that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageFault {
+    /// The error code that #PF pushes.
+    pub code: u32,
+    /// The address for CR2.
+    pub address: VirtAddr,
+}
+
+/// Bits of a page fault's error code.
+pub mod code {
+    /// The page was present; its rights or reserved bits refused the access.
+    pub const PRESENT: u32 = 1;
+    /// The access was a write.
+    pub const WRITE: u32 = 2;
+    /// The access was made with the rights of CPL 3.
+    pub const USER: u32 = 4;
+    /// A reserved bit was set in a table entry.
+    pub const RESERVED: u32 = 8;
+    /// The access was an instruction fetch (told only with NX or SMEP on).
+    pub const FETCH: u32 = 16;
+}
+
+/// The work that translations did since it was last asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Translations that the TLB did not have.
+    pub misses: u32,
+    /// Table entries that were read.
+    pub steps: u32,
+}
+
+/// One CPU's memory management unit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Mmu {
+    tlb: Tlb,
+    /// Taken by the CPU before each boundary, so it is no state.
+    #[serde(skip)]
+    work: Work,
+}
+
+impl Mmu {
+    /// The physical address of `va`, or the fault that the access raises.
+    ///
+    /// # Errors
+    /// The page fault, with its exact error code.
+    #[inline]
+    pub fn translate(
+        &mut self,
+        bus: &mut Bus,
+        paging: &Paging,
+        va: VirtAddr,
+        access: Access,
+    ) -> Result<PhysAddr, PageFault> {
+        if !paging.enabled {
+            return Ok(PhysAddr(va.0 & 0xFFFF_FFFF));
+        }
+        if let Some(entry) = self.tlb.find(va.page())
+            && allowed(entry.rights, paging, access)
+            && (!access.write || entry.rights.contains(Rights::DIRTY))
+        {
+            return Ok(PhysAddr((entry.frame << 12) | va.offset()));
+        }
+        self.translate_slowly(bus, paging, va, access)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn translate_slowly(
+        &mut self,
+        bus: &mut Bus,
+        paging: &Paging,
+        va: VirtAddr,
+        access: Access,
+    ) -> Result<PhysAddr, PageFault> {
+        if let Some(entry) = self.tlb.find(va.page())
+            && !allowed(entry.rights, paging, access)
+        {
+            // The fault comes from the cached rights, stale or not; as on
+            // hardware it takes the entry with it, so that a second try sees
+            // the tables.
+            self.tlb.drop_page(va.page());
+            return Err(refuse(paging, va, access, code::PRESENT));
+        }
+        self.work.misses += 1;
+        let found = walk::walk(bus, paging, va, &mut self.work.steps);
+        let leaf = match found {
+            Ok(leaf) => leaf,
+            Err(reason) => return Err(refuse(paging, va, access, reason)),
+        };
+        if !allowed(leaf.rights, paging, access) {
+            self.tlb.drop_page(va.page());
+            return Err(refuse(paging, va, access, code::PRESENT));
+        }
+        let entry = walk::mark(bus, &leaf, va, access.write);
+        self.tlb.fill(entry);
+        Ok(PhysAddr((entry.frame << 12) | va.offset()))
+    }
+
+    /// The physical address of `va` by the tables as they are: no rights, no
+    /// TLB, no accessed bits. For those who watch.
+    #[must_use]
+    pub fn look(bus: &Bus, paging: &Paging, va: VirtAddr) -> Option<PhysAddr> {
+        if !paging.enabled {
+            return Some(PhysAddr(va.0 & 0xFFFF_FFFF));
+        }
+        let leaf = walk::walk(bus, paging, va, &mut 0).ok()?;
+        Some(PhysAddr((leaf.frame_of(va) << 12) | va.offset()))
+    }
+
+    /// INVLPG: forgets the page that holds `va`, all of it if it is a large one,
+    /// global or not.
+    pub fn invalidate(&mut self, va: VirtAddr) {
+        self.tlb.invalidate(va.page());
+    }
+
+    /// A load of CR3: forgets all but global pages.
+    pub fn flush(&mut self) {
+        self.tlb.flush(false);
+    }
+
+    /// Forgets everything: CR0.PG, CR0.WP, CR4.PGE, PAE, SMEP, EFER.NXE changed.
+    pub fn flush_all(&mut self) {
+        self.tlb.flush(true);
+    }
+
+    /// The work done since the last call. The CPU charges it to the instruction
+    /// that caused it.
+    #[inline]
+    pub fn take_work(&mut self) -> Work {
+        core::mem::take(&mut self.work)
+    }
+
+    /// True if the parts fit together, as those of a damaged snapshot may not.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.tlb.is_sound()
+    }
+}
+
+/// The rules of access rights, over the combined bits of all levels.
+#[inline]
+fn allowed(rights: Rights, paging: &Paging, access: Access) -> bool {
+    let user_page = rights.contains(Rights::USER);
+    let writable = rights.contains(Rights::WRITE);
+    if access.fetch && rights.contains(Rights::NO_EXECUTE) {
+        return false;
+    }
+    if access.user {
+        return user_page && (writable || !access.write);
+    }
+    if user_page {
+        if access.fetch && paging.smep {
+            return false;
+        }
+        if !access.fetch && paging.smap && !access.ac {
+            return false;
+        }
+    }
+    writable || !access.write || !paging.write_protect
+}
+
+fn refuse(paging: &Paging, va: VirtAddr, access: Access, reason: u32) -> PageFault {
+    let mut code = reason;
+    if access.write {
+        code |= code::WRITE;
+    }
+    if access.user {
+        code |= code::USER;
+    }
+    if access.fetch && (paging.no_execute || paging.smep) {
+        code |= code::FETCH;
+    }
+    PageFault { code, address: va }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The modelled TLB: 256 sets of 4 ways, each way one 4 KiB translation.
+//!
+//! A set is filled in turn, whatever was used last: the order does not depend
+//! on hits, so a host may remember hits elsewhere without changing the model.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use bitflags::bitflags;
+use serde::{Deserialize, Serialize};
+
+const SETS: usize = 256;
+const WAYS: usize = 4;
+
+/// Bit of a tag that says that the way is in use.
+const VALID: u64 = 1 << 63;
+
+bitflags! {
+    /// Rights of a translation, all levels combined, and what a hit needs to know.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(super) struct Rights: u8 {
+        const WRITE = 1;
+        const USER = 2;
+        const NO_EXECUTE = 4;
+        const GLOBAL = 8;
+        /// The last entry is marked dirty: a write needs no walk.
+        const DIRTY = 16;
+    }
+}
+
+impl Serialize for Rights {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u8(self.bits())
+    }
+}
+
+impl<'de> Deserialize<'de> for Rights {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Ok(Rights::from_bits_retain(u8::deserialize(d)?))
+    }
+}
+
+/// One 4 KiB translation, perhaps a fragment of a larger page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// The page's number, with [`VALID`].
+    tag: u64,
+    /// The frame's number.
+    pub(super) frame: u64,
+    pub(super) rights: Rights,
+    /// Level of the table that mapped it: 0, 1 (2 MiB) or 2 (1 GiB).
+    level: u8,
+}
+
+impl Entry {
+    pub(super) fn new(page: u64, frame: u64, rights: Rights, level: u32) -> Self {
+        Entry {
+            tag: page | VALID,
+            frame,
+            rights,
+            level: level as u8,
+        }
+    }
+
+    /// True if this is a fragment of the (large) page that holds `page`.
+    fn is_part_of(&self, page: u64) -> bool {
+        let shift = 9 * u32::from(self.level);
+        self.tag & VALID != 0 && (self.tag ^ (page | VALID)) >> shift == 0
+    }
+}
+
+/// The translations that one CPU remembers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tlb {
+    entries: Vec<Entry>,
+    /// For each set, the way that is filled next.
+    next: Vec<u8>,
+}
+
+impl Default for Tlb {
+    fn default() -> Self {
+        Tlb {
+            entries: vec![Entry::default(); SETS * WAYS],
+            next: vec![0; SETS],
+        }
+    }
+}
+
+fn set_of(page: u64) -> usize {
+    page as usize % SETS
+}
+
+impl Tlb {
+    #[inline]
+    pub(super) fn find(&self, page: u64) -> Option<&Entry> {
+        let first = set_of(page) * WAYS;
+        let set = self.entries.get(first..first + WAYS)?;
+        set.iter().find(|entry| entry.tag == page | VALID)
+    }
+
+    /// Remembers a translation, in place of the same page's old one or of the
+    /// oldest of its set.
+    pub(super) fn fill(&mut self, entry: Entry) {
+        let set = set_of(entry.tag);
+        let first = set * WAYS;
+        let ways = &mut self.entries[first..first + WAYS];
+        if let Some(same) = ways.iter_mut().find(|way| way.tag == entry.tag) {
+            *same = entry;
+            return;
+        }
+        let next = &mut self.next[set];
+        ways[usize::from(*next) % WAYS] = entry;
+        *next = (*next + 1) % WAYS as u8;
+    }
+
+    /// Forgets one 4 KiB translation.
+    pub(super) fn drop_page(&mut self, page: u64) {
+        let first = set_of(page) * WAYS;
+        let ways = &mut self.entries[first..first + WAYS];
+        if let Some(way) = ways.iter_mut().find(|way| way.tag == page | VALID) {
+            *way = Entry::default();
+        }
+    }
+
+    /// Forgets the page that holds `page`, with all fragments of a large one.
+    pub(super) fn invalidate(&mut self, page: u64) {
+        for entry in &mut self.entries {
+            if entry.is_part_of(page) {
+                *entry = Entry::default();
+            }
+        }
+    }
+
+    /// Forgets everything, or everything that is not global.
+    pub(super) fn flush(&mut self, global_too: bool) {
+        for entry in &mut self.entries {
+            if global_too || !entry.rights.contains(Rights::GLOBAL) {
+                *entry = Entry::default();
+            }
+        }
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.entries.len() == SETS * WAYS
+            && self.next.len() == SETS
+            && self.next.iter().all(|&way| usize::from(way) < WAYS)
+    }
+}
