@@ -1,2 +1,22 @@
-//! The runtime and the small pthread library of coe's user programs.
+//! The runtime and the small pthread library of coe's user programs: static
+//! Linux ELFs without a C library, which run inside coe and natively alike.
+//!
+//! - [`sys`]: the system-call instruction and typed wrappers around it.
+//! - [`start`](mod@start): from the kernel's first stack to [`program!`]'s function.
+//! - [`out`]: printing, one `write` for each line.
+//! - [`task`]: clone and its relatives, exec, exit, wait.
+//! - [`signal`]: handlers, masks, sending.
+//! - [`map`]: memory from the kernel.
+//! - [`pthread`]: threads, mutex, condition variable and thread-local data
+//!   over clone and futex.
 #![no_std]
+
+pub mod errno;
+pub mod map;
+mod memory;
+pub mod out;
+pub mod pthread;
+pub mod signal;
+pub mod start;
+pub mod sys;
+pub mod task;
