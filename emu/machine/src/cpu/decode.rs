@@ -1,0 +1,555 @@
+//! Bytes to instructions: the only file that knows the decoder library; and the cache of what has
+//! been decoded.
+//!
+//! The cache is the host's business. It is keyed by physical frame, so it survives changes of the
+//! page tables, and each frame's part is dropped when RAM reports a write to it.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use iced_x86::{
+    Code, CodeSize, CpuidFeature, Decoder, DecoderError, DecoderOptions, Instruction, MemorySize,
+    Mnemonic, OpKind, Register,
+};
+
+use super::cpuid::announced;
+use super::insn::{
+    Class, Family, Gpr, Insn, Mem, NO_REGISTER, Op, Operand, RIP, Rep, Seg, Width,
+    for_each_operation,
+};
+use super::state::access;
+use super::{Cx, Fault};
+use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::mmu::Access;
+
+/// No instruction is longer.
+pub const MAX_LENGTH: usize = 15;
+
+/// Hints are no-operations on every CPU, whatever newer ones make of them; TZCNT and LZCNT are
+/// BSF and BSR on a CPU that does not announce them.
+const OPTIONS: u32 = DecoderOptions::FORCE_RESERVED_NOP
+    | DecoderOptions::NO_MPFX_0FBC
+    | DecoderOptions::NO_MPFX_0FBD;
+
+/// The decoded instructions of one frame.
+#[derive(Debug)]
+struct CodePage {
+    generation: u32,
+    bits: u32,
+    /// Place in `insns` plus one, for each offset at which an instruction begins.
+    slots: Box<[u16; PAGE_SIZE as usize]>,
+    insns: Vec<Insn>,
+}
+
+/// Decoded instructions: host only, never part of the machine's state.
+#[derive(Debug, Default)]
+pub struct CodeCache {
+    pages: Vec<Option<CodePage>>,
+    /// The instruction that crosses a page, which is decoded each time.
+    crossing: Option<Insn>,
+}
+
+impl Clone for CodeCache {
+    /// A copy of a machine decodes for itself.
+    fn clone(&self) -> Self {
+        CodeCache::default()
+    }
+}
+
+impl CodeCache {
+    fn page(&mut self, frame: u64) -> &mut Option<CodePage> {
+        let index = frame as usize;
+        if index >= self.pages.len() {
+            self.pages.resize_with(index + 1, || None);
+        }
+        &mut self.pages[index]
+    }
+}
+
+impl Cx<'_> {
+    /// The instruction at CS:RIP.
+    #[inline]
+    pub(super) fn fetch<'c>(&mut self, code: &'c mut CodeCache) -> Result<&'c Insn, Fault> {
+        let (va, bits) = self.fetch_address()?;
+        let rights = Access { fetch: true, user: self.user, ..Access::default() };
+        let pa = self.translate(va, rights)?;
+        let generation = self.bus.ram.generation(pa);
+        let entry = code.page(pa.frame());
+        let hit = match entry {
+            Some(page) if page.generation == generation && page.bits == bits => {
+                usize::from(page.slots[pa.offset() as usize])
+            }
+            _ => 0,
+        };
+        if hit != 0 {
+            return entry
+                .as_ref()
+                .and_then(|page| page.insns.get(hit - 1))
+                .ok_or(Fault::Missing("a sound cache of decoded instructions"));
+        }
+        self.decode_into(code, va, pa, bits, rights)
+    }
+
+    /// The linear address of the next instruction and the width of the code.
+    #[inline]
+    fn fetch_address(&self) -> Result<(VirtAddr, u32), Fault> {
+        let rip = self.cpu.rip;
+        if self.code64 {
+            let va = VirtAddr(rip);
+            return if va.is_canonical() { Ok((va, 64)) } else { Err(Fault::GP) };
+        }
+        let segment = &self.cpu.seg[Seg::Cs as usize];
+        if rip > u64::from(segment.limit) {
+            return Err(Fault::GP);
+        }
+        if segment.access & access::BIG == 0 {
+            return Err(Fault::Missing("16-bit code"));
+        }
+        Ok((VirtAddr(segment.base.wrapping_add(rip) & 0xFFFF_FFFF), 32))
+    }
+
+    #[cold]
+    fn decode_into<'c>(
+        &mut self,
+        code: &'c mut CodeCache,
+        va: VirtAddr,
+        pa: PhysAddr,
+        bits: u32,
+        rights: Access,
+    ) -> Result<&'c Insn, Fault> {
+        let mut bytes = [0xFF; MAX_LENGTH];
+        let room = ((PAGE_SIZE - pa.offset()) as usize).min(MAX_LENGTH);
+        self.copy_code(pa, &mut bytes[..room]);
+        if let Some(insn) = decode(&bytes[..room], bits)? {
+            return Ok(self.keep(code, pa, bits, insn));
+        }
+        let second = self.translate(va.add(room as u64), rights)?;
+        self.copy_code(second, &mut bytes[room..]);
+        let insn = decode(&bytes, bits)?.ok_or(Fault::GP)?;
+        Ok(code.crossing.insert(insn))
+    }
+
+    /// Copies instruction bytes of one frame; outside RAM all bits are set.
+    fn copy_code(&self, pa: PhysAddr, to: &mut [u8]) {
+        let start = pa.offset() as usize;
+        if let Some(from) = self.bus.ram.page(pa).and_then(|page| page.get(start..start + to.len()))
+        {
+            to.copy_from_slice(from);
+        }
+    }
+
+    fn keep<'c>(&mut self, code: &'c mut CodeCache, pa: PhysAddr, bits: u32, insn: Insn) -> &'c Insn {
+        if !self.bus.ram.contains(pa) {
+            return code.crossing.insert(insn);
+        }
+        let generation = self.bus.ram.keep_code(pa);
+        let entry = code.page(pa.frame());
+        let stale = !matches!(entry, Some(page) if page.generation == generation && page.bits == bits);
+        if stale {
+            *entry = None;
+        }
+        let page = entry.get_or_insert_with(|| CodePage {
+            generation,
+            bits,
+            slots: Box::new([0; PAGE_SIZE as usize]),
+            insns: Vec::new(),
+        });
+        page.insns.push(insn);
+        page.slots[pa.offset() as usize] = page.insns.len() as u16;
+        let last = page.insns.len() - 1;
+        &page.insns[last]
+    }
+}
+
+/// The name of the instruction in these bytes, for messages.
+#[must_use]
+pub fn name(bytes: &[u8], bits: u32) -> String {
+    let mut decoder = Decoder::with_ip(bits, bytes, 0, OPTIONS);
+    format!("{:?}", decoder.decode().mnemonic())
+}
+
+/// Decodes one instruction; `None` if the bytes end before it does. Fifteen bytes that do not
+/// hold a whole instruction are a general-protection fault.
+pub fn decode(bytes: &[u8], bits: u32) -> Result<Option<Insn>, Fault> {
+    let mut decoder = Decoder::with_ip(bits, bytes, 0, OPTIONS);
+    let instruction = decoder.decode();
+    if instruction.is_invalid() {
+        return match decoder.last_error() {
+            DecoderError::NoMoreBytes if bytes.len() < MAX_LENGTH => Ok(None),
+            _ if instruction.len() >= MAX_LENGTH => Err(Fault::GP),
+            _ => Ok(Some(special(Op::Undefined, 1))),
+        };
+    }
+    Ok(Some(translate(&instruction)))
+}
+
+fn special(op: Op, len: u8) -> Insn {
+    Insn {
+        op,
+        family: op.family(),
+        class: Class::Simple,
+        size: Width::Byte,
+        len,
+        condition: 0,
+        rep: Rep::None,
+        lock: false,
+        operands: [Operand::None; 4],
+        mem: Mem {
+            base: NO_REGISTER,
+            index: NO_REGISTER,
+            scale: 1,
+            address: Width::Qword,
+            seg: Seg::Ds,
+            disp: 0,
+            bytes: 0,
+        },
+    }
+}
+
+fn translate(instruction: &Instruction) -> Insn {
+    let len = instruction.len() as u8;
+    if !instruction.cpuid_features().iter().all(|&feature| is_announced(feature)) {
+        return special(Op::Undefined, len);
+    }
+    let Some(op) = operation(instruction) else {
+        return special(Op::Missing, len);
+    };
+    let mut insn = special(op, len);
+    for i in 0..instruction.op_count().min(4) {
+        insn.operands[i as usize] = operand(instruction, i);
+    }
+    insn.class = class(op);
+    insn.mem = memory(instruction);
+    insn.size = size(instruction, &insn);
+    insn.condition = (instruction.condition_code() as u8).wrapping_sub(1) & 15;
+    insn.lock = instruction.has_lock_prefix() || op == Op::Xchg;
+    insn.rep = match (instruction.has_repne_prefix(), instruction.has_repe_prefix()) {
+        (true, _) => Rep::Repne,
+        (_, true) => Rep::Repe,
+        _ => Rep::None,
+    };
+    insn
+}
+
+/// Whether CPUID announces it. The names on the right are the bits that [`super::cpuid`] sets.
+fn is_announced(feature: CpuidFeature) -> bool {
+    use CpuidFeature as F;
+    match feature {
+        F::INTEL8086 | F::INTEL186 | F::INTEL286 | F::INTEL386 | F::INTEL486 | F::X64 => true,
+        F::CPUID | F::TSC | F::MSR | F::CX8 | F::CMOV | F::SYSCALL | F::MULTIBYTENOP => true,
+        F::PAUSE | F::CMPXCHG16B | F::RDTSCP | F::RDPMC | F::CLFSH | F::SMAP => true,
+        F::FPU | F::FPU287 | F::FPU387 => announced::FPU,
+        F::MMX => announced::MMX,
+        F::FXSR => announced::FXSR,
+        F::SSE => announced::SSE,
+        F::SSE2 => announced::SSE2,
+        F::SSE3 => announced::SSE3,
+        F::SSSE3 => announced::SSSE3,
+        F::SSE4_1 => announced::SSE4_1,
+        F::SSE4_2 => announced::SSE4_2,
+        F::POPCNT => announced::POPCNT,
+        _ => false,
+    }
+}
+
+/// Our name for what the instruction does; `None` if we have none.
+fn operation(instruction: &Instruction) -> Option<Op> {
+    use Mnemonic as M;
+    if instruction.is_string_instruction() {
+        return string_operation(instruction.mnemonic());
+    }
+    if let Some(op) = far_operation(instruction) {
+        return Some(op);
+    }
+    let kinds = || (0..instruction.op_count()).map(|i| operand(instruction, i));
+    Some(match instruction.mnemonic() {
+        M::Mov if kinds().any(|k| matches!(k, Operand::Cr(_))) => Op::MovCr,
+        M::Mov if kinds().any(|k| matches!(k, Operand::Dr(_))) => Op::MovDr,
+        M::Mov if kinds().any(|k| matches!(k, Operand::Seg(_))) => Op::MovSeg,
+        M::Sal => Op::Shl,
+        M::Pushfd | M::Pushfq => Op::Pushf,
+        M::Popfd | M::Popfq => Op::Popf,
+        M::Iretd | M::Iretq => Op::Iret,
+        M::Sysretq => Op::Sysret,
+        M::Jcxz | M::Jecxz => Op::Jrcxz,
+        M::Reservednop => Op::Nop,
+        M::Ud0 | M::Ud1 | M::Ud2 => Op::Undefined,
+        M::Fxsave64 => Op::Fxsave,
+        M::Fxrstor64 => Op::Fxrstor,
+        M::Pcmpestri64 => Op::Pcmpestri,
+        M::Pcmpestrm64 => Op::Pcmpestrm,
+        _ if instruction.is_jcc_short_or_near() => Op::Jcc,
+        _ if is_setcc(instruction.mnemonic()) => Op::Setcc,
+        _ if is_cmovcc(instruction.mnemonic()) => Op::Cmovcc,
+        mnemonic => return plain_operation(mnemonic),
+    })
+}
+
+fn is_setcc(mnemonic: Mnemonic) -> bool {
+    use Mnemonic as M;
+    matches!(
+        mnemonic,
+        M::Seto | M::Setno | M::Setb | M::Setae | M::Sete | M::Setne | M::Setbe | M::Seta
+            | M::Sets | M::Setns | M::Setp | M::Setnp | M::Setl | M::Setge | M::Setle | M::Setg
+    )
+}
+
+fn is_cmovcc(mnemonic: Mnemonic) -> bool {
+    use Mnemonic as M;
+    matches!(
+        mnemonic,
+        M::Cmovo | M::Cmovno | M::Cmovb | M::Cmovae | M::Cmove | M::Cmovne | M::Cmovbe | M::Cmova
+            | M::Cmovs | M::Cmovns | M::Cmovp | M::Cmovnp | M::Cmovl | M::Cmovge | M::Cmovle
+            | M::Cmovg
+    )
+}
+
+fn string_operation(mnemonic: Mnemonic) -> Option<Op> {
+    use Mnemonic as M;
+    Some(match mnemonic {
+        M::Movsb | M::Movsw | M::Movsd | M::Movsq => Op::Movs,
+        M::Cmpsb | M::Cmpsw | M::Cmpsd | M::Cmpsq => Op::Cmps,
+        M::Stosb | M::Stosw | M::Stosd | M::Stosq => Op::Stos,
+        M::Lodsb | M::Lodsw | M::Lodsd | M::Lodsq => Op::Lods,
+        M::Scasb | M::Scasw | M::Scasd | M::Scasq => Op::Scas,
+        M::Insb | M::Insw | M::Insd => Op::Ins,
+        M::Outsb | M::Outsw | M::Outsd => Op::Outs,
+        _ => return None,
+    })
+}
+
+fn far_operation(instruction: &Instruction) -> Option<Op> {
+    let i = instruction;
+    if i.is_jmp_far() || i.is_jmp_far_indirect() {
+        return Some(Op::JmpFar);
+    }
+    if i.is_call_far() || i.is_call_far_indirect() {
+        return Some(Op::CallFar);
+    }
+    (i.mnemonic() == Mnemonic::Retf).then_some(Op::RetFar)
+}
+
+macro_rules! by_mnemonic {
+    ($($(#[$meta:meta])* $family:ident { $($op:ident),* $(,)? } + { $($own:ident),* $(,)? })*) => {
+        /// Operations whose name is also the decoder's.
+        fn plain_operation(mnemonic: Mnemonic) -> Option<Op> {
+            Some(match mnemonic {
+                $($(Mnemonic::$op => Op::$op,)*)*
+                _ => return None,
+            })
+        }
+    };
+}
+for_each_operation!(by_mnemonic);
+
+fn operand(instruction: &Instruction, index: u32) -> Operand {
+    let next = instruction.len() as u64;
+    match instruction.op_kind(index) {
+        OpKind::Register => register(instruction.op_register(index)),
+        OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => {
+            Operand::Imm(instruction.near_branch_target().wrapping_sub(next))
+        }
+        OpKind::FarBranch16 => Operand::Far {
+            selector: instruction.far_branch_selector(),
+            offset: u32::from(instruction.far_branch16()),
+        },
+        OpKind::FarBranch32 => Operand::Far {
+            selector: instruction.far_branch_selector(),
+            offset: instruction.far_branch32(),
+        },
+        kind if is_immediate(kind) => Operand::Imm(instruction.immediate(index)),
+        _ => Operand::Mem,
+    }
+}
+
+fn is_immediate(kind: OpKind) -> bool {
+    matches!(
+        kind,
+        OpKind::Immediate8
+            | OpKind::Immediate8_2nd
+            | OpKind::Immediate16
+            | OpKind::Immediate32
+            | OpKind::Immediate64
+            | OpKind::Immediate8to16
+            | OpKind::Immediate8to32
+            | OpKind::Immediate8to64
+            | OpKind::Immediate32to64
+    )
+}
+
+fn register(register: Register) -> Operand {
+    let number = register.number() as u8;
+    if register.is_gpr() {
+        let high =
+            matches!(register, Register::AH | Register::CH | Register::DH | Register::BH);
+        let index = register.full_register().number() as u8;
+        let width = Width::from_bytes(register.size()).unwrap_or(Width::Qword);
+        return Operand::Gpr(Gpr { index, width, high });
+    }
+    match register {
+        r if r.is_segment_register() => segment(r).map_or(Operand::None, Operand::Seg),
+        r if r.is_cr() => Operand::Cr(number),
+        r if r.is_dr() => Operand::Dr(number),
+        r if r.is_xmm() => Operand::Xmm(number),
+        r if r.is_mm() => Operand::Mmx(number),
+        r if r.is_st() => Operand::St(number),
+        _ => Operand::None,
+    }
+}
+
+fn segment(register: Register) -> Option<Seg> {
+    Some(match register {
+        Register::ES => Seg::Es,
+        Register::CS => Seg::Cs,
+        Register::SS => Seg::Ss,
+        Register::DS => Seg::Ds,
+        Register::FS => Seg::Fs,
+        Register::GS => Seg::Gs,
+        _ => return None,
+    })
+}
+
+/// The memory operand; for string instructions the segment of the source and the width of the
+/// index registers.
+fn memory(instruction: &Instruction) -> Mem {
+    let base = instruction.memory_base();
+    let index = instruction.memory_index();
+    let number = |r: Register| if r == Register::None { NO_REGISTER } else { r.number() as u8 };
+    let mut disp = instruction.memory_displacement64();
+    let ip_relative = instruction.is_ip_rel_memory_operand();
+    if ip_relative {
+        disp = disp.wrapping_sub(instruction.len() as u64);
+    }
+    Mem {
+        base: if ip_relative { RIP } else { number(base) },
+        index: number(index),
+        scale: instruction.memory_index_scale() as u8,
+        address: address_width(instruction),
+        seg: segment(instruction.memory_segment()).unwrap_or(Seg::Ds),
+        disp,
+        bytes: memory_bytes(instruction),
+    }
+}
+
+fn memory_bytes(instruction: &Instruction) -> u16 {
+    match instruction.memory_size() {
+        // The decoder counts these as unknown or without their real extent.
+        MemorySize::Fxsave_512Byte | MemorySize::Fxsave64_512Byte => 512,
+        size => size.size() as u16,
+    }
+}
+
+/// The width of the address computation: what the base or index has, or the prefix says.
+fn address_width(instruction: &Instruction) -> Width {
+    for i in 0..instruction.op_count() {
+        match instruction.op_kind(i) {
+            OpKind::MemorySegSI | OpKind::MemorySegDI | OpKind::MemoryESDI => return Width::Word,
+            OpKind::MemorySegESI | OpKind::MemorySegEDI | OpKind::MemoryESEDI => {
+                return Width::Dword;
+            }
+            OpKind::MemorySegRSI | OpKind::MemorySegRDI | OpKind::MemoryESRDI => {
+                return Width::Qword;
+            }
+            _ => {}
+        }
+    }
+    let registers = [instruction.memory_base(), instruction.memory_index()];
+    if let Some(register) = registers.iter().find(|&&r| r != Register::None) {
+        return Width::from_bytes(register.size()).unwrap_or(Width::Qword);
+    }
+    if let Some(width) = Width::from_bytes(instruction.op_code().address_size() as usize / 8) {
+        return width;
+    }
+    let long = instruction.code_size() == CodeSize::Code64;
+    match Width::from_bytes(instruction.memory_displ_size() as usize) {
+        Some(width) if width != Width::Byte => width,
+        _ if long => Width::Qword,
+        _ => Width::Dword,
+    }
+}
+
+fn size(instruction: &Instruction, insn: &Insn) -> Width {
+    let long = instruction.code_size() == CodeSize::Code64;
+    let native = if long { Width::Qword } else { Width::Dword };
+    match insn.op.family() {
+        Family::String => return element(instruction),
+        Family::Stack | Family::Control => {
+            return control_size(instruction.code()).unwrap_or(native);
+        }
+        _ => {}
+    }
+    if matches!(insn.op, Op::Ins | Op::Outs) {
+        return element(instruction);
+    }
+    match insn.operands[0] {
+        Operand::Gpr(reg) => reg.width,
+        Operand::Mem => Width::from_bytes(usize::from(insn.mem.bytes)).unwrap_or(native),
+        _ => native,
+    }
+}
+
+fn element(instruction: &Instruction) -> Width {
+    Width::from_bytes(instruction.memory_size().size()).unwrap_or(Width::Byte)
+}
+
+/// The operand size of stack and control instructions, where the code tells it.
+fn control_size(code: Code) -> Option<Width> {
+    Width::from_bytes(code.op_code().operand_size() as usize / 8)
+}
+
+/// What it costs to issue.
+fn class(op: Op) -> Class {
+    match op.family() {
+        Family::MulDiv if matches!(op, Op::Div | Op::Idiv) => Class::Div,
+        Family::MulDiv => Class::Mul,
+        Family::Control => control_class(op),
+        Family::String => Class::StringIteration,
+        Family::Io => Class::PortIo,
+        Family::System => system_class(op),
+        Family::Sse => sse_class(op.name()),
+        Family::X87 => x87_class(op.name()),
+        _ => Class::Simple,
+    }
+}
+
+fn control_class(op: Op) -> Class {
+    match op {
+        Op::Iret => Class::Iret,
+        Op::Syscall => Class::Syscall,
+        Op::Sysret => Class::Sysret,
+        _ => Class::Branch,
+    }
+}
+
+fn system_class(op: Op) -> Class {
+    match op {
+        Op::Cpuid => Class::Cpuid,
+        Op::Invlpg => Class::Invlpg,
+        Op::Rdmsr | Op::Wrmsr | Op::Rdtsc | Op::Rdtscp | Op::Rdpmc => Class::Msr,
+        Op::Hlt | Op::Swapgs | Op::Str | Op::Sldt | Op::Sgdt | Op::Sidt | Op::Smsw => Class::Simple,
+        _ => Class::CrWrite,
+    }
+}
+
+fn sse_class(name: &str) -> Class {
+    let is = |part: &str| name.contains(part);
+    match () {
+        () if is("Sqrt") => Class::SseSqrt,
+        () if is("Div") => Class::SseDiv,
+        () if is("Mul") || is("mul") || is("Cvt") || is("Pmadd") || is("Dpp") => Class::SseMul,
+        () => Class::SseSimple,
+    }
+}
+
+fn x87_class(name: &str) -> Class {
+    match name {
+        "F2xm1" | "Fcos" | "Fpatan" | "Fptan" | "Fsin" | "Fsincos" | "Fyl2x" | "Fyl2xp1" => {
+            Class::X87Transcendental
+        }
+        "Fsqrt" | "Fprem" | "Fprem1" => Class::X87Div,
+        name if name.contains("div") => Class::X87Div,
+        _ => Class::X87Simple,
+    }
+}

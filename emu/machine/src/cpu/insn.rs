@@ -1,0 +1,326 @@
+//! The machine's own form of a decoded instruction.
+//!
+//! Nothing here knows the decoder library: [`decode`](super::decode) translates
+//! into these types and `exec` reads only them.
+
+pub use crate::cost::Class;
+
+macro_rules! declare {
+    ($($(#[$meta:meta])* $family:ident { $($op:ident),* $(,)? } + { $($own:ident),* $(,)? })*) => {
+        /// Groups of operations; each is executed by one file under `exec`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Family { $($(#[$meta])* $family,)* }
+
+        /// What an instruction does, named as Intel names it (condition codes
+        /// and string widths are fields of [`Insn`], not operations).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub enum Op { $($($op,)* $($own,)*)* }
+
+        impl Op {
+            /// The group that it belongs to.
+            #[must_use]
+            pub const fn family(self) -> Family {
+                match self { $($(Op::$op => Family::$family,)* $(Op::$own => Family::$family,)*)* }
+            }
+
+            /// Its name, as in the manual but for case.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $($(Op::$op => stringify!($op),)* $(Op::$own => stringify!($own),)*)*
+                }
+            }
+        }
+    };
+}
+
+/// Every operation by family: first those that the decoder library calls by the same name, then
+/// those that are our own words.
+macro_rules! for_each_operation {
+    ($callback:ident) => { $callback! {
+        /// Addition, subtraction, logic.
+        Alu {
+            Add, Or, Adc, Sbb, And, Sub, Xor, Cmp, Test, Inc, Dec, Neg, Not,
+        } + {}
+        /// Multiplication and division.
+        MulDiv {
+            Mul, Imul, Div, Idiv,
+        } + {}
+        /// Shifts and rotates.
+        Shift {
+            Rol, Ror, Rcl, Rcr, Shl, Shr, Sar, Shld, Shrd,
+        } + {}
+        /// Single bits, scans and counts.
+        Bit {
+            Bt, Bts, Btr, Btc, Bsf, Bsr, Popcnt, Bswap, Crc32,
+        } + {}
+        /// Moves, extensions, addresses.
+        Mov {
+            Mov, Movzx, Movsx, Movsxd, Movnti, Lea, Cbw, Cwde, Cdqe, Cwd, Cdq, Cqo, Xlatb,
+        } + { Cmovcc, Setcc }
+        /// Exchanges.
+        Atomic {
+            Xchg, Cmpxchg, Cmpxchg8b, Cmpxchg16b, Xadd,
+        } + {}
+        /// The stack.
+        Stack {
+            Push, Pop, Pushf, Popf, Enter, Leave,
+        } + {}
+        /// Jumps, calls, interrupts and returns.
+        Control {
+            Jmp, Call, Ret, Loop, Loope, Loopne, Jrcxz, Int, Int1, Int3, Iret, Syscall, Sysret,
+        } + { Jcc, JmpFar, CallFar, RetFar }
+        /// Single flags.
+        Flag {
+            Clc, Stc, Cmc, Cld, Std, Cli, Sti, Lahf, Sahf, Clac, Stac,
+        } + {}
+        /// String instructions on memory.
+        String {
+        } + { Movs, Cmps, Stos, Lods, Scas }
+        /// Ports.
+        Io {
+            In, Out,
+        } + { Ins, Outs }
+        /// What an operating system needs.
+        System {
+            Hlt, Lgdt, Lidt, Lldt, Ltr, Sgdt, Sidt, Sldt, Str, Lmsw, Smsw, Clts, Invlpg, Invd,
+            Wbinvd, Rdmsr, Wrmsr, Cpuid, Rdtsc, Rdtscp, Rdpmc, Swapgs, Lss, Lfs, Lgs, Lar, Lsl,
+            Verr, Verw,
+        } + { MovCr, MovDr, MovSeg }
+        /// Fences, prefetches and hints: nothing to do where memory is sequential.
+        Nop {
+            Nop, Pause, Sfence, Lfence, Mfence, Clflush, Prefetchnta, Prefetcht0, Prefetcht1,
+            Prefetcht2,
+        } + {}
+        /// XMM (and MMX) registers.
+        Sse {
+            Addpd, Addps, Addsd, Addss, Addsubpd, Addsubps, Andnpd, Andnps, Andpd, Andps,
+            Blendpd, Blendps, Blendvpd, Blendvps, Cmppd, Cmpps, Cmpsd, Cmpss, Comisd, Comiss,
+            Cvtdq2pd, Cvtdq2ps, Cvtpd2dq, Cvtpd2pi, Cvtpd2ps, Cvtpi2pd, Cvtpi2ps, Cvtps2dq,
+            Cvtps2pd, Cvtps2pi, Cvtsd2si, Cvtsd2ss, Cvtsi2sd, Cvtsi2ss, Cvtss2sd, Cvtss2si,
+            Cvttpd2dq, Cvttpd2pi, Cvttps2dq, Cvttps2pi, Cvttsd2si, Cvttss2si, Divpd, Divps,
+            Divsd, Divss, Dppd, Dpps, Extractps, Haddpd, Haddps, Hsubpd, Hsubps, Insertps,
+            Lddqu, Ldmxcsr, Maskmovdqu, Maskmovq, Maxpd, Maxps, Maxsd, Maxss, Minpd, Minps,
+            Minsd, Minss, Movapd, Movaps, Movd, Movddup, Movdq2q, Movdqa, Movdqu, Movhlps,
+            Movhpd, Movhps, Movlhps, Movlpd, Movlps, Movmskpd, Movmskps, Movntdq, Movntdqa,
+            Movntpd, Movntps, Movntq, Movq, Movq2dq, Movsd, Movshdup, Movsldup, Movss, Movupd,
+            Movups, Mpsadbw, Mulpd, Mulps, Mulsd, Mulss, Orpd, Orps, Pabsb, Pabsd, Pabsw,
+            Packssdw, Packsswb, Packusdw, Packuswb, Paddb, Paddd, Paddq, Paddsb, Paddsw,
+            Paddusb, Paddusw, Paddw, Palignr, Pand, Pandn, Pavgb, Pavgw, Pblendvb, Pblendw,
+            Pcmpeqb, Pcmpeqd, Pcmpeqq, Pcmpeqw, Pcmpestri, Pcmpestrm, Pcmpgtb, Pcmpgtd, Pcmpgtq,
+            Pcmpgtw, Pcmpistri, Pcmpistrm, Pextrb, Pextrd, Pextrq, Pextrw, Phaddd, Phaddsw,
+            Phaddw, Phminposuw, Phsubd, Phsubsw, Phsubw, Pinsrb, Pinsrd, Pinsrq, Pinsrw,
+            Pmaddubsw, Pmaddwd, Pmaxsb, Pmaxsd, Pmaxsw, Pmaxub, Pmaxud, Pmaxuw, Pminsb, Pminsd,
+            Pminsw, Pminub, Pminud, Pminuw, Pmovmskb, Pmovsxbd, Pmovsxbq, Pmovsxbw, Pmovsxdq,
+            Pmovsxwd, Pmovsxwq, Pmovzxbd, Pmovzxbq, Pmovzxbw, Pmovzxdq, Pmovzxwd, Pmovzxwq,
+            Pmuldq, Pmulhrsw, Pmulhuw, Pmulhw, Pmulld, Pmullw, Pmuludq, Por, Psadbw, Pshufb,
+            Pshufd, Pshufhw, Pshuflw, Pshufw, Psignb, Psignd, Psignw, Pslld, Pslldq, Psllq,
+            Psllw, Psrad, Psraw, Psrld, Psrldq, Psrlq, Psrlw, Psubb, Psubd, Psubq, Psubsb,
+            Psubsw, Psubusb, Psubusw, Psubw, Ptest, Punpckhbw, Punpckhdq, Punpckhqdq, Punpckhwd,
+            Punpcklbw, Punpckldq, Punpcklqdq, Punpcklwd, Pxor, Rcpps, Rcpss, Roundpd, Roundps,
+            Roundsd, Roundss, Rsqrtps, Rsqrtss, Shufpd, Shufps, Sqrtpd, Sqrtps, Sqrtsd, Sqrtss,
+            Stmxcsr, Subpd, Subps, Subsd, Subss, Ucomisd, Ucomiss, Unpckhpd, Unpckhps, Unpcklpd,
+            Unpcklps, Xorpd, Xorps,
+        } + {}
+        /// The x87 unit and FXSAVE.
+        X87 {
+            Wait, Emms, Fxsave, Fxrstor, F2xm1, Fabs, Fadd, Faddp, Fbld, Fbstp, Fchs, Fcmovb,
+            Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu, Fcmovu, Fcom, Fcomi, Fcomip,
+            Fcomp, Fcompp, Fcos, Fdecstp, Fdiv, Fdivp, Fdivr, Fdivrp, Ffree, Ffreep, Fiadd,
+            Ficom, Ficomp, Fidiv, Fidivr, Fild, Fimul, Fincstp, Fist, Fistp, Fisttp, Fisub,
+            Fisubr, Fld, Fld1, Fldcw, Fldenv, Fldl2e, Fldl2t, Fldlg2, Fldln2, Fldpi, Fldz, Fmul,
+            Fmulp, Fnclex, Fninit, Fnop, Fnsave, Fnstcw, Fnstenv, Fnstsw, Fpatan, Fprem, Fprem1,
+            Fptan, Frndint, Frstor, Fscale, Fsin, Fsincos, Fsqrt, Fst, Fstp, Fsub, Fsubp, Fsubr,
+            Fsubrp, Ftst, Fucom, Fucomi, Fucomip, Fucomp, Fucompp, Fxam, Fxch, Fxtract, Fyl2x,
+            Fyl2xp1,
+        } + {}
+        /// Bytes that are no announced instruction, and announced ones that are not there.
+        Special {
+        } + { Undefined, Missing }
+    } };
+}
+pub(super) use for_each_operation;
+
+for_each_operation!(declare);
+
+/// The width of an integer operand or of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Width {
+    /// 8 bits.
+    Byte = 1,
+    /// 16 bits.
+    Word = 2,
+    /// 32 bits.
+    Dword = 4,
+    /// 64 bits.
+    Qword = 8,
+}
+
+impl Width {
+    /// How many bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u8 {
+        self as u8
+    }
+
+    /// How many bits.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self as u32 * 8
+    }
+
+    /// All bits of the width.
+    #[must_use]
+    pub const fn mask(self) -> u64 {
+        u64::MAX >> (64 - self.bits())
+    }
+
+    /// The topmost bit.
+    #[must_use]
+    pub const fn sign(self) -> u64 {
+        1 << (self.bits() - 1)
+    }
+
+    /// The value's sign extended to 64 bits.
+    #[must_use]
+    pub const fn extend(self, value: u64) -> u64 {
+        let unused = 64 - self.bits();
+        (((value << unused) as i64) >> unused) as u64
+    }
+
+    /// The width of this many bytes, if there is one.
+    #[must_use]
+    pub const fn from_bytes(bytes: usize) -> Option<Self> {
+        match bytes {
+            1 => Some(Width::Byte),
+            2 => Some(Width::Word),
+            4 => Some(Width::Dword),
+            8 => Some(Width::Qword),
+            _ => None,
+        }
+    }
+}
+
+/// A general-purpose register or a part of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gpr {
+    /// 0 = rax … 15 = r15, in encoding order (rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi).
+    pub index: u8,
+    /// How much of it.
+    pub width: Width,
+    /// True for AH, CH, DH, BH: bits 8 to 15 of registers 0 to 3.
+    pub high: bool,
+}
+
+/// A segment register, in encoding order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Seg {
+    Es = 0,
+    Cs = 1,
+    Ss = 2,
+    Ds = 3,
+    Fs = 4,
+    Gs = 5,
+}
+
+/// One operand. A memory operand's address is in [`Insn::mem`]: no instruction has two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// There is no such operand.
+    None,
+    /// A general-purpose register.
+    Gpr(Gpr),
+    /// Memory at [`Insn::mem`].
+    Mem,
+    /// An immediate, extended as the instruction says; a near branch's distance from the next
+    /// instruction.
+    Imm(u64),
+    /// A segment register.
+    Seg(Seg),
+    /// A control register.
+    Cr(u8),
+    /// A debug register.
+    Dr(u8),
+    /// An SSE register.
+    Xmm(u8),
+    /// An MMX register.
+    Mmx(u8),
+    /// `st(i)`.
+    St(u8),
+    /// A far pointer in the instruction.
+    Far {
+        /// The new CS.
+        selector: u16,
+        /// The new instruction pointer.
+        offset: u32,
+    },
+}
+
+/// [`Mem::base`] and [`Mem::index`]: no register.
+pub const NO_REGISTER: u8 = 0xFF;
+/// [`Mem::base`]: the address of the next instruction.
+pub const RIP: u8 = 0xFE;
+
+/// A memory operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mem {
+    /// Register number, [`RIP`] or [`NO_REGISTER`].
+    pub base: u8,
+    /// Register number or [`NO_REGISTER`].
+    pub index: u8,
+    /// 1, 2, 4 or 8.
+    pub scale: u8,
+    /// The width that the sum of the parts is cut to.
+    pub address: Width,
+    /// The segment whose base is added.
+    pub seg: Seg,
+    /// The displacement, sign-extended.
+    pub disp: u64,
+    /// Size of the memory operand in bytes (10 for an 80-bit float, 512 for FXSAVE), 0 if it has
+    /// none (LEA, INVLPG, NOP).
+    pub bytes: u16,
+}
+
+/// A repeat prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rep {
+    /// None, or none that matters.
+    None,
+    /// F3: REP, REPE, REPZ.
+    Repe,
+    /// F2: REPNE, REPNZ.
+    Repne,
+}
+
+/// One decoded instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Insn {
+    /// What to do.
+    pub op: Op,
+    /// `op.family()`, looked up once.
+    pub family: Family,
+    /// What it costs to issue, apart from its memory accesses.
+    pub class: Class,
+    /// Width of the operation: of the first operand where that is an integer, of one element for
+    /// string instructions, of what is pushed or popped for stack ones.
+    pub size: Width,
+    /// Length in bytes.
+    pub len: u8,
+    /// The condition code of Jcc, SETcc, CMOVcc, in encoding order (O, NO, B, AE, E, NE, BE, A, S,
+    /// NS, P, NP, L, GE, LE, G).
+    pub condition: u8,
+    /// Repeat prefix of a string instruction.
+    pub rep: Rep,
+    /// LOCK prefix present (the decoder has refused it where it is not allowed).
+    pub lock: bool,
+    /// The operands, destination first.
+    pub operands: [Operand; 4],
+    /// Address of the memory operand; for string instructions the segment of the source and the
+    /// address width.
+    pub mem: Mem,
+}
+

@@ -1,0 +1,160 @@
+//! One CPU: the plain reference interpreter, one instruction at a time.
+//!
+//! [`step`] takes the CPU from one instruction boundary to the next. `decode` turns bytes into
+//! [`insn::Insn`], `exec` carries them out, one file for each family; both see the CPU through
+//! [`Cx`]. An instruction changes nothing before its last possible fault.
+
+mod access;
+pub mod cpuid;
+pub mod decode;
+mod descriptor;
+mod exception;
+mod exec;
+mod fault;
+pub mod fp;
+pub mod insn;
+mod interrupt;
+pub mod msr;
+mod paging;
+pub mod pmu;
+pub mod state;
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
+pub use access::{Place, Span};
+pub use decode::CodeCache;
+pub use fault::{Exception, Fault, vector};
+pub use state::Cpu;
+
+use crate::bus::Bus;
+use crate::cost::{Class, CostModel};
+use crate::mmu::{Mmu, Paging};
+use state::flag;
+
+/// What an instruction can reach while it executes.
+pub struct Cx<'a> {
+    /// The CPU itself.
+    pub cpu: &'a mut Cpu,
+    /// Its memory management unit.
+    pub mmu: &'a mut Mmu,
+    /// Memory and devices.
+    pub bus: &'a mut Bus,
+    /// What everything costs.
+    pub cost: CostModel,
+    /// The cycle at which something else wants to happen: a REP instruction pauses there.
+    pub deadline: u64,
+    /// Where execution goes on: the following instruction, unless this one jumps.
+    pub next: u64,
+    /// A REP instruction has iterations left: it stays where it is and does not retire.
+    again: bool,
+    /// Copies of what every access asks for, kept by [`Cx::paging_changed`].
+    paging: Paging,
+    code64: bool,
+    user: bool,
+}
+
+/// Why the CPU cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// Announced but not there; the name is the instruction's or the feature's.
+    Missing(String),
+    /// An exception while a double fault was being delivered; its vector.
+    Triple(u8),
+}
+
+impl<'a> Cx<'a> {
+    /// Brings the parts of a CPU together until `deadline`.
+    pub fn new(
+        cpu: &'a mut Cpu,
+        mmu: &'a mut Mmu,
+        bus: &'a mut Bus,
+        cost: CostModel,
+        deadline: u64,
+    ) -> Self {
+        let mut cx = Cx {
+            cpu,
+            mmu,
+            bus,
+            cost,
+            deadline,
+            next: 0,
+            again: false,
+            paging: Paging::default(),
+            code64: false,
+            user: false,
+        };
+        cx.paging_changed();
+        cx
+    }
+
+    /// Runs until the deadline, a HLT, or an access to something outside RAM (a device may have
+    /// changed what is due). Does nothing if the deadline has passed.
+    pub fn run(&mut self, code: &mut CodeCache) -> Result<(), Halt> {
+        while self.cpu.cycle < self.deadline && !self.cpu.halted && !self.bus.attention() {
+            self.step(code)?;
+        }
+        Ok(())
+    }
+
+    /// One instruction, or one group of iterations of a REP instruction, or the delivery of one
+    /// interrupt or exception. A halted CPU stays where it is.
+    pub fn step(&mut self, code: &mut CodeCache) -> Result<(), Halt> {
+        let result = match self.interrupt_due() {
+            true => self.take_interrupt(),
+            false if self.cpu.halted => return Ok(()),
+            false => self.instruction(code),
+        };
+        let result = match result {
+            Err(Fault::Exception(exception)) => self.raise(exception),
+            other => other,
+        };
+        self.charge_work();
+        match result {
+            Ok(()) => Ok(()),
+            Err(Fault::Triple(vector)) => Err(Halt::Triple(vector)),
+            Err(Fault::Missing(what)) => Err(Halt::Missing(what.to_owned())),
+            Err(Fault::Exception(exception)) => Err(Halt::Triple(exception.vector)),
+        }
+    }
+
+    /// Fetches, decodes and carries out one instruction.
+    fn instruction(&mut self, code: &mut CodeCache) -> Result<(), Fault> {
+        let user = self.user;
+        let trap = self.cpu.flag(flag::TF);
+        let insn = self.fetch(code)?;
+        self.next = self.cpu.rip.wrapping_add(u64::from(insn.len));
+        self.again = false;
+        let shadow = core::mem::take(&mut self.cpu.shadow);
+        self.charge(insn.class);
+        if let Err(fault) = exec::execute(self, insn) {
+            self.cpu.shadow = shadow;
+            return Err(fault);
+        }
+        if self.again {
+            self.cpu.rflags |= flag::RF;
+            return Ok(());
+        }
+        self.cpu.rip = if self.code64 { self.next } else { self.next & 0xFFFF_FFFF };
+        self.retire(user);
+        if trap && !self.cpu.shadow { self.single_step() } else { Ok(()) }
+    }
+
+    fn retire(&mut self, user: bool) {
+        self.cpu.rep_iteration = 0;
+        self.cpu.retired += 1;
+        self.cpu.retired_user += u64::from(user);
+        if self.cpu.pmu.retire(user) {
+            self.bus.performance_interrupt();
+        }
+    }
+
+    /// Charges the TLB misses and walk steps since the last boundary.
+    fn charge_work(&mut self) {
+        let work = self.mmu.take_work();
+        if work.misses != 0 {
+            self.cpu.cycle += u64::from(work.misses) * self.cost.cycles(Class::TlbMiss)
+                + u64::from(work.steps) * self.cost.cycles(Class::WalkStep);
+        }
+    }
+}
