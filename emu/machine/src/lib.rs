@@ -15,9 +15,11 @@ extern crate alloc;
 pub mod addr;
 pub mod bus;
 pub mod cost;
+pub mod cpu;
 pub mod devices;
 pub mod event;
 pub mod mmu;
 
 pub use cost::CostModel;
+pub use cpu::Cpu;
 pub use event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};

@@ -59,6 +59,26 @@ impl Clone for CodeCache {
 }
 
 impl CodeCache {
+    /// Whether the instruction at `pa` has been decoded and not been overwritten since.
+    #[inline]
+    fn knows(&self, pa: PhysAddr, generation: u32, bits: u32) -> bool {
+        match self.pages.get(pa.frame() as usize) {
+            Some(Some(page)) => {
+                page.generation == generation
+                    && page.bits == bits
+                    && page.slots[pa.offset() as usize] != 0
+            }
+            _ => false,
+        }
+    }
+
+    #[inline]
+    fn at(&self, pa: PhysAddr) -> Option<&Insn> {
+        let page = self.pages.get(pa.frame() as usize)?.as_ref()?;
+        let slot = usize::from(page.slots[pa.offset() as usize]);
+        page.insns.get(slot.wrapping_sub(1))
+    }
+
     fn page(&mut self, frame: u64) -> &mut Option<CodePage> {
         let index = frame as usize;
         if index >= self.pages.len() {
@@ -76,20 +96,10 @@ impl Cx<'_> {
         let rights = Access { fetch: true, user: self.user, ..Access::default() };
         let pa = self.translate(va, rights)?;
         let generation = self.bus.ram.generation(pa);
-        let entry = code.page(pa.frame());
-        let hit = match entry {
-            Some(page) if page.generation == generation && page.bits == bits => {
-                usize::from(page.slots[pa.offset() as usize])
-            }
-            _ => 0,
-        };
-        if hit != 0 {
-            return entry
-                .as_ref()
-                .and_then(|page| page.insns.get(hit - 1))
-                .ok_or(Fault::Missing("a sound cache of decoded instructions"));
+        if !code.knows(pa, generation, bits) {
+            return self.decode_into(code, va, pa, bits, rights);
         }
-        self.decode_into(code, va, pa, bits, rights)
+        code.at(pa).ok_or(Fault::Missing("a sound cache of decoded instructions"))
     }
 
     /// The linear address of the next instruction and the width of the code.

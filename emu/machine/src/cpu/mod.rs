@@ -11,7 +11,6 @@ mod descriptor;
 mod exception;
 mod exec;
 mod fault;
-pub mod fp;
 pub mod insn;
 mod interrupt;
 pub mod msr;
@@ -86,15 +85,6 @@ impl<'a> Cx<'a> {
         };
         cx.paging_changed();
         cx
-    }
-
-    /// Runs until the deadline, a HLT, or an access to something outside RAM (a device may have
-    /// changed what is due). Does nothing if the deadline has passed.
-    pub fn run(&mut self, code: &mut CodeCache) -> Result<(), Halt> {
-        while self.cpu.cycle < self.deadline && !self.cpu.halted && !self.bus.attention() {
-            self.step(code)?;
-        }
-        Ok(())
     }
 
     /// One instruction, or one group of iterations of a REP instruction, or the delivery of one
