@@ -45,6 +45,21 @@ impl Args {
         }
     }
 
+    /// The path of another program in the folder of this one.
+    #[must_use]
+    pub fn beside<'a>(&self, name: &str, path: &'a mut [u8; 256]) -> Option<&'a CStr> {
+        let own = self.get(0)?.to_bytes();
+        let folder = match own.iter().rposition(|&byte| byte == b'/') {
+            Some(at) => own.get(..=at)?,
+            None => b"/bin/",
+        };
+        path.get_mut(..folder.len())?.copy_from_slice(folder);
+        path.get_mut(folder.len()..folder.len() + name.len())?
+            .copy_from_slice(name.as_bytes());
+        *path.get_mut(folder.len() + name.len())? = 0;
+        CStr::from_bytes_until_nul(path).ok()
+    }
+
     /// The environment as `execve` wants it.
     #[must_use]
     pub fn environment(&self) -> *const *const c_char {
