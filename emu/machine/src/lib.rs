@@ -1,9 +1,9 @@
 //! The computer: a deterministic x86_64 machine without files, clock, threads,
 //! environment or printing.
 //!
-//! The machine after cycle N is a function of its configuration, its images and
+//! The machine after cycle N is a function of its [`Config`], its [`Images`] and
 //! the inputs pushed into it, and of nothing else. All that it knows is in one
-//! value, which can be cloned, saved, restored, hashed and compared
+//! value, [`Machine`], which can be cloned, saved, restored, hashed and compared
 //! at any instruction boundary.
 //!
 //! What leaves the machine goes through a [`Host`]; nothing that a host does,
@@ -17,9 +17,17 @@ pub mod bus;
 pub mod cost;
 pub mod cpu;
 pub mod devices;
+mod digest;
 pub mod event;
+mod loader;
+mod machine;
 pub mod mmu;
+mod snapshot;
 
 pub use cost::CostModel;
 pub use cpu::Cpu;
+pub use digest::Digest;
 pub use event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};
+pub use loader::{Images, LoadError};
+pub use machine::{Config, Machine, Stop, Unmapped};
+pub use snapshot::RestoreError;

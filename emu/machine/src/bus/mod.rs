@@ -32,8 +32,8 @@ pub enum Signal {
     Exit(u32),
     /// The probe was written: a tracepoint with this number.
     Trace(u32),
-    /// The probe was read: a choice, to be answered in `eax`.
-    Choice,
+    /// The probe was read: a choice of this kind, to be answered in `eax`.
+    Choice(u32),
 }
 
 /// RAM and devices.
@@ -115,13 +115,14 @@ impl Bus {
         }
     }
 
-    /// IN: reads 1, 2 or 4 bytes from a port at cycle `now`.
-    pub fn port_in(&mut self, port: u16, len: usize, now: u64) -> u32 {
+    /// IN: reads 1, 2 or 4 bytes from a port at cycle `now`. `eax` is what the
+    /// register holds before: the probe's question is there.
+    pub fn port_in(&mut self, port: u16, len: usize, eax: u32, now: u64) -> u32 {
         self.attention = true;
         let devices = &mut self.devices;
         let byte = match (port, len) {
             (abi::probe::PORT, 4) => {
-                self.signals.push(Signal::Choice);
+                self.signals.push(Signal::Choice(eax));
                 return 0;
             }
             (_, 2 | 4) => return u32::MAX >> (32 - 8 * len as u32),

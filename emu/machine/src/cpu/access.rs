@@ -75,7 +75,13 @@ impl Cx<'_> {
     }
 
     /// Segmentation outside 64-bit code. Expand-down segments are not there.
-    fn linear_legacy(&self, seg: Seg, offset: u64, len: u64, write: bool) -> Result<VirtAddr, Fault> {
+    fn linear_legacy(
+        &self,
+        seg: Seg,
+        offset: u64,
+        len: u64,
+        write: bool,
+    ) -> Result<VirtAddr, Fault> {
         let segment = &self.cpu.seg[seg as usize];
         let denied = if seg == Seg::Ss { Fault::SS } else { Fault::GP };
         let code = segment.access & access::CODE != 0;
@@ -102,7 +108,12 @@ impl Cx<'_> {
     #[inline]
     #[must_use]
     pub fn rights(&self, write: bool) -> Access {
-        Access { write, fetch: false, user: self.user, ac: self.cpu.flag(flag::AC) }
+        Access {
+            write,
+            fetch: false,
+            user: self.user,
+            ac: self.cpu.flag(flag::AC),
+        }
     }
 
     /// Translates `len` bytes (1 to 16) at `va`: both pages before either is touched.
@@ -114,10 +125,20 @@ impl Cx<'_> {
         let first = self.translate(va, rights)?;
         let room = PAGE_SIZE - va.offset();
         if u64::from(len) <= room {
-            return Ok(Span { first, second: first, split: len, len });
+            return Ok(Span {
+                first,
+                second: first,
+                split: len,
+                len,
+            });
         }
         let second = self.translate(va.add(room), rights)?;
-        Ok(Span { first, second, split: room as u8, len })
+        Ok(Span {
+            first,
+            second,
+            split: room as u8,
+            len,
+        })
     }
 
     fn check_alignment(&self, va: VirtAddr, len: u8, rights: Access) -> Result<(), Fault> {
@@ -258,15 +279,28 @@ impl Cx<'_> {
 
     /// Translates up to 8 bytes that the CPU itself reads or writes (descriptors, TSS, stacks of
     /// handlers), whatever the privilege level of the running code.
-    pub(super) fn span_system(&mut self, va: VirtAddr, len: u8, write: bool) -> Result<Span, Fault> {
-        let rights = Access { write, ..Access::default() };
+    pub(super) fn span_system(
+        &mut self,
+        va: VirtAddr,
+        len: u8,
+        write: bool,
+    ) -> Result<Span, Fault> {
+        let rights = Access {
+            write,
+            ..Access::default()
+        };
         let first = self.translate(va, rights)?;
         let room = (PAGE_SIZE - va.offset()).min(u64::from(len)) as u8;
         let second = match room {
             _ if room < len => self.translate(va.add(u64::from(room)), rights)?,
             _ => first,
         };
-        Ok(Span { first, second, split: room, len })
+        Ok(Span {
+            first,
+            second,
+            split: room,
+            len,
+        })
     }
 
     /// Reads up to 8 bytes for the CPU itself.
@@ -340,17 +374,45 @@ impl Cx<'_> {
 
     /// Writes such a register.
     pub(super) fn set_reg(&mut self, index: u8, width: Width, value: u64) {
-        self.cpu.set_gpr(Gpr { index, width, high: false }, value);
+        self.cpu.set_gpr(
+            Gpr {
+                index,
+                width,
+                high: false,
+            },
+            value,
+        );
     }
 }
 
 /// The two 8-byte halves of a 16-byte span.
 fn halves(span: Span) -> (Span, Span) {
-    let Span { first, second, split, len } = span;
-    let whole = |at| Span { first: at, second: at, split: 8, len: 8 };
+    let Span {
+        first,
+        second,
+        split,
+        len,
+    } = span;
+    let whole = |at| Span {
+        first: at,
+        second: at,
+        split: 8,
+        len: 8,
+    };
     match split {
         _ if split == len => (whole(first), whole(first.add(8))),
-        0..=8 => (Span { len: 8, ..span }, whole(second.add(u64::from(8 - split)))),
-        _ => (whole(first), Span { first: first.add(8), second, split: split - 8, len: 8 }),
+        0..=8 => (
+            Span { len: 8, ..span },
+            whole(second.add(u64::from(8 - split))),
+        ),
+        _ => (
+            whole(first),
+            Span {
+                first: first.add(8),
+                second,
+                split: split - 8,
+                len: 8,
+            },
+        ),
     }
 }

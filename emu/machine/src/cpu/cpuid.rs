@@ -115,8 +115,10 @@ fn brand(part: u32) -> Leaf {
     let start = part as usize * 16;
     let word = |i: usize| {
         let at = start + 4 * i;
-        BRAND.get(at..at + 4).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b))
+        BRAND
+            .get(at..at + 4)
+            .and_then(|b| b.first_chunk())
+            .map_or(0, |b| u32::from_le_bytes(*b))
     };
     [word(0), word(1), word(2), word(3)]
 }
-

@@ -93,13 +93,18 @@ impl Cx<'_> {
     #[inline]
     pub(super) fn fetch<'c>(&mut self, code: &'c mut CodeCache) -> Result<&'c Insn, Fault> {
         let (va, bits) = self.fetch_address()?;
-        let rights = Access { fetch: true, user: self.user, ..Access::default() };
+        let rights = Access {
+            fetch: true,
+            user: self.user,
+            ..Access::default()
+        };
         let pa = self.translate(va, rights)?;
         let generation = self.bus.ram.generation(pa);
         if !code.knows(pa, generation, bits) {
             return self.decode_into(code, va, pa, bits, rights);
         }
-        code.at(pa).ok_or(Fault::Missing("a sound cache of decoded instructions"))
+        code.at(pa)
+            .ok_or(Fault::Missing("a sound cache of decoded instructions"))
     }
 
     /// The linear address of the next instruction and the width of the code.
@@ -108,7 +113,11 @@ impl Cx<'_> {
         let rip = self.cpu.rip;
         if self.code64 {
             let va = VirtAddr(rip);
-            return if va.is_canonical() { Ok((va, 64)) } else { Err(Fault::GP) };
+            return if va.is_canonical() {
+                Ok((va, 64))
+            } else {
+                Err(Fault::GP)
+            };
         }
         let segment = &self.cpu.seg[Seg::Cs as usize];
         if rip > u64::from(segment.limit) {
@@ -144,19 +153,30 @@ impl Cx<'_> {
     /// Copies instruction bytes of one frame; outside RAM all bits are set.
     fn copy_code(&self, pa: PhysAddr, to: &mut [u8]) {
         let start = pa.offset() as usize;
-        if let Some(from) = self.bus.ram.page(pa).and_then(|page| page.get(start..start + to.len()))
+        if let Some(from) = self
+            .bus
+            .ram
+            .page(pa)
+            .and_then(|page| page.get(start..start + to.len()))
         {
             to.copy_from_slice(from);
         }
     }
 
-    fn keep<'c>(&mut self, code: &'c mut CodeCache, pa: PhysAddr, bits: u32, insn: Insn) -> &'c Insn {
+    fn keep<'c>(
+        &mut self,
+        code: &'c mut CodeCache,
+        pa: PhysAddr,
+        bits: u32,
+        insn: Insn,
+    ) -> &'c Insn {
         if !self.bus.ram.contains(pa) {
             return code.crossing.insert(insn);
         }
         let generation = self.bus.ram.keep_code(pa);
         let entry = code.page(pa.frame());
-        let stale = !matches!(entry, Some(page) if page.generation == generation && page.bits == bits);
+        let stale =
+            !matches!(entry, Some(page) if page.generation == generation && page.bits == bits);
         if stale {
             *entry = None;
         }
@@ -220,7 +240,11 @@ fn special(op: Op, len: u8) -> Insn {
 
 fn translate(instruction: &Instruction) -> Insn {
     let len = instruction.len() as u8;
-    if !instruction.cpuid_features().iter().all(|&feature| is_announced(feature)) {
+    if !instruction
+        .cpuid_features()
+        .iter()
+        .all(|&feature| is_announced(feature))
+    {
         return special(Op::Undefined, len);
     }
     let Some(op) = operation(instruction) else {
@@ -235,7 +259,10 @@ fn translate(instruction: &Instruction) -> Insn {
     insn.size = size(instruction, &insn);
     insn.condition = (instruction.condition_code() as u8).wrapping_sub(1) & 15;
     insn.lock = instruction.has_lock_prefix() || op == Op::Xchg;
-    insn.rep = match (instruction.has_repne_prefix(), instruction.has_repe_prefix()) {
+    insn.rep = match (
+        instruction.has_repne_prefix(),
+        instruction.has_repe_prefix(),
+    ) {
         (true, _) => Rep::Repne,
         (_, true) => Rep::Repe,
         _ => Rep::None,
@@ -301,8 +328,22 @@ fn is_setcc(mnemonic: Mnemonic) -> bool {
     use Mnemonic as M;
     matches!(
         mnemonic,
-        M::Seto | M::Setno | M::Setb | M::Setae | M::Sete | M::Setne | M::Setbe | M::Seta
-            | M::Sets | M::Setns | M::Setp | M::Setnp | M::Setl | M::Setge | M::Setle | M::Setg
+        M::Seto
+            | M::Setno
+            | M::Setb
+            | M::Setae
+            | M::Sete
+            | M::Setne
+            | M::Setbe
+            | M::Seta
+            | M::Sets
+            | M::Setns
+            | M::Setp
+            | M::Setnp
+            | M::Setl
+            | M::Setge
+            | M::Setle
+            | M::Setg
     )
 }
 
@@ -310,8 +351,21 @@ fn is_cmovcc(mnemonic: Mnemonic) -> bool {
     use Mnemonic as M;
     matches!(
         mnemonic,
-        M::Cmovo | M::Cmovno | M::Cmovb | M::Cmovae | M::Cmove | M::Cmovne | M::Cmovbe | M::Cmova
-            | M::Cmovs | M::Cmovns | M::Cmovp | M::Cmovnp | M::Cmovl | M::Cmovge | M::Cmovle
+        M::Cmovo
+            | M::Cmovno
+            | M::Cmovb
+            | M::Cmovae
+            | M::Cmove
+            | M::Cmovne
+            | M::Cmovbe
+            | M::Cmova
+            | M::Cmovs
+            | M::Cmovns
+            | M::Cmovp
+            | M::Cmovnp
+            | M::Cmovl
+            | M::Cmovge
+            | M::Cmovle
             | M::Cmovg
     )
 }
@@ -392,8 +446,10 @@ fn is_immediate(kind: OpKind) -> bool {
 fn register(register: Register) -> Operand {
     let number = register.number() as u8;
     if register.is_gpr() {
-        let high =
-            matches!(register, Register::AH | Register::CH | Register::DH | Register::BH);
+        let high = matches!(
+            register,
+            Register::AH | Register::CH | Register::DH | Register::BH
+        );
         let index = register.full_register().number() as u8;
         let width = Width::from_bytes(register.size()).unwrap_or(Width::Qword);
         return Operand::Gpr(Gpr { index, width, high });
@@ -426,7 +482,13 @@ fn segment(register: Register) -> Option<Seg> {
 fn memory(instruction: &Instruction) -> Mem {
     let base = instruction.memory_base();
     let index = instruction.memory_index();
-    let number = |r: Register| if r == Register::None { NO_REGISTER } else { r.number() as u8 };
+    let number = |r: Register| {
+        if r == Register::None {
+            NO_REGISTER
+        } else {
+            r.number() as u8
+        }
+    };
     let mut disp = instruction.memory_displacement64();
     let ip_relative = instruction.is_ip_rel_memory_operand();
     if ip_relative {

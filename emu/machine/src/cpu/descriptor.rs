@@ -63,13 +63,22 @@ impl Descriptor {
     /// Last valid offset, with the granularity applied.
     pub(super) fn limit(self) -> u32 {
         let raw = (self.0 & 0xFFFF | self.0 >> 32 & 0xF_0000) as u32;
-        if self.has(access::GRANULAR) { raw << 12 | 0xFFF } else { raw }
+        if self.has(access::GRANULAR) {
+            raw << 12 | 0xFFF
+        } else {
+            raw
+        }
     }
 
     /// The segment register that it fills.
     pub(super) fn segment(self, selector: u16) -> Segment {
         let base = self.0 >> 16 & 0xFF_FFFF | self.0 >> 32 & 0xFF00_0000;
-        Segment { selector, access: self.access(), limit: self.limit(), base }
+        Segment {
+            selector,
+            access: self.access(),
+            limit: self.limit(),
+            base,
+        }
     }
 }
 
@@ -120,7 +129,10 @@ impl Cx<'_> {
 
     fn check_data(&mut self, selector: u16) -> Result<Segment, Fault> {
         if selector & !3 == 0 {
-            return Ok(Segment { selector, ..Segment::default() });
+            return Ok(Segment {
+                selector,
+                ..Segment::default()
+            });
         }
         let descriptor = self.descriptor(selector, vector::GP)?;
         let code = selector & !3;
@@ -145,7 +157,10 @@ impl Cx<'_> {
         let rpl = (selector & 3) as u8;
         if selector & !3 == 0 {
             return match self.code64 && cpl != 3 && rpl == cpl {
-                true => Ok(Segment { selector, ..Segment::default() }),
+                true => Ok(Segment {
+                    selector,
+                    ..Segment::default()
+                }),
                 false => Err(Fault::coded(fault, 0)),
             };
         }
@@ -207,14 +222,20 @@ impl Cx<'_> {
     /// Makes a checked code segment the current one, at privilege level `cpl`.
     pub(super) fn set_code(&mut self, selector: u16, cpl: u8, segment: Segment) {
         let selector = selector & !3 | u16::from(cpl);
-        self.cpu.seg[Seg::Cs as usize] = Segment { selector, ..segment };
+        self.cpu.seg[Seg::Cs as usize] = Segment {
+            selector,
+            ..segment
+        };
         self.paging_changed();
     }
 
     /// LLDT.
     pub(super) fn load_ldt(&mut self, selector: u16) -> Result<(), Fault> {
         if selector & !3 == 0 {
-            self.cpu.ldtr = Segment { selector, ..Segment::default() };
+            self.cpu.ldtr = Segment {
+                selector,
+                ..Segment::default()
+            };
             return Ok(());
         }
         let (descriptor, segment) = self.system_segment(selector)?;
@@ -265,7 +286,11 @@ impl Cx<'_> {
 
     /// LGDT and LIDT's operand: limit, then a base of 4 or 8 bytes.
     pub(super) fn read_table(&mut self, at: VirtAddr) -> Result<Table, Fault> {
-        let width = if self.code64 { Width::Qword } else { Width::Dword };
+        let width = if self.code64 {
+            Width::Qword
+        } else {
+            Width::Dword
+        };
         let limit = self.read(at, 2)? as u16;
         let base = self.read(at.add(2), width.bytes())?;
         if !VirtAddr(base).is_canonical() {
@@ -276,7 +301,11 @@ impl Cx<'_> {
 
     /// SGDT and SIDT's operand.
     pub(super) fn write_table(&mut self, at: VirtAddr, table: Table) -> Result<(), Fault> {
-        let width = if self.code64 { Width::Qword } else { Width::Dword };
+        let width = if self.code64 {
+            Width::Qword
+        } else {
+            Width::Dword
+        };
         let rights = self.rights(true);
         let limit = self.span(at, 2, rights)?;
         let base = self.span(at.add(2), width.bytes(), rights)?;

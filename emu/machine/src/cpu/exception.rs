@@ -60,7 +60,11 @@ impl Cx<'_> {
                 return Err(Fault::Triple(second.vector));
             }
             exception = match doubles(exception.vector, second.vector) {
-                true => Exception { vector: vector::DF, code: Some(0), address: 0 },
+                true => Exception {
+                    vector: vector::DF,
+                    code: Some(0),
+                    address: 0,
+                },
                 false => second,
             };
         }
@@ -68,7 +72,11 @@ impl Cx<'_> {
 
     fn deliver_exception(&mut self, exception: Exception) -> Result<(), Fault> {
         // RF in the pushed image lets a debugger's breakpoint be passed once; #DB traps after.
-        let resume = if exception.vector == vector::DB { 0 } else { flag::RF };
+        let resume = if exception.vector == vector::DB {
+            0
+        } else {
+            flag::RF
+        };
         self.deliver(Delivery {
             vector: exception.vector,
             code: exception.code,
@@ -121,21 +129,34 @@ impl Cx<'_> {
         let gate = self.gate(&event)?;
         let code = gate.selector & !3 | event.external;
         let segment = self.handler_segment(&gate, code)?;
-        let old = (self.cpu.cpl(), self.cpu.seg[Seg::Ss as usize], self.cpu.gpr[4]);
+        let old = (
+            self.cpu.cpl(),
+            self.cpu.seg[Seg::Ss as usize],
+            self.cpu.gpr[4],
+        );
         let new_cpl = match segment.is_conforming() {
             true => old.0,
             false => segment.dpl(),
         };
         let top = self.handler_stack(&gate, old.0, new_cpl)?;
         let cs = u64::from(self.cpu.seg[Seg::Cs as usize].selector);
-        let frame = [event.rip, cs, event.rflags, old.2, u64::from(old.1.selector)];
+        let frame = [
+            event.rip,
+            cs,
+            event.rflags,
+            old.2,
+            u64::from(old.1.selector),
+        ];
         let sp = self.push_frame(top, event.code, &frame, new_cpl)?;
 
         let descriptor = segment.segment(gate.selector);
         self.set_code(gate.selector, new_cpl, descriptor);
         if new_cpl != old.0 {
             let selector = u16::from(new_cpl);
-            self.cpu.seg[Seg::Ss as usize] = Segment { selector, ..Segment::default() };
+            self.cpu.seg[Seg::Ss as usize] = Segment {
+                selector,
+                ..Segment::default()
+            };
         }
         self.cpu.gpr[4] = sp;
         self.cpu.rip = gate.offset;
@@ -176,7 +197,12 @@ impl Cx<'_> {
         if !VirtAddr(offset).is_canonical() {
             return Err(Fault::coded(vector::GP, event.external));
         }
-        Ok(Gate { offset, selector: (low >> 16) as u16, stack: (low >> 32) as u8 & 7, interrupt })
+        Ok(Gate {
+            offset,
+            selector: (low >> 16) as u16,
+            stack: (low >> 32) as u8 & 7,
+            interrupt,
+        })
     }
 
     fn handler_segment(&mut self, gate: &Gate, code: u16) -> Result<Descriptor, Fault> {
@@ -211,7 +237,11 @@ impl Cx<'_> {
             return Err(Fault::coded(vector::TS, task.selector & !3));
         }
         let value = self.read_system(VirtAddr(task.base.wrapping_add(offset)), 8)?;
-        if VirtAddr(value).is_canonical() { Ok(value) } else { Err(Fault::SS) }
+        if VirtAddr(value).is_canonical() {
+            Ok(value)
+        } else {
+            Err(Fault::SS)
+        }
     }
 
     /// Pushes SS, RSP, RFLAGS, CS, RIP and the error code; the frame is translated as a whole
@@ -237,7 +267,11 @@ impl Cx<'_> {
     fn write_frame(&mut self, sp: u64, code: Option<u16>, frame: &[u64; 5]) -> Result<(), Fault> {
         let skip = u64::from(code.is_some());
         let words = frame.len() as u64 + skip;
-        let rights = crate::mmu::Access { user: self.user, write: true, ..Default::default() };
+        let rights = crate::mmu::Access {
+            user: self.user,
+            write: true,
+            ..Default::default()
+        };
         self.translate(VirtAddr(sp), rights)?;
         self.translate(VirtAddr(sp + 8 * words - 1), rights)?;
         for (i, &word) in code.map(u64::from).iter().chain(frame).enumerate() {
@@ -343,7 +377,10 @@ impl Cx<'_> {
     fn return_stack(&mut self, ss: u16, new_cpl: u8, to64: bool) -> Result<Segment, Fault> {
         if ss & !3 == 0 {
             return match to64 && new_cpl != 3 && (ss & 3) as u8 == new_cpl {
-                true => Ok(Segment { selector: ss, ..Segment::default() }),
+                true => Ok(Segment {
+                    selector: ss,
+                    ..Segment::default()
+                }),
                 false => Err(Fault::GP),
             };
         }
@@ -357,7 +394,10 @@ impl Cx<'_> {
             let conforming = segment.access & (1 << 3 | 1 << 2) == (1 << 3 | 1 << 2);
             if segment.usable() && !conforming && segment.dpl() < cpl {
                 // The base of FS and GS stays: Intel CPUs clear only selector and rights.
-                *segment = Segment { base: segment.base, ..Segment::default() };
+                *segment = Segment {
+                    base: segment.base,
+                    ..Segment::default()
+                };
             }
         }
     }
@@ -380,10 +420,14 @@ impl Cx<'_> {
     }
 }
 
-
 /// Whether the second exception, found while delivering the first, makes a double fault.
 fn doubles(first: u8, second: u8) -> bool {
-    let contributory = |v| matches!(v, vector::DE | vector::TS | vector::NP | vector::SS | vector::GP);
+    let contributory = |v| {
+        matches!(
+            v,
+            vector::DE | vector::TS | vector::NP | vector::SS | vector::GP
+        )
+    };
     match first {
         vector::PF => contributory(second) || second == vector::PF,
         first => contributory(first) && contributory(second),

@@ -66,18 +66,30 @@ impl Fault {
     /// An exception without an error code.
     #[must_use]
     pub const fn plain(vector: u8) -> Fault {
-        Fault::Exception(Exception { vector, code: None, address: 0 })
+        Fault::Exception(Exception {
+            vector,
+            code: None,
+            address: 0,
+        })
     }
 
     /// An exception with an error code.
     #[must_use]
     pub const fn coded(vector: u8, code: u16) -> Fault {
-        Fault::Exception(Exception { vector, code: Some(code), address: 0 })
+        Fault::Exception(Exception {
+            vector,
+            code: Some(code),
+            address: 0,
+        })
     }
 
     /// A page fault.
     #[must_use]
     pub const fn page(code: u16, address: u64) -> Fault {
-        Fault::Exception(Exception { vector: vector::PF, code: Some(code), address })
+        Fault::Exception(Exception {
+            vector: vector::PF,
+            code: Some(code),
+            address,
+        })
     }
 }

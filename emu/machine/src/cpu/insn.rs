@@ -38,107 +38,109 @@ macro_rules! declare {
 /// Every operation by family: first those that the decoder library calls by the same name, then
 /// those that are our own words.
 macro_rules! for_each_operation {
-    ($callback:ident) => { $callback! {
-        /// Addition, subtraction, logic.
-        Alu {
-            Add, Or, Adc, Sbb, And, Sub, Xor, Cmp, Test, Inc, Dec, Neg, Not,
-        } + {}
-        /// Multiplication and division.
-        MulDiv {
-            Mul, Imul, Div, Idiv,
-        } + {}
-        /// Shifts and rotates.
-        Shift {
-            Rol, Ror, Rcl, Rcr, Shl, Shr, Sar, Shld, Shrd,
-        } + {}
-        /// Single bits, scans and counts.
-        Bit {
-            Bt, Bts, Btr, Btc, Bsf, Bsr, Popcnt, Bswap, Crc32,
-        } + {}
-        /// Moves, extensions, addresses.
-        Mov {
-            Mov, Movzx, Movsx, Movsxd, Movnti, Lea, Cbw, Cwde, Cdqe, Cwd, Cdq, Cqo, Xlatb,
-        } + { Cmovcc, Setcc }
-        /// Exchanges.
-        Atomic {
-            Xchg, Cmpxchg, Cmpxchg8b, Cmpxchg16b, Xadd,
-        } + {}
-        /// The stack.
-        Stack {
-            Push, Pop, Pushf, Popf, Enter, Leave,
-        } + {}
-        /// Jumps, calls, interrupts and returns.
-        Control {
-            Jmp, Call, Ret, Loop, Loope, Loopne, Jrcxz, Int, Int1, Int3, Iret, Syscall, Sysret,
-        } + { Jcc, JmpFar, CallFar, RetFar }
-        /// Single flags.
-        Flag {
-            Clc, Stc, Cmc, Cld, Std, Cli, Sti, Lahf, Sahf, Clac, Stac,
-        } + {}
-        /// String instructions on memory.
-        String {
-        } + { Movs, Cmps, Stos, Lods, Scas }
-        /// Ports.
-        Io {
-            In, Out,
-        } + { Ins, Outs }
-        /// What an operating system needs.
-        System {
-            Hlt, Lgdt, Lidt, Lldt, Ltr, Sgdt, Sidt, Sldt, Str, Lmsw, Smsw, Clts, Invlpg, Invd,
-            Wbinvd, Rdmsr, Wrmsr, Cpuid, Rdtsc, Rdtscp, Rdpmc, Swapgs, Lss, Lfs, Lgs, Lar, Lsl,
-            Verr, Verw,
-        } + { MovCr, MovDr, MovSeg }
-        /// Fences, prefetches and hints: nothing to do where memory is sequential.
-        Nop {
-            Nop, Pause, Sfence, Lfence, Mfence, Clflush, Prefetchnta, Prefetcht0, Prefetcht1,
-            Prefetcht2,
-        } + {}
-        /// XMM (and MMX) registers.
-        Sse {
-            Addpd, Addps, Addsd, Addss, Addsubpd, Addsubps, Andnpd, Andnps, Andpd, Andps,
-            Blendpd, Blendps, Blendvpd, Blendvps, Cmppd, Cmpps, Cmpsd, Cmpss, Comisd, Comiss,
-            Cvtdq2pd, Cvtdq2ps, Cvtpd2dq, Cvtpd2pi, Cvtpd2ps, Cvtpi2pd, Cvtpi2ps, Cvtps2dq,
-            Cvtps2pd, Cvtps2pi, Cvtsd2si, Cvtsd2ss, Cvtsi2sd, Cvtsi2ss, Cvtss2sd, Cvtss2si,
-            Cvttpd2dq, Cvttpd2pi, Cvttps2dq, Cvttps2pi, Cvttsd2si, Cvttss2si, Divpd, Divps,
-            Divsd, Divss, Dppd, Dpps, Extractps, Haddpd, Haddps, Hsubpd, Hsubps, Insertps,
-            Lddqu, Ldmxcsr, Maskmovdqu, Maskmovq, Maxpd, Maxps, Maxsd, Maxss, Minpd, Minps,
-            Minsd, Minss, Movapd, Movaps, Movd, Movddup, Movdq2q, Movdqa, Movdqu, Movhlps,
-            Movhpd, Movhps, Movlhps, Movlpd, Movlps, Movmskpd, Movmskps, Movntdq, Movntdqa,
-            Movntpd, Movntps, Movntq, Movq, Movq2dq, Movsd, Movshdup, Movsldup, Movss, Movupd,
-            Movups, Mpsadbw, Mulpd, Mulps, Mulsd, Mulss, Orpd, Orps, Pabsb, Pabsd, Pabsw,
-            Packssdw, Packsswb, Packusdw, Packuswb, Paddb, Paddd, Paddq, Paddsb, Paddsw,
-            Paddusb, Paddusw, Paddw, Palignr, Pand, Pandn, Pavgb, Pavgw, Pblendvb, Pblendw,
-            Pcmpeqb, Pcmpeqd, Pcmpeqq, Pcmpeqw, Pcmpestri, Pcmpestrm, Pcmpgtb, Pcmpgtd, Pcmpgtq,
-            Pcmpgtw, Pcmpistri, Pcmpistrm, Pextrb, Pextrd, Pextrq, Pextrw, Phaddd, Phaddsw,
-            Phaddw, Phminposuw, Phsubd, Phsubsw, Phsubw, Pinsrb, Pinsrd, Pinsrq, Pinsrw,
-            Pmaddubsw, Pmaddwd, Pmaxsb, Pmaxsd, Pmaxsw, Pmaxub, Pmaxud, Pmaxuw, Pminsb, Pminsd,
-            Pminsw, Pminub, Pminud, Pminuw, Pmovmskb, Pmovsxbd, Pmovsxbq, Pmovsxbw, Pmovsxdq,
-            Pmovsxwd, Pmovsxwq, Pmovzxbd, Pmovzxbq, Pmovzxbw, Pmovzxdq, Pmovzxwd, Pmovzxwq,
-            Pmuldq, Pmulhrsw, Pmulhuw, Pmulhw, Pmulld, Pmullw, Pmuludq, Por, Psadbw, Pshufb,
-            Pshufd, Pshufhw, Pshuflw, Pshufw, Psignb, Psignd, Psignw, Pslld, Pslldq, Psllq,
-            Psllw, Psrad, Psraw, Psrld, Psrldq, Psrlq, Psrlw, Psubb, Psubd, Psubq, Psubsb,
-            Psubsw, Psubusb, Psubusw, Psubw, Ptest, Punpckhbw, Punpckhdq, Punpckhqdq, Punpckhwd,
-            Punpcklbw, Punpckldq, Punpcklqdq, Punpcklwd, Pxor, Rcpps, Rcpss, Roundpd, Roundps,
-            Roundsd, Roundss, Rsqrtps, Rsqrtss, Shufpd, Shufps, Sqrtpd, Sqrtps, Sqrtsd, Sqrtss,
-            Stmxcsr, Subpd, Subps, Subsd, Subss, Ucomisd, Ucomiss, Unpckhpd, Unpckhps, Unpcklpd,
-            Unpcklps, Xorpd, Xorps,
-        } + {}
-        /// The x87 unit and FXSAVE.
-        X87 {
-            Wait, Emms, Fxsave, Fxrstor, F2xm1, Fabs, Fadd, Faddp, Fbld, Fbstp, Fchs, Fcmovb,
-            Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu, Fcmovu, Fcom, Fcomi, Fcomip,
-            Fcomp, Fcompp, Fcos, Fdecstp, Fdiv, Fdivp, Fdivr, Fdivrp, Ffree, Ffreep, Fiadd,
-            Ficom, Ficomp, Fidiv, Fidivr, Fild, Fimul, Fincstp, Fist, Fistp, Fisttp, Fisub,
-            Fisubr, Fld, Fld1, Fldcw, Fldenv, Fldl2e, Fldl2t, Fldlg2, Fldln2, Fldpi, Fldz, Fmul,
-            Fmulp, Fnclex, Fninit, Fnop, Fnsave, Fnstcw, Fnstenv, Fnstsw, Fpatan, Fprem, Fprem1,
-            Fptan, Frndint, Frstor, Fscale, Fsin, Fsincos, Fsqrt, Fst, Fstp, Fsub, Fsubp, Fsubr,
-            Fsubrp, Ftst, Fucom, Fucomi, Fucomip, Fucomp, Fucompp, Fxam, Fxch, Fxtract, Fyl2x,
-            Fyl2xp1,
-        } + {}
-        /// Bytes that are no announced instruction, and announced ones that are not there.
-        Special {
-        } + { Undefined, Missing }
-    } };
+    ($callback:ident) => {
+        $callback! {
+            /// Addition, subtraction, logic.
+            Alu {
+                Add, Or, Adc, Sbb, And, Sub, Xor, Cmp, Test, Inc, Dec, Neg, Not,
+            } + {}
+            /// Multiplication and division.
+            MulDiv {
+                Mul, Imul, Div, Idiv,
+            } + {}
+            /// Shifts and rotates.
+            Shift {
+                Rol, Ror, Rcl, Rcr, Shl, Shr, Sar, Shld, Shrd,
+            } + {}
+            /// Single bits, scans and counts.
+            Bit {
+                Bt, Bts, Btr, Btc, Bsf, Bsr, Popcnt, Bswap, Crc32,
+            } + {}
+            /// Moves, extensions, addresses.
+            Mov {
+                Mov, Movzx, Movsx, Movsxd, Movnti, Lea, Cbw, Cwde, Cdqe, Cwd, Cdq, Cqo, Xlatb,
+            } + { Cmovcc, Setcc }
+            /// Exchanges.
+            Atomic {
+                Xchg, Cmpxchg, Cmpxchg8b, Cmpxchg16b, Xadd,
+            } + {}
+            /// The stack.
+            Stack {
+                Push, Pop, Pushf, Popf, Enter, Leave,
+            } + {}
+            /// Jumps, calls, interrupts and returns.
+            Control {
+                Jmp, Call, Ret, Loop, Loope, Loopne, Jrcxz, Int, Int1, Int3, Iret, Syscall, Sysret,
+            } + { Jcc, JmpFar, CallFar, RetFar }
+            /// Single flags.
+            Flag {
+                Clc, Stc, Cmc, Cld, Std, Cli, Sti, Lahf, Sahf, Clac, Stac,
+            } + {}
+            /// String instructions on memory.
+            String {
+            } + { Movs, Cmps, Stos, Lods, Scas }
+            /// Ports.
+            Io {
+                In, Out,
+            } + { Ins, Outs }
+            /// What an operating system needs.
+            System {
+                Hlt, Lgdt, Lidt, Lldt, Ltr, Sgdt, Sidt, Sldt, Str, Lmsw, Smsw, Clts, Invlpg, Invd,
+                Wbinvd, Rdmsr, Wrmsr, Cpuid, Rdtsc, Rdtscp, Rdpmc, Swapgs, Lss, Lfs, Lgs, Lar, Lsl,
+                Verr, Verw,
+            } + { MovCr, MovDr, MovSeg }
+            /// Fences, prefetches and hints: nothing to do where memory is sequential.
+            Nop {
+                Nop, Pause, Sfence, Lfence, Mfence, Clflush, Prefetchnta, Prefetcht0, Prefetcht1,
+                Prefetcht2,
+            } + {}
+            /// XMM (and MMX) registers.
+            Sse {
+                Addpd, Addps, Addsd, Addss, Addsubpd, Addsubps, Andnpd, Andnps, Andpd, Andps,
+                Blendpd, Blendps, Blendvpd, Blendvps, Cmppd, Cmpps, Cmpsd, Cmpss, Comisd, Comiss,
+                Cvtdq2pd, Cvtdq2ps, Cvtpd2dq, Cvtpd2pi, Cvtpd2ps, Cvtpi2pd, Cvtpi2ps, Cvtps2dq,
+                Cvtps2pd, Cvtps2pi, Cvtsd2si, Cvtsd2ss, Cvtsi2sd, Cvtsi2ss, Cvtss2sd, Cvtss2si,
+                Cvttpd2dq, Cvttpd2pi, Cvttps2dq, Cvttps2pi, Cvttsd2si, Cvttss2si, Divpd, Divps,
+                Divsd, Divss, Dppd, Dpps, Extractps, Haddpd, Haddps, Hsubpd, Hsubps, Insertps,
+                Lddqu, Ldmxcsr, Maskmovdqu, Maskmovq, Maxpd, Maxps, Maxsd, Maxss, Minpd, Minps,
+                Minsd, Minss, Movapd, Movaps, Movd, Movddup, Movdq2q, Movdqa, Movdqu, Movhlps,
+                Movhpd, Movhps, Movlhps, Movlpd, Movlps, Movmskpd, Movmskps, Movntdq, Movntdqa,
+                Movntpd, Movntps, Movntq, Movq, Movq2dq, Movsd, Movshdup, Movsldup, Movss, Movupd,
+                Movups, Mpsadbw, Mulpd, Mulps, Mulsd, Mulss, Orpd, Orps, Pabsb, Pabsd, Pabsw,
+                Packssdw, Packsswb, Packusdw, Packuswb, Paddb, Paddd, Paddq, Paddsb, Paddsw,
+                Paddusb, Paddusw, Paddw, Palignr, Pand, Pandn, Pavgb, Pavgw, Pblendvb, Pblendw,
+                Pcmpeqb, Pcmpeqd, Pcmpeqq, Pcmpeqw, Pcmpestri, Pcmpestrm, Pcmpgtb, Pcmpgtd, Pcmpgtq,
+                Pcmpgtw, Pcmpistri, Pcmpistrm, Pextrb, Pextrd, Pextrq, Pextrw, Phaddd, Phaddsw,
+                Phaddw, Phminposuw, Phsubd, Phsubsw, Phsubw, Pinsrb, Pinsrd, Pinsrq, Pinsrw,
+                Pmaddubsw, Pmaddwd, Pmaxsb, Pmaxsd, Pmaxsw, Pmaxub, Pmaxud, Pmaxuw, Pminsb, Pminsd,
+                Pminsw, Pminub, Pminud, Pminuw, Pmovmskb, Pmovsxbd, Pmovsxbq, Pmovsxbw, Pmovsxdq,
+                Pmovsxwd, Pmovsxwq, Pmovzxbd, Pmovzxbq, Pmovzxbw, Pmovzxdq, Pmovzxwd, Pmovzxwq,
+                Pmuldq, Pmulhrsw, Pmulhuw, Pmulhw, Pmulld, Pmullw, Pmuludq, Por, Psadbw, Pshufb,
+                Pshufd, Pshufhw, Pshuflw, Pshufw, Psignb, Psignd, Psignw, Pslld, Pslldq, Psllq,
+                Psllw, Psrad, Psraw, Psrld, Psrldq, Psrlq, Psrlw, Psubb, Psubd, Psubq, Psubsb,
+                Psubsw, Psubusb, Psubusw, Psubw, Ptest, Punpckhbw, Punpckhdq, Punpckhqdq, Punpckhwd,
+                Punpcklbw, Punpckldq, Punpcklqdq, Punpcklwd, Pxor, Rcpps, Rcpss, Roundpd, Roundps,
+                Roundsd, Roundss, Rsqrtps, Rsqrtss, Shufpd, Shufps, Sqrtpd, Sqrtps, Sqrtsd, Sqrtss,
+                Stmxcsr, Subpd, Subps, Subsd, Subss, Ucomisd, Ucomiss, Unpckhpd, Unpckhps, Unpcklpd,
+                Unpcklps, Xorpd, Xorps,
+            } + {}
+            /// The x87 unit and FXSAVE.
+            X87 {
+                Wait, Emms, Fxsave, Fxrstor, F2xm1, Fabs, Fadd, Faddp, Fbld, Fbstp, Fchs, Fcmovb,
+                Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu, Fcmovu, Fcom, Fcomi, Fcomip,
+                Fcomp, Fcompp, Fcos, Fdecstp, Fdiv, Fdivp, Fdivr, Fdivrp, Ffree, Ffreep, Fiadd,
+                Ficom, Ficomp, Fidiv, Fidivr, Fild, Fimul, Fincstp, Fist, Fistp, Fisttp, Fisub,
+                Fisubr, Fld, Fld1, Fldcw, Fldenv, Fldl2e, Fldl2t, Fldlg2, Fldln2, Fldpi, Fldz, Fmul,
+                Fmulp, Fnclex, Fninit, Fnop, Fnsave, Fnstcw, Fnstenv, Fnstsw, Fpatan, Fprem, Fprem1,
+                Fptan, Frndint, Frstor, Fscale, Fsin, Fsincos, Fsqrt, Fst, Fstp, Fsub, Fsubp, Fsubr,
+                Fsubrp, Ftst, Fucom, Fucomi, Fucomip, Fucomp, Fucompp, Fxam, Fxch, Fxtract, Fyl2x,
+                Fyl2xp1,
+            } + {}
+            /// Bytes that are no announced instruction, and announced ones that are not there.
+            Special {
+            } + { Undefined, Missing }
+        }
+    };
 }
 pub(super) use for_each_operation;
 
@@ -323,4 +325,3 @@ pub struct Insn {
     /// address width.
     pub mem: Mem,
 }
-

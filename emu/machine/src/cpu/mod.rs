@@ -14,7 +14,7 @@ mod fault;
 pub mod insn;
 mod interrupt;
 pub mod msr;
-mod paging;
+pub(crate) mod paging;
 pub mod pmu;
 pub mod state;
 
@@ -125,9 +125,17 @@ impl<'a> Cx<'a> {
             self.cpu.rflags |= flag::RF;
             return Ok(());
         }
-        self.cpu.rip = if self.code64 { self.next } else { self.next & 0xFFFF_FFFF };
+        self.cpu.rip = if self.code64 {
+            self.next
+        } else {
+            self.next & 0xFFFF_FFFF
+        };
         self.retire(user);
-        if trap && !self.cpu.shadow { self.single_step() } else { Ok(()) }
+        if trap && !self.cpu.shadow {
+            self.single_step()
+        } else {
+            Ok(())
+        }
     }
 
     fn retire(&mut self, user: bool) {

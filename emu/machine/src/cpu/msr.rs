@@ -135,15 +135,26 @@ impl Cx<'_> {
 }
 
 fn canonical(value: u64) -> Result<u64, Fault> {
-    if VirtAddr(value).is_canonical() { Ok(value) } else { Err(Fault::GP) }
+    if VirtAddr(value).is_canonical() {
+        Ok(value)
+    } else {
+        Err(Fault::GP)
+    }
 }
 
 fn below_4g(value: u64) -> Result<u64, Fault> {
-    if value >> 32 == 0 { Ok(value) } else { Err(Fault::GP) }
+    if value >> 32 == 0 {
+        Ok(value)
+    } else {
+        Err(Fault::GP)
+    }
 }
 
 /// Memory types 2 and 3 and anything above 7 do not exist.
 fn page_attributes(value: u64) -> Result<u64, Fault> {
-    let valid = value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4..=7));
+    let valid = value
+        .to_le_bytes()
+        .iter()
+        .all(|kind| matches!(kind, 0 | 1 | 4..=7));
     if valid { Ok(value) } else { Err(Fault::GP) }
 }

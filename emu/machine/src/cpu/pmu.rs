@@ -142,7 +142,10 @@ mod tests {
         let mut pmu = Pmu::default();
         for (register, value) in [
             (index::PMC0, u64::from(n.wrapping_neg())),
-            (index::PERFEVTSEL0, INSTRUCTIONS_RETIRED | USER | INTERRUPT | ENABLE),
+            (
+                index::PERFEVTSEL0,
+                INSTRUCTIONS_RETIRED | USER | INTERRUPT | ENABLE,
+            ),
             (index::GLOBAL_CTRL, GENERAL_BIT),
         ] {
             assert_eq!(pmu.write(register, value), Some(()));
@@ -163,7 +166,10 @@ mod tests {
     #[test]
     fn other_events_stand_still_and_reserved_bits_fault() {
         let mut pmu = armed(1);
-        assert_eq!(pmu.write(index::PERFEVTSEL0, 0x3C | USER | ENABLE), Some(()));
+        assert_eq!(
+            pmu.write(index::PERFEVTSEL0, 0x3C | USER | ENABLE),
+            Some(())
+        );
         assert!(!pmu.retire(true));
         assert_eq!(pmu.write(index::GLOBAL_CTRL, 2), None);
         assert_eq!(pmu.write(0x187, 0), None);

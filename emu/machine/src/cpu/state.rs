@@ -61,8 +61,7 @@ pub mod cr4 {
     pub const SMEP: u64 = 1 << 20;
     pub const SMAP: u64 = 1 << 21;
     /// What CPUID announces; setting another bit is #GP.
-    pub const KNOWN: u64 =
-        TSD | DE | PSE | PAE | PGE | PCE | OSFXSR | OSXMMEXCPT | SMEP | SMAP;
+    pub const KNOWN: u64 = TSD | DE | PSE | PAE | PGE | PCE | OSFXSR | OSXMMEXCPT | SMEP | SMAP;
 }
 
 /// Bits of EFER.
@@ -109,7 +108,12 @@ impl Segment {
     /// A flat 4 GiB segment of this access.
     #[must_use]
     pub const fn flat(selector: u16, access: u16) -> Self {
-        Segment { selector, access, limit: u32::MAX, base: 0 }
+        Segment {
+            selector,
+            access,
+            limit: u32::MAX,
+            base: 0,
+        }
     }
 
     /// Descriptor privilege level.
@@ -265,12 +269,21 @@ impl Cpu {
     /// and interrupts off, `ebx` pointing at the start info.
     #[must_use]
     pub fn pvh(entry: u32, start_info: u32) -> Self {
-        let mut cpu = Cpu { rip: u64::from(entry), cr0: cr0::ET | cr0::PE, ..Cpu::default() };
+        let mut cpu = Cpu {
+            rip: u64::from(entry),
+            cr0: cr0::ET | cr0::PE,
+            ..Cpu::default()
+        };
         // Selectors are the guest's to reload; only the hidden parts are promised.
         let data = Segment::flat(0x10, 0xC093);
         cpu.seg = [data; 6];
         cpu.seg[Seg::Cs as usize] = Segment::flat(0x08, 0xC09B);
-        cpu.tr = Segment { selector: 0, access: 0x008B, limit: 0x67, base: 0 };
+        cpu.tr = Segment {
+            selector: 0,
+            access: 0x008B,
+            limit: 0x67,
+            base: 0,
+        };
         cpu.gpr[3] = u64::from(start_info);
         cpu
     }
@@ -297,7 +310,11 @@ impl Cpu {
     #[must_use]
     pub fn gpr(&self, reg: Gpr) -> u64 {
         let full = self.gpr[usize::from(reg.index & 15)];
-        if reg.high { (full >> 8) & 0xFF } else { full & reg.width.mask() }
+        if reg.high {
+            (full >> 8) & 0xFF
+        } else {
+            full & reg.width.mask()
+        }
     }
 
     /// Writes a register at its width; a 32-bit write clears the upper half.

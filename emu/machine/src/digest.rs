@@ -1,0 +1,33 @@
+//! The digest: the whole state of a machine in 128 bits.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::machine::Machine;
+
+/// A hash of everything that a machine knows. Two machines with the same digest
+/// go on in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Digest(pub u128);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Machine {
+    /// The digest of the whole state: what [`Machine::save`] writes, hashed.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut hash = Xxh3::new();
+        hash.update(&self.state());
+        for (index, bytes) in self.ram().contents() {
+            hash.update(&index.to_le_bytes());
+            hash.update(bytes);
+        }
+        Digest(hash.digest128())
+    }
+}
