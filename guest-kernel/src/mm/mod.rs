@@ -1,0 +1,16 @@
+//! Memory: frames, the kernel's heap, and the address spaces of tasks.
+
+pub mod backing;
+pub mod direct_map;
+pub mod fault;
+pub mod frame;
+pub mod heap;
+pub mod kernel_map;
+mod page_table;
+pub mod shared;
+pub mod space;
+pub mod user;
+pub mod vma;
+
+pub use backing::Backing;
+pub use space::Mm;

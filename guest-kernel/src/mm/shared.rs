@@ -1,0 +1,46 @@
+//! Anonymous memory that several tasks share.
+
+use alloc::collections::BTreeMap;
+
+use abi::event::FrameKind;
+
+use super::backing::Backing;
+use super::frame::{self, Frame};
+use crate::errno::{Errno, Result};
+use crate::sync::SpinLock;
+
+/// Pages that come into being when somebody first touches them.
+pub struct SharedPages {
+    len: u64,
+    pages: SpinLock<BTreeMap<u64, Frame>>,
+}
+
+impl SharedPages {
+    /// `len` bytes of zeros.
+    #[must_use]
+    pub fn new(len: u64) -> Self {
+        SharedPages {
+            len,
+            pages: SpinLock::new(BTreeMap::new()),
+        }
+    }
+}
+
+impl Backing for SharedPages {
+    fn page(&self, index: u64) -> Result<Frame> {
+        if index >= self.len.div_ceil(4096) {
+            return Err(Errno::EINVAL);
+        }
+        let mut pages = self.pages.lock();
+        if let Some(frame) = pages.get(&index) {
+            return Ok(frame.clone());
+        }
+        let frame = frame::alloc(FrameKind::User)?;
+        pages.insert(index, frame.clone());
+        Ok(frame)
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+}

@@ -1,0 +1,413 @@
+//! Address spaces: which areas a task sees, and how they change.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::ops::Range;
+
+use super::frame;
+use super::page_table::Tables;
+use super::vma::{Prot, Vma};
+use crate::arch::layout::{PAGE_SIZE, USER_END};
+use crate::errno::{Errno, Result};
+use crate::sync::Mutex;
+
+/// Mappings without a wish go below this, the highest first.
+const MMAP_TOP: u64 = 0x7FFF_F7FF_F000;
+/// Nothing is ever mapped below.
+const MMAP_MIN: u64 = 0x1_0000;
+/// What a stack may grow to.
+pub const STACK_LIMIT: u64 = 8 << 20;
+/// What must stay free below a stack that grows.
+const STACK_GAP: u64 = 1 << 20;
+
+/// An address space. Tasks share it by reference.
+pub struct Mm {
+    root: u64,
+    space: Mutex<Space>,
+}
+
+pub(super) struct Space {
+    pub(super) tables: Tables,
+    areas: BTreeMap<u64, Vma>,
+    brk_start: u64,
+    brk: u64,
+}
+
+impl Mm {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn new() -> Result<Arc<Self>> {
+        frame::room()?;
+        let tables = Tables::new()?;
+        Ok(Arc::new(Mm {
+            root: tables.root(),
+            space: Mutex::new(Space {
+                tables,
+                areas: BTreeMap::new(),
+                brk_start: 0,
+                brk: 0,
+            }),
+        }))
+    }
+
+    /// The top page table's physical address.
+    #[must_use]
+    pub fn root(&self) -> u64 {
+        self.root
+    }
+
+    pub(super) fn lock(&self) -> crate::sync::MutexGuard<'_, Space> {
+        self.space.lock()
+    }
+
+    /// A copy whose private pages are shared until somebody writes.
+    ///
+    /// # Errors
+    /// `ENOMEM`; the original then only has more pages to take over again.
+    pub fn fork(&self) -> Result<Arc<Self>> {
+        let copy = Mm::new()?;
+        let mut space = self.space.lock();
+        let result = space.copy_into(&mut copy.space.lock());
+        space.tables.flush_all();
+        result.map(|()| copy)
+    }
+
+    /// Sets where the heap of `brk` begins.
+    pub fn set_brk_start(&self, address: u64) {
+        let mut space = self.space.lock();
+        space.brk_start = address;
+        space.brk = address;
+    }
+
+    /// Moves the end of the heap; gives where it is afterwards.
+    pub fn brk(&self, wanted: u64) -> u64 {
+        let mut space = self.space.lock();
+        if space.move_brk(wanted).is_ok() {
+            space.brk = wanted;
+        }
+        space.brk
+    }
+
+    /// Puts an area in, over whatever was there.
+    ///
+    /// # Errors
+    /// `EINVAL` outside user addresses, `ENOMEM`.
+    pub fn map(&self, area: Vma) -> Result<()> {
+        self.space.lock().map(area)
+    }
+
+    /// Puts an area in where there is room: at `hint` if it is free, otherwise
+    /// as high as possible. `make` gets the place.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn map_anywhere(
+        &self,
+        hint: u64,
+        len: u64,
+        make: impl FnOnce(Range<u64>) -> Vma,
+    ) -> Result<u64> {
+        let mut space = self.space.lock();
+        let start = space.find_free(hint, len).ok_or(Errno::ENOMEM)?;
+        space.map(make(start..start + len))?;
+        Ok(start)
+    }
+
+    /// True if nothing is mapped in a range.
+    #[must_use]
+    pub fn is_free(&self, range: Range<u64>) -> bool {
+        self.space.lock().is_free(&range)
+    }
+
+    /// Removes whatever is mapped in a range.
+    ///
+    /// # Errors
+    /// `ENOMEM`, where areas would have to be cut and there is no room.
+    pub fn unmap(&self, range: Range<u64>) -> Result<()> {
+        frame::room()?;
+        self.space.lock().unmap(range);
+        Ok(())
+    }
+
+    /// Changes the rights in a range.
+    ///
+    /// # Errors
+    /// `ENOMEM` if part of it is not mapped.
+    pub fn protect(&self, range: Range<u64>, prot: Prot) -> Result<()> {
+        frame::room()?;
+        self.space.lock().protect(range, prot)
+    }
+
+    /// Forgets the contents of private memory in a range: zeros, or the file's
+    /// bytes, from here on.
+    ///
+    /// # Errors
+    /// `ENOMEM` if part of it is not mapped.
+    pub fn discard(&self, range: Range<u64>) -> Result<()> {
+        let mut space = self.space.lock();
+        if !space.is_covered(&range) {
+            return Err(Errno::ENOMEM);
+        }
+        space.tables.unmap(range);
+        Ok(())
+    }
+
+    /// True if all of a range is mapped.
+    #[must_use]
+    pub fn is_covered(&self, range: Range<u64>) -> bool {
+        self.space.lock().is_covered(&range)
+    }
+
+    /// Gives the mapping at `from` another length, elsewhere if it may move and
+    /// there is no room; gives where it is afterwards.
+    ///
+    /// # Errors
+    /// `EFAULT` if `from` is not the whole or a part of one area; `ENOMEM`.
+    pub fn resize(&self, from: Range<u64>, new_len: u64, may_move: bool) -> Result<u64> {
+        frame::room()?;
+        self.space.lock().resize(from, new_len, may_move)
+    }
+}
+
+impl Space {
+    fn copy_into(&mut self, copy: &mut Space) -> Result<()> {
+        copy.brk_start = self.brk_start;
+        copy.brk = self.brk;
+        for area in self.areas.values() {
+            copy.areas.insert(area.start, area.clone());
+            self.tables.for_each(area.range(), |address, place| {
+                let there = copy.tables.place_or_new(address)?;
+                let mut entry = place.get();
+                if !area.shared {
+                    entry = entry.read_only();
+                    place.set(entry);
+                }
+                core::mem::forget(entry.frame());
+                there.set(entry);
+                Ok::<(), Errno>(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The area that contains an address.
+    pub(super) fn area(&self, address: u64) -> Option<&Vma> {
+        let (_, area) = self.areas.range(..=address).next_back()?;
+        (address < area.end).then_some(area)
+    }
+
+    /// The area that contains an address; a stack grows to do so.
+    pub(super) fn area_or_grow(&mut self, address: u64) -> Option<&Vma> {
+        if self.area(address).is_none() {
+            self.grow_stack(address)?;
+        }
+        self.area(address)
+    }
+
+    fn grow_stack(&mut self, address: u64) -> Option<()> {
+        let start = address & !(PAGE_SIZE - 1);
+        let (&key, above) = self.areas.range(address..).next()?;
+        if !above.grows_down || above.end - start > STACK_LIMIT {
+            return None;
+        }
+        let below = self.areas.range(..address).next_back();
+        if below.is_some_and(|(_, area)| area.end + STACK_GAP > start) {
+            return None;
+        }
+        let mut area = self.areas.remove(&key)?;
+        area.start = start;
+        self.areas.insert(start, area);
+        Some(())
+    }
+
+    fn is_free(&self, range: &Range<u64>) -> bool {
+        let below = self.areas.range(..range.end).next_back();
+        below.is_none_or(|(_, area)| area.end <= range.start)
+    }
+
+    fn is_covered(&self, range: &Range<u64>) -> bool {
+        let mut at = range.start;
+        while at < range.end {
+            match self.area(at) {
+                Some(area) => at = area.end,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn find_free(&self, hint: u64, len: u64) -> Option<u64> {
+        let fits = |start: u64| {
+            let end = start.checked_add(len)?;
+            (start >= MMAP_MIN && end <= USER_END && self.is_free(&(start..end))).then_some(start)
+        };
+        if let Some(start) = (hint != 0).then(|| fits(hint)).flatten() {
+            return Some(start);
+        }
+        let mut top = MMAP_TOP;
+        for area in self.areas.values().rev() {
+            if area.start >= top {
+                continue;
+            }
+            let gap = if area.grows_down { STACK_GAP } else { 0 };
+            if area.end + len <= top {
+                break;
+            }
+            top = area.start.saturating_sub(gap);
+        }
+        top.checked_sub(len).filter(|&start| start >= MMAP_MIN)
+    }
+
+    fn map(&mut self, area: Vma) -> Result<()> {
+        let range = area.range();
+        if range.start < MMAP_MIN || range.end > USER_END || range.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        frame::room()?;
+        self.unmap(range);
+        self.insert(area);
+        Ok(())
+    }
+
+    /// Puts an area into a free range, joined with its neighbours where
+    /// nothing tells them apart.
+    fn insert(&mut self, mut area: Vma) {
+        let below = self.areas.range(..area.start).next_back();
+        if let Some((&key, below)) = below
+            && below.continues_in(&area)
+            && let Some(mut below) = self.areas.remove(&key)
+        {
+            below.end = area.end;
+            area = below;
+        }
+        if let Some(above) = self.areas.get(&area.end)
+            && area.continues_in(above)
+            && let Some(above) = self.areas.remove(&area.end)
+        {
+            area.end = above.end;
+        }
+        self.areas.insert(area.start, area);
+    }
+
+    /// Takes the areas of a range out, cut at its ends.
+    fn take(&mut self, range: &Range<u64>) -> Vec<Vma> {
+        for border in [range.start, range.end] {
+            let below = self.areas.range_mut(..border).next_back();
+            if let Some((_, area)) = below
+                && area.end > border
+            {
+                let upper = area.split_off(border);
+                self.areas.insert(border, upper);
+            }
+        }
+        let keys: Vec<u64> = self
+            .areas
+            .range(range.clone())
+            .map(|(&key, _)| key)
+            .collect();
+        keys.iter()
+            .filter_map(|key| self.areas.remove(key))
+            .collect()
+    }
+
+    fn unmap(&mut self, range: Range<u64>) {
+        drop(self.take(&range));
+        self.tables.unmap(range);
+    }
+
+    fn protect(&mut self, range: Range<u64>, prot: Prot) -> Result<()> {
+        if !self.is_covered(&range) {
+            return Err(Errno::ENOMEM);
+        }
+        for mut area in self.take(&range) {
+            area.prot = prot;
+            let writable = area.shared && prot.contains(Prot::WRITE);
+            let Ok(()) = self.tables.for_each(area.range(), |address, place| {
+                // A private page gets its right to be written at the next
+                // write, when it is known whether it is still shared.
+                let before = place.get();
+                let keeps = !area.shared && prot.contains(Prot::WRITE) && before.is_writable();
+                place.set(before.with(prot, writable || keeps));
+                self.tables.flush(address);
+                Ok::<(), Infallible>(())
+            });
+            self.insert(area);
+        }
+        Ok(())
+    }
+
+    fn move_brk(&mut self, wanted: u64) -> Result<()> {
+        if wanted < self.brk_start || wanted > USER_END {
+            return Err(Errno::ENOMEM);
+        }
+        let old = self.brk.next_multiple_of(PAGE_SIZE);
+        let new = wanted.next_multiple_of(PAGE_SIZE);
+        if new < old {
+            self.unmap(new..old);
+        } else if new > old {
+            frame::room()?;
+            if !self.is_free(&(old..new + PAGE_SIZE)) {
+                return Err(Errno::ENOMEM);
+            }
+            self.insert(Vma::anonymous(old..new, Prot::READ | Prot::WRITE));
+        }
+        Ok(())
+    }
+
+    fn resize(&mut self, from: Range<u64>, new_len: u64, may_move: bool) -> Result<u64> {
+        let area = self.area(from.start).ok_or(Errno::EFAULT)?;
+        if from.end > area.end {
+            return Err(Errno::EFAULT);
+        }
+        let at_end = area.end == from.end;
+        let old_len = from.end - from.start;
+        if new_len <= old_len {
+            self.unmap(from.start + new_len..from.end);
+            return Ok(from.start);
+        }
+        let grown = from.start..from.start.checked_add(new_len).ok_or(Errno::ENOMEM)?;
+        if at_end && grown.end <= USER_END && self.is_free(&(from.end..grown.end)) {
+            let parts = self.take(&from);
+            for mut part in parts {
+                part.end = grown.end;
+                self.insert(part);
+            }
+            return Ok(from.start);
+        }
+        if !may_move {
+            return Err(Errno::ENOMEM);
+        }
+        let start = self.find_free(0, new_len).ok_or(Errno::ENOMEM)?;
+        self.relocate(&from, start, new_len)?;
+        Ok(start)
+    }
+
+    /// Moves one area's part to a free place and gives it a new length.
+    fn relocate(&mut self, from: &Range<u64>, to: u64, new_len: u64) -> Result<()> {
+        for offset in (0..from.end - from.start).step_by(PAGE_SIZE as usize) {
+            if self.tables.place(from.start + offset).is_some() {
+                self.tables.place_or_new(to + offset)?;
+            }
+        }
+        for mut part in self.take(from) {
+            part.start = to;
+            part.end = to + new_len;
+            part.grows_down = false;
+            self.insert(part);
+        }
+        let tables = &self.tables;
+        let Ok(()) = tables.for_each(from.clone(), |address, place| {
+            if let Some(there) = tables.place(to + (address - from.start)) {
+                there.set(place.get());
+                core::mem::forget(place.clear());
+                tables.flush(address);
+            }
+            Ok::<(), Infallible>(())
+        });
+        Ok(())
+    }
+}

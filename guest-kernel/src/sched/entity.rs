@@ -1,0 +1,70 @@
+//! What the scheduler keeps of a task.
+
+use alloc::boxed::Box;
+use core::any::Any;
+
+use abi::event::TaskState;
+
+use super::TaskId;
+use crate::arch::context::Thread;
+
+/// What the task room wants to live as long as the task can run: the task
+/// itself and its kernel stack. Dropped by whoever runs after the task's end.
+pub type Payload = Box<dyn Any + Send>;
+
+/// How a task sleeps: what else than what it waits for may wake it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sleep {
+    /// Nothing.
+    Uninterruptible,
+    /// A signal that kills it.
+    Killable,
+    /// Any signal.
+    Interruptible,
+    /// It is stopped: only SIGCONT or a kill.
+    Stopped,
+}
+
+impl Sleep {
+    pub(super) fn state(self) -> TaskState {
+        match self {
+            Sleep::Uninterruptible | Sleep::Killable => TaskState::Uninterruptible,
+            Sleep::Interruptible => TaskState::Interruptible,
+            Sleep::Stopped => TaskState::Stopped,
+        }
+    }
+}
+
+/// A task to be scheduled.
+pub struct NewTask {
+    /// Its number.
+    pub id: TaskId,
+    /// Where it starts.
+    pub thread: Thread,
+    /// True if it never runs in user mode.
+    pub kernel: bool,
+    /// What the task room finds again through the CPU while the task runs.
+    pub pointer: *const (),
+    /// What must live as long.
+    pub payload: Payload,
+}
+
+/// A task in the scheduler's eyes.
+pub(super) struct Entity {
+    pub thread: Thread,
+    pub kernel: bool,
+    pub pointer: *const (),
+    /// `None` while it runs or waits to run.
+    pub sleep: Option<Sleep>,
+    /// Somebody woke it since it last began to wait.
+    pub woken: bool,
+    /// A signal waits for it.
+    pub signal: bool,
+    /// It is to die.
+    pub fatal: bool,
+    #[expect(dead_code, reason = "held only to be dropped with the entity")]
+    pub payload: Option<Payload>,
+}
+
+// SAFETY: the pointer is only handed back; the task room answers for it.
+unsafe impl Send for Entity {}

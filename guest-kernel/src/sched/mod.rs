@@ -1,0 +1,36 @@
+//! Who runs. This room knows tasks as ids only; what an id stands for is the
+//! task room's business and comes back to it as an opaque payload.
+
+mod entity;
+pub mod mutex;
+pub mod policy;
+mod run;
+pub mod slice;
+pub mod softirq;
+pub mod time;
+pub mod timer;
+mod wait;
+
+pub use entity::{NewTask, Payload, Sleep};
+pub use run::{
+    add, current, exit_current, fatal_pending, finish_switch, idle, init, is_known, pending_work,
+    preempt, rename, request_resched, runs_now, set_fpu, set_root, set_signal, set_user_bases,
+    signal_pending, stop_current, user_bases, wake, wake_stopped, with_fpu, yield_now,
+};
+pub use time::Time;
+pub use wait::WaitQueue;
+
+/// A task's number: its PID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskId(pub u32);
+
+impl TaskId {
+    /// The idle task.
+    pub const IDLE: TaskId = TaskId(0);
+}
+
+impl From<TaskId> for u64 {
+    fn from(id: TaskId) -> u64 {
+        u64::from(id.0)
+    }
+}
