@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod arch;
 mod errno;
+mod fs;
 mod mm;
 mod probe;
 mod sched;

@@ -1,0 +1,165 @@
+//! The descriptor table: the part of a context that CLONE_FILES shares.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::file::File;
+use crate::errno::{Errno, Result};
+
+#[derive(Clone)]
+struct Slot {
+    file: Arc<File>,
+    close_on_exec: bool,
+}
+
+/// Which description each descriptor stands for.
+///
+/// Removed descriptions are handed to the caller, who drops them after the
+/// table is unlocked: the last one closes the file, which wakes others.
+#[derive(Default)]
+pub struct FdTable {
+    slots: Vec<Option<Slot>>,
+}
+
+impl FdTable {
+    /// No descriptors.
+    pub const fn new() -> Self {
+        FdTable { slots: Vec::new() }
+    }
+
+    fn slot(&self, fd: i32) -> Result<&Slot> {
+        let slot = usize::try_from(fd).ok().and_then(|fd| self.slots.get(fd));
+        slot.and_then(Option::as_ref).ok_or(Errno::EBADF)
+    }
+
+    fn slot_mut(&mut self, fd: i32) -> Result<&mut Slot> {
+        let slot = usize::try_from(fd)
+            .ok()
+            .and_then(|fd| self.slots.get_mut(fd));
+        slot.and_then(Option::as_mut).ok_or(Errno::EBADF)
+    }
+
+    /// The description behind a descriptor.
+    ///
+    /// # Errors
+    /// EBADF.
+    pub fn get(&self, fd: i32) -> Result<Arc<File>> {
+        Ok(self.slot(fd)?.file.clone())
+    }
+
+    /// Gives a description the lowest free descriptor from `lowest` on.
+    ///
+    /// # Errors
+    /// EMFILE: that is not below `limit`. ENOMEM.
+    pub fn insert(
+        &mut self,
+        file: &Arc<File>,
+        lowest: usize,
+        limit: usize,
+        close_on_exec: bool,
+    ) -> Result<i32> {
+        let used = self.slots.iter().skip(lowest);
+        let taken = used.take_while(|slot| slot.is_some()).count();
+        let fd = lowest.saturating_add(taken);
+        if fd >= limit {
+            return Err(Errno::EMFILE);
+        }
+        self.put(fd, file, close_on_exec)?;
+        Ok(fd as i32)
+    }
+
+    /// Is there a free descriptor?
+    ///
+    /// # Errors
+    /// EMFILE: none below `limit`.
+    pub fn check_free(&self, limit: usize) -> Result<()> {
+        let used = self.slots.iter().take_while(|slot| slot.is_some());
+        if used.count() >= limit {
+            return Err(Errno::EMFILE);
+        }
+        Ok(())
+    }
+
+    /// Makes exactly this descriptor stand for a description, and returns the
+    /// one it stood for before.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn replace(
+        &mut self,
+        fd: usize,
+        file: &Arc<File>,
+        close_on_exec: bool,
+    ) -> Result<Option<Arc<File>>> {
+        self.put(fd, file, close_on_exec)
+    }
+
+    fn put(
+        &mut self,
+        fd: usize,
+        file: &Arc<File>,
+        close_on_exec: bool,
+    ) -> Result<Option<Arc<File>>> {
+        if fd >= self.slots.len() {
+            let more = fd + 1 - self.slots.len();
+            self.slots.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+            self.slots.resize(fd + 1, None);
+        }
+        let slot = Slot {
+            file: file.clone(),
+            close_on_exec,
+        };
+        Ok(self.slots[fd].replace(slot).map(|old| old.file))
+    }
+
+    /// Frees a descriptor.
+    ///
+    /// # Errors
+    /// EBADF.
+    #[must_use = "the description is closed by dropping it, outside the lock"]
+    pub fn remove(&mut self, fd: i32) -> Result<Arc<File>> {
+        self.slot(fd)?;
+        let slot = self.slots[fd as usize].take();
+        slot.map(|slot| slot.file).ok_or(Errno::EBADF)
+    }
+
+    /// Whether exec closes this descriptor.
+    ///
+    /// # Errors
+    /// EBADF.
+    pub fn close_on_exec(&self, fd: i32) -> Result<bool> {
+        Ok(self.slot(fd)?.close_on_exec)
+    }
+
+    /// Says whether exec closes this descriptor.
+    ///
+    /// # Errors
+    /// EBADF.
+    pub fn set_close_on_exec(&mut self, fd: i32, value: bool) -> Result<()> {
+        self.slot_mut(fd)?.close_on_exec = value;
+        Ok(())
+    }
+
+    /// The copy that a child without CLONE_FILES gets: other descriptors, the
+    /// same descriptions.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn copy(&self) -> Result<FdTable> {
+        let mut slots = Vec::new();
+        let count = self.slots.len();
+        slots.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+        slots.extend_from_slice(&self.slots);
+        Ok(FdTable { slots })
+    }
+
+    /// Frees the descriptors that exec closes.
+    #[must_use = "the descriptions are closed by dropping them, outside the lock"]
+    pub fn take_close_on_exec(&mut self) -> Vec<Arc<File>> {
+        let closing = |slot: &mut Option<Slot>| {
+            let slot = slot.take_if(|slot| slot.close_on_exec)?;
+            Some(slot.file)
+        };
+        self.slots.iter_mut().filter_map(closing).collect()
+    }
+}

@@ -1,0 +1,201 @@
+//! Walking paths.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::directory::NAME_MAX;
+use super::inode::{Inode, Kind};
+use crate::errno::{Errno, Result};
+
+/// The longest path, with the NUL at its end.
+pub const PATH_MAX: usize = 4096;
+
+/// How many symbolic links one walk follows.
+const LINKS_MAX: u32 = 40;
+
+/// Where a walk begins.
+pub struct Start {
+    /// Where `/` is, and what `..` does not leave.
+    pub root: Arc<Inode>,
+    /// Where a relative path begins.
+    pub base: Arc<Inode>,
+}
+
+/// What is done about a symbolic link at the end of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LastLink {
+    /// It is followed.
+    Follow,
+    /// It is what was looked for, unless a slash stands behind it.
+    Keep,
+    /// It is a name like any other, even with a slash behind it: the caller
+    /// makes or removes names.
+    Name,
+}
+
+impl LastLink {
+    /// `Follow` or `Keep`.
+    pub fn follow_if(follow: bool) -> Self {
+        if follow {
+            LastLink::Follow
+        } else {
+            LastLink::Keep
+        }
+    }
+
+    fn follows(self, slash: bool) -> bool {
+        match self {
+            LastLink::Follow => true,
+            LastLink::Keep => slash,
+            LastLink::Name => false,
+        }
+    }
+}
+
+/// The end of a walk.
+pub struct Found {
+    /// The directory that holds, or would hold, the last name.
+    pub parent: Arc<Inode>,
+    /// The last name; empty if the path ends in `/`-only, `.` or `..`.
+    pub name: Vec<u8>,
+    /// What is there.
+    pub inode: Option<Arc<Inode>>,
+    /// The path ends in a slash: only a directory will do.
+    pub slash: bool,
+}
+
+impl Found {
+    /// What is there.
+    ///
+    /// # Errors
+    /// ENOENT, or ENOTDIR for a slash behind something else.
+    pub fn existing(self) -> Result<Arc<Inode>> {
+        let inode = self.inode.ok_or(Errno::ENOENT)?;
+        if self.slash {
+            inode.directory()?;
+        }
+        Ok(inode)
+    }
+}
+
+/// Walks a path to what it names.
+///
+/// # Errors
+/// Linux's, as for [`walk`], and ENOENT.
+pub fn lookup(start: &Start, path: &[u8], follow: bool) -> Result<Arc<Inode>> {
+    walk(start, path, LastLink::follow_if(follow))?.existing()
+}
+
+/// Walks a path up to its last name, which need not exist.
+///
+/// # Errors
+/// ENOENT (also for an empty path), ENOTDIR, ENAMETOOLONG and ELOOP, as Linux
+/// gives them.
+pub fn walk(start: &Start, path: &[u8], last_link: LastLink) -> Result<Found> {
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    let mut walk = Walk {
+        start,
+        at: start.base.clone(),
+        rest: path.to_vec(),
+        links: 0,
+    };
+    walk.run(last_link)
+}
+
+struct Walk<'a> {
+    start: &'a Start,
+    at: Arc<Inode>,
+    rest: Vec<u8>,
+    links: u32,
+}
+
+impl Walk<'_> {
+    fn run(&mut self, last_link: LastLink) -> Result<Found> {
+        loop {
+            if self.rest.first() == Some(&b'/') {
+                self.at = self.start.root.clone();
+            }
+            let Some((name, last, slash)) = self.next_name() else {
+                return Ok(self.ended_at_directory(true));
+            };
+            let directory = self.at.directory()?;
+            let next = match name.as_slice() {
+                b"." => Some(self.at.clone()),
+                b".." => Some(self.parent_of(&self.at)?),
+                _ if name.len() > NAME_MAX => return Err(Errno::ENAMETOOLONG),
+                _ => directory.get(&name),
+            };
+            if let Some(Kind::Symlink(target)) = next.as_deref().map(Inode::kind)
+                && (!last || last_link.follows(slash))
+            {
+                self.enter_link(target, slash)?;
+                continue;
+            }
+            if last {
+                if name == b"." || name == b".." {
+                    self.at = next.ok_or(Errno::ENOENT)?;
+                    return Ok(self.ended_at_directory(slash));
+                }
+                return Ok(Found {
+                    parent: self.at.clone(),
+                    name,
+                    inode: next,
+                    slash,
+                });
+            }
+            self.at = next.ok_or(Errno::ENOENT)?;
+            self.at.directory()?;
+        }
+    }
+
+    /// Takes the next name off the path: the name, whether it is the last one,
+    /// and whether a slash follows it.
+    fn next_name(&mut self) -> Option<(Vec<u8>, bool, bool)> {
+        let begin = self.rest.iter().position(|byte| *byte != b'/')?;
+        let tail = &self.rest[begin..];
+        let length = tail.iter().position(|byte| *byte == b'/');
+        let name = tail[..length.unwrap_or(tail.len())].to_vec();
+        let slash = length.is_some();
+        let behind = &tail[name.len()..];
+        let next = behind.iter().position(|byte| *byte != b'/');
+        // Without the slashes: only a path that begins with one is absolute.
+        self.rest = next.map_or_else(Vec::new, |next| behind[next..].to_vec());
+        Some((name, next.is_none(), slash))
+    }
+
+    fn parent_of(&self, inode: &Arc<Inode>) -> Result<Arc<Inode>> {
+        if Arc::ptr_eq(inode, &self.start.root) {
+            return Ok(inode.clone());
+        }
+        inode.directory()?.parent().ok_or(Errno::ENOENT)
+    }
+
+    /// Goes on with a link's target, and with what stood behind the link.
+    fn enter_link(&mut self, target: &[u8], slash: bool) -> Result<()> {
+        self.links += 1;
+        if self.links > LINKS_MAX {
+            return Err(Errno::ELOOP);
+        }
+        if target.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        let mut rest = target.to_vec();
+        if slash {
+            rest.push(b'/');
+        }
+        rest.extend_from_slice(&self.rest);
+        self.rest = rest;
+        Ok(())
+    }
+
+    fn ended_at_directory(&self, slash: bool) -> Found {
+        Found {
+            parent: self.at.clone(),
+            name: Vec::new(),
+            inode: Some(self.at.clone()),
+            slash,
+        }
+    }
+}

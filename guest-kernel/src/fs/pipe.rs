@@ -1,0 +1,316 @@
+//! Pipes: sixteen pages between writers and readers, as on Linux.
+
+use alloc::collections::VecDeque;
+
+use abi::event::FrameKind;
+use linux_raw_sys::general::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
+
+use super::hooks;
+use super::transfer::{self, Sink, Source};
+use crate::errno::{Errno, Result};
+use crate::mm::frame::{self, Frame};
+use crate::sched::WaitQueue;
+use crate::sync::{Mutex, SpinLock};
+
+const PAGE: usize = 4096;
+
+/// Pages in a pipe.
+const SLOTS: usize = 16;
+
+/// What F_GETPIPE_SZ answers.
+pub const CAPACITY: u64 = (SLOTS * PAGE) as u64;
+
+/// A pipe. Its ends are open file descriptions that count themselves here.
+///
+/// User memory is touched while `ring` is not locked, since that may sleep.
+/// What is in the ring is consumed only by the holder of `reading` and added
+/// only by the holder of `writing`, so what they saw there stays.
+pub struct Pipe {
+    ring: SpinLock<Ring>,
+    reading: Mutex<()>,
+    writing: Mutex<()>,
+    readable: WaitQueue,
+    writable: WaitQueue,
+}
+
+struct Ring {
+    slots: VecDeque<Slot>,
+    readers: usize,
+    writers: usize,
+}
+
+/// One page and the bytes of it that are not read yet.
+struct Slot {
+    frame: Frame,
+    start: usize,
+    end: usize,
+}
+
+/// The two ends of a pipe.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Where bytes come out.
+    Read,
+    /// Where bytes go in.
+    Write,
+}
+
+impl Pipe {
+    /// An empty pipe without ends.
+    pub fn new() -> Self {
+        Pipe {
+            ring: SpinLock::new(Ring {
+                slots: VecDeque::with_capacity(SLOTS),
+                readers: 0,
+                writers: 0,
+            }),
+            reading: Mutex::new(()),
+            writing: Mutex::new(()),
+            readable: WaitQueue::new(),
+            writable: WaitQueue::new(),
+        }
+    }
+
+    /// One more description of this end.
+    pub fn open(&self, end: End) {
+        let mut ring = self.ring.lock();
+        *ring.count(end) += 1;
+    }
+
+    /// One description of this end less; the other end hears of the last.
+    pub fn close(&self, end: End) {
+        let left = {
+            let mut ring = self.ring.lock();
+            *ring.count(end) -= 1;
+            *ring.count(end)
+        };
+        if left == 0 {
+            self.readable.wake_all();
+            self.writable.wake_all();
+        }
+    }
+
+    /// Bytes that wait to be read.
+    pub fn pending(&self) -> usize {
+        let ring = self.ring.lock();
+        ring.slots.iter().map(|slot| slot.end - slot.start).sum()
+    }
+
+    /// What an end is ready for, as poll's bits.
+    pub fn readiness(&self, end: End) -> u32 {
+        let ring = self.ring.lock();
+        let mut ready = 0;
+        match end {
+            End::Read => {
+                if !ring.slots.is_empty() {
+                    ready |= POLLIN | POLLRDNORM;
+                }
+                if ring.writers == 0 {
+                    ready |= POLLHUP;
+                }
+            }
+            End::Write => {
+                if ring.slots.len() < SLOTS {
+                    ready |= POLLOUT | POLLWRNORM;
+                }
+                if ring.readers == 0 {
+                    ready |= POLLERR;
+                }
+            }
+        }
+        ready
+    }
+
+    /// Where to wait for a change of that readiness.
+    pub fn queue(&self, end: End) -> &WaitQueue {
+        match end {
+            End::Read => &self.readable,
+            End::Write => &self.writable,
+        }
+    }
+
+    /// Reads what is there; waits only if there is nothing.
+    ///
+    /// # Errors
+    /// EAGAIN, EFAULT, or what a signal makes of it.
+    pub fn read(&self, to: &mut dyn Sink, nonblocking: bool) -> Result<usize> {
+        if to.room() == 0 {
+            return Ok(0);
+        }
+        loop {
+            let done = self.drain(to)?;
+            if done > 0 {
+                return Ok(done);
+            }
+            // In this order: who sees no writer and then an empty pipe has
+            // missed nothing.
+            if self.ring.lock().at_end() {
+                return Ok(0);
+            }
+            if nonblocking {
+                return Err(Errno::EAGAIN);
+            }
+            self.readable.wait_interruptible(None, || {
+                let ring = self.ring.lock();
+                (!ring.slots.is_empty() || ring.writers == 0).then_some(())
+            })?;
+        }
+    }
+
+    /// Moves bytes out of the ring until it is empty or the sink is full.
+    fn drain(&self, to: &mut dyn Sink) -> Result<usize> {
+        let _turn = self.reading.lock();
+        let mut done = 0;
+        while to.room() > 0 {
+            let Some((frame, start, end)) = self.ring.lock().head() else {
+                break;
+            };
+            let wanted = (end - start).min(to.room());
+            if transfer::from_frame(&frame, start, wanted, to) < wanted {
+                // Nothing of this page counts as read: it stays.
+                return if done > 0 {
+                    Ok(done)
+                } else {
+                    Err(Errno::EFAULT)
+                };
+            }
+            done += wanted;
+            let emptied = self.ring.lock().consume(wanted);
+            if emptied.is_some() {
+                self.writable.wake_all();
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes everything, waiting for room; up to a page goes in as one piece.
+    ///
+    /// # Errors
+    /// EPIPE (with SIGPIPE), EAGAIN, EFAULT, ENOMEM, or what a signal makes
+    /// of it: each only if nothing was written.
+    pub fn write(&self, from: &mut dyn Source, nonblocking: bool) -> Result<usize> {
+        let mut done = 0;
+        let mut merge = from.left() % PAGE;
+        while from.left() > 0 {
+            let outcome = self
+                .fill(from, core::mem::take(&mut merge), &mut done)
+                .and_then(|()| self.wait_for_room(from, nonblocking));
+            match outcome {
+                Ok(()) => {}
+                Err(_) if done > 0 => return Ok(done),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn wait_for_room(&self, from: &dyn Source, nonblocking: bool) -> Result<()> {
+        if from.left() == 0 {
+            return Ok(());
+        }
+        if nonblocking {
+            return Err(Errno::EAGAIN);
+        }
+        let room = || {
+            let ring = self.ring.lock();
+            (ring.slots.len() < SLOTS || ring.readers == 0).then_some(())
+        };
+        self.writable.wait_interruptible(None, room)?;
+        Ok(())
+    }
+
+    /// Moves bytes into the ring until it is full or the source is empty.
+    ///
+    /// `merge` bytes, if not 0, may go behind those of the newest page: the
+    /// odd part of a write, at its start.
+    fn fill(&self, from: &mut dyn Source, merge: usize, done: &mut usize) -> Result<()> {
+        let _turn = self.writing.lock();
+        let mut merge = merge;
+        while from.left() > 0 {
+            let (readers, merges, full) = self.ring.lock().room_for(merge);
+            if readers == 0 {
+                hooks::broken_pipe();
+                return Err(Errno::EPIPE);
+            }
+            if full && !merges {
+                return Ok(());
+            }
+            let count = if merges { merge } else { PAGE.min(from.left()) };
+            self.add(from, count, merges)?;
+            *done += count;
+            merge = 0;
+        }
+        Ok(())
+    }
+
+    /// Adds up to a page of bytes, all or nothing; room for it was seen.
+    fn add(&self, from: &mut dyn Source, count: usize, merges: bool) -> Result<()> {
+        // Only what was written of it is ever read.
+        let frame = frame::alloc_uncleared(FrameKind::PageCache)?;
+        if transfer::to_frame(&frame, 0, count, from) < count {
+            return Err(Errno::EFAULT);
+        }
+        let spare = self.ring.lock().push(frame, count, merges);
+        drop(spare);
+        self.readable.wake_all();
+        Ok(())
+    }
+}
+
+impl Ring {
+    fn count(&mut self, end: End) -> &mut usize {
+        match end {
+            End::Read => &mut self.readers,
+            End::Write => &mut self.writers,
+        }
+    }
+
+    fn at_end(&self) -> bool {
+        self.slots.is_empty() && self.writers == 0
+    }
+
+    /// The oldest page and where its unread bytes lie.
+    fn head(&self) -> Option<(Frame, usize, usize)> {
+        let slot = self.slots.front()?;
+        Some((slot.frame.clone(), slot.start, slot.end))
+    }
+
+    /// Takes bytes off the oldest page; the page too if it is empty then.
+    fn consume(&mut self, count: usize) -> Option<Slot> {
+        let slot = self.slots.front_mut()?;
+        slot.start += count;
+        if slot.start < slot.end {
+            return None;
+        }
+        self.slots.pop_front()
+    }
+
+    /// How many readers there are, whether `merge` bytes fit behind those of
+    /// the newest page, and whether every page is in use.
+    fn room_for(&self, merge: usize) -> (usize, bool, bool) {
+        let newest = self.slots.back();
+        let merges = merge > 0 && newest.is_some_and(|slot| slot.end + merge <= PAGE);
+        (self.readers, merges, self.slots.len() == SLOTS)
+    }
+
+    /// Puts a page's first `count` bytes at the end; gives the page back if
+    /// they went into the one before it. If that one was read empty meanwhile,
+    /// there is room for a page.
+    fn push(&mut self, frame: Frame, count: usize, merges: bool) -> Option<Frame> {
+        match self.slots.back_mut() {
+            Some(slot) if merges => {
+                transfer::between(&frame, &slot.frame, slot.end, count);
+                slot.end += count;
+                Some(frame)
+            }
+            _ => {
+                self.slots.push_back(Slot {
+                    frame,
+                    start: 0,
+                    end: count,
+                });
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Regular files: contents in page frames.
+
+use alloc::collections::BTreeMap;
+
+use abi::event::FrameKind;
+
+use super::transfer::{self, Sink, Source};
+use crate::errno::{Errno, Result};
+use crate::mm::Backing;
+use crate::mm::frame::{self, Frame};
+use crate::sync::{Mutex, SpinLock};
+
+const PAGE: u64 = 4096;
+
+/// The contents of a file.
+///
+/// A page gets its frame when it is first touched; until then it is a stretch
+/// of the archive that the file came from, or a hole. Frames stay the same as
+/// long as the file does, so `mmap` can hand them out.
+pub struct Regular {
+    content: SpinLock<Content>,
+    /// Held over a whole write: writes do not mix, and O_APPEND finds the end.
+    writing: Mutex<()>,
+}
+
+struct Content {
+    frames: BTreeMap<u64, Frame>,
+    len: u64,
+    /// What the file began as, as far as it was not cut off since.
+    initial: &'static [u8],
+}
+
+impl Regular {
+    /// A file that begins as these bytes.
+    pub fn new(initial: &'static [u8]) -> Self {
+        Regular {
+            content: SpinLock::new(Content {
+                frames: BTreeMap::new(),
+                len: initial.len() as u64,
+                initial,
+            }),
+            writing: Mutex::new(()),
+        }
+    }
+
+    /// Gives an empty file, nothing of which was used yet, its contents.
+    pub(super) fn begin_as(&self, initial: &'static [u8]) {
+        let mut content = self.content.lock();
+        content.initial = initial;
+        content.len = initial.len() as u64;
+    }
+
+    /// How many bytes it holds.
+    pub fn len(&self) -> u64 {
+        self.content.lock().len
+    }
+
+    /// The bytes that the file began as, where they are still all of it.
+    fn untouched(&self, index: u64) -> &'static [u8] {
+        let initial = self.content.lock().initial;
+        let begin = usize::try_from(index.saturating_mul(PAGE)).unwrap_or(usize::MAX);
+        let rest = initial.get(begin..).unwrap_or(&[]);
+        &rest[..rest.len().min(PAGE as usize)]
+    }
+
+    fn frame(&self, index: u64) -> Option<Frame> {
+        self.content.lock().frames.get(&index).cloned()
+    }
+
+    /// The frame of a page, made now if there was none.
+    fn frame_or_new(&self, index: u64) -> Result<Frame> {
+        if let Some(frame) = self.frame(index) {
+            return Ok(frame);
+        }
+        let initial = self.untouched(index);
+        let new = frame::alloc_uncleared(FrameKind::PageCache)?;
+        new.write(0, initial);
+        new.clear(initial.len(), PAGE as usize - initial.len());
+        let mut content = self.content.lock();
+        // Somebody else may have made it meanwhile, or cut the file shorter.
+        if let Some(frame) = content.frames.get(&index) {
+            let frame = frame.clone();
+            drop(content);
+            return Ok(frame);
+        }
+        let begin = (index * PAGE) as usize;
+        let kept = content.initial.len().saturating_sub(begin);
+        if kept < initial.len() {
+            new.clear(kept, initial.len() - kept);
+        }
+        content.frames.insert(index, new.clone());
+        Ok(new)
+    }
+
+    /// Reads from `offset` on: as many bytes as are there and fit.
+    ///
+    /// # Errors
+    /// EFAULT, if not even the first byte could be stored.
+    pub fn read_at(&self, offset: u64, to: &mut dyn Sink) -> Result<usize> {
+        let mut done = 0;
+        while to.room() > 0 {
+            let at = offset.saturating_add(done as u64);
+            let len = self.len();
+            if at >= len {
+                break;
+            }
+            let within = (at % PAGE) as usize;
+            let count = (PAGE - at % PAGE).min(len - at).min(to.room() as u64) as usize;
+            let moved = match self.frame(at / PAGE) {
+                Some(frame) => transfer::from_frame(&frame, within, count, to),
+                None => {
+                    let bytes = self.untouched(at / PAGE);
+                    let bytes = &bytes[within.min(bytes.len())..];
+                    transfer::from_bytes(bytes, count, to)
+                }
+            };
+            done += moved;
+            if moved < count {
+                if done == 0 {
+                    return Err(Errno::EFAULT);
+                }
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes at `offset`, or at the end if there is none; returns where the
+    /// write ended and how many bytes it wrote.
+    ///
+    /// # Errors
+    /// EFAULT, ENOMEM or EFBIG, if not even one byte was written.
+    pub fn write_at(&self, offset: Option<u64>, from: &mut dyn Source) -> Result<(u64, usize)> {
+        let _turn = self.writing.lock();
+        let offset = offset.unwrap_or_else(|| self.len());
+        let mut done = 0;
+        let mut failure = None;
+        while from.left() > 0 && failure.is_none() {
+            match self.write_page(offset + done as u64, from) {
+                Ok((moved, whole)) => {
+                    done += moved;
+                    failure = (!whole).then_some(Errno::EFAULT);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            Some(error) if done == 0 => Err(error),
+            _ => Ok((offset + done as u64, done)),
+        }
+    }
+
+    /// Writes into one page; false if the source stopped short.
+    fn write_page(&self, at: u64, from: &mut dyn Source) -> Result<(usize, bool)> {
+        let room = (i64::MAX as u64).saturating_sub(at);
+        let count = (PAGE - at % PAGE).min(room).min(from.left() as u64) as usize;
+        if count == 0 {
+            return Err(Errno::EFBIG);
+        }
+        let frame = self.frame_or_new(at / PAGE)?;
+        let moved = transfer::to_frame(&frame, (at % PAGE) as usize, count, from);
+        let mut content = self.content.lock();
+        content.len = content.len.max(at + moved as u64);
+        Ok((moved, moved == count))
+    }
+
+    /// Makes the file exactly this long: cut off, or filled up with zeros.
+    pub fn truncate(&self, len: u64) {
+        let _turn = self.writing.lock();
+        let cut = {
+            let mut content = self.content.lock();
+            let initial = content
+                .initial
+                .len()
+                .min(usize::try_from(len).unwrap_or(usize::MAX));
+            content.initial = &content.initial[..initial];
+            content.len = len;
+            if let Some(frame) = content.frames.get(&(len / PAGE)) {
+                let within = (len % PAGE) as usize;
+                frame.clear(within, PAGE as usize - within);
+            }
+            content.frames.split_off(&len.div_ceil(PAGE))
+        };
+        // The frames are given back without the lock.
+        drop(cut);
+    }
+}
+
+impl Backing for super::Inode {
+    fn page(&self, index: u64) -> Result<Frame> {
+        let regular = self.regular().ok_or(Errno::ENODEV)?;
+        if index >= regular.len().div_ceil(PAGE) {
+            return Err(Errno::EINVAL);
+        }
+        regular.frame_or_new(index)
+    }
+
+    fn len(&self) -> u64 {
+        self.regular().map_or(0, Regular::len)
+    }
+}

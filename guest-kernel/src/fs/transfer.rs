@@ -1,0 +1,124 @@
+//! Where the bytes of a read go and where those of a write come from.
+//!
+//! Both may lie in user memory, which may be missing: a transfer that stops
+//! short has met such a page, and what was moved before it counts, as on Linux.
+
+use crate::mm::frame::Frame;
+
+/// Takes bytes: the destination of a read.
+pub trait Sink {
+    /// How many more bytes fit.
+    fn room(&self) -> usize;
+    /// Stores bytes, at most `room()`; fewer than given means a bad address.
+    fn put(&mut self, bytes: &[u8]) -> usize;
+}
+
+/// Gives bytes: the origin of a write.
+pub trait Source {
+    /// How many bytes are left.
+    fn left(&self) -> usize;
+    /// Fetches bytes, at most `left()`; fewer than asked means a bad address.
+    fn take(&mut self, into: &mut [u8]) -> usize;
+}
+
+/// Kernel memory as a destination.
+pub struct KernelSink<'a> {
+    rest: &'a mut [u8],
+}
+
+impl<'a> KernelSink<'a> {
+    /// Fills this buffer from its start.
+    pub fn new(buffer: &'a mut [u8]) -> Self {
+        KernelSink { rest: buffer }
+    }
+}
+
+impl Sink for KernelSink<'_> {
+    fn room(&self) -> usize {
+        self.rest.len()
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.rest.len());
+        let (head, tail) = core::mem::take(&mut self.rest).split_at_mut(count);
+        head.copy_from_slice(&bytes[..count]);
+        self.rest = tail;
+        count
+    }
+}
+
+/// Bytes that are moved at a time through the kernel stack.
+pub const CHUNK: usize = 512;
+
+/// Copies from a frame; returns how many bytes the sink took.
+pub(super) fn from_frame(frame: &Frame, at: usize, count: usize, to: &mut dyn Sink) -> usize {
+    let mut chunk = [0; CHUNK];
+    let mut done = 0;
+    while done < count {
+        let chunk = &mut chunk[..CHUNK.min(count - done)];
+        frame.read(at + done, chunk);
+        let moved = to.put(chunk);
+        done += moved;
+        if moved < chunk.len() {
+            break;
+        }
+    }
+    done
+}
+
+/// Copies into a frame; returns how many bytes the source gave.
+pub(super) fn to_frame(frame: &Frame, at: usize, count: usize, from: &mut dyn Source) -> usize {
+    let mut chunk = [0; CHUNK];
+    let mut done = 0;
+    while done < count {
+        let chunk = &mut chunk[..CHUNK.min(count - done)];
+        let moved = from.take(chunk);
+        frame.write(at + done, &chunk[..moved]);
+        done += moved;
+        if moved < chunk.len() {
+            break;
+        }
+    }
+    done
+}
+
+/// Hands over bytes, and zeros up to `count` behind them.
+pub(super) fn from_bytes(bytes: &[u8], count: usize, to: &mut dyn Sink) -> usize {
+    let there = bytes.len().min(count);
+    let done = if there > 0 {
+        to.put(&bytes[..there])
+    } else {
+        0
+    };
+    if done < there {
+        return done;
+    }
+    done + zeros(count - there, to)
+}
+
+/// Hands over zeros.
+pub(super) fn zeros(count: usize, to: &mut dyn Sink) -> usize {
+    let chunk = [0; CHUNK];
+    let mut done = 0;
+    while done < count {
+        let wanted = CHUNK.min(count - done);
+        let moved = to.put(&chunk[..wanted]);
+        done += moved;
+        if moved < wanted {
+            break;
+        }
+    }
+    done
+}
+
+/// Copies the first `count` bytes of a frame to `at` in another.
+pub(super) fn between(from: &Frame, to: &Frame, at: usize, count: usize) {
+    let mut chunk = [0; CHUNK];
+    let mut done = 0;
+    while done < count {
+        let chunk = &mut chunk[..CHUNK.min(count - done)];
+        from.read(done, chunk);
+        to.write(at + done, chunk);
+        done += chunk.len();
+    }
+}

@@ -1,0 +1,127 @@
+//! Moving bytes: read, write and their relatives.
+
+use alloc::vec::Vec;
+
+use super::Call;
+use super::file::{descriptor, files};
+use super::user_io::{self, Range, UserBuffer};
+use crate::errno::{Errno, Result};
+use crate::fs::File;
+
+enum Direction {
+    Read,
+    Write,
+}
+
+fn transfer(file: &File, ranges: &[Range], at: Option<u64>, direction: Direction) -> Result<u64> {
+    let mut buffer = UserBuffer::new(ranges);
+    let done = match direction {
+        Direction::Read => file.read(&mut buffer, at)?,
+        Direction::Write => file.write(&mut buffer, at)?,
+    };
+    Ok(done as u64)
+}
+
+/// What `read(2)` needs before it looks at the buffer: a readable descriptor.
+fn check(file: &File, direction: &Direction) -> Result<()> {
+    let open = match direction {
+        Direction::Read => file.is_readable(),
+        Direction::Write => file.is_writable(),
+    };
+    if open { Ok(()) } else { Err(Errno::EBADF) }
+}
+
+fn single(call: &Call<'_>, at: Option<u64>, direction: Direction) -> Result<u64> {
+    let [fd, address, len, ..] = call.args;
+    let file = descriptor(fd)?;
+    check(&file, &direction)?;
+    let range = user_io::range(address, len)?;
+    transfer(&file, &[range], at, direction)
+}
+
+fn vector(call: &Call<'_>, at: Option<u64>, direction: Direction) -> Result<u64> {
+    let [fd, address, count, ..] = call.args;
+    let file = descriptor(fd)?;
+    check(&file, &direction)?;
+    let ranges: Vec<Range> = user_io::ranges(address, count)?;
+    transfer(&file, &ranges, at, direction)
+}
+
+/// The offset of pread and its relatives.
+fn position(call: &Call<'_>) -> Result<Option<u64>> {
+    let at = call.args[3];
+    if (at as i64) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(Some(at))
+}
+
+/// `read(fd, buf, count)`
+pub fn read(call: &mut Call<'_>) -> Result<u64> {
+    single(call, None, Direction::Read)
+}
+
+/// `write(fd, buf, count)`
+pub fn write(call: &mut Call<'_>) -> Result<u64> {
+    single(call, None, Direction::Write)
+}
+
+/// `pread64(fd, buf, count, offset)`
+pub fn pread64(call: &mut Call<'_>) -> Result<u64> {
+    let at = position(call)?;
+    if !descriptor(call.args[0])?.is_seekable() {
+        return Err(Errno::ESPIPE);
+    }
+    single(call, at, Direction::Read)
+}
+
+/// `pwrite64(fd, buf, count, offset)`
+pub fn pwrite64(call: &mut Call<'_>) -> Result<u64> {
+    let at = position(call)?;
+    if !descriptor(call.args[0])?.is_seekable() {
+        return Err(Errno::ESPIPE);
+    }
+    single(call, at, Direction::Write)
+}
+
+/// `readv(fd, iov, iovcnt)`
+pub fn readv(call: &mut Call<'_>) -> Result<u64> {
+    vector(call, None, Direction::Read)
+}
+
+/// `writev(fd, iov, iovcnt)`
+pub fn writev(call: &mut Call<'_>) -> Result<u64> {
+    vector(call, None, Direction::Write)
+}
+
+/// `lseek(fd, offset, whence)`
+pub fn lseek(call: &mut Call<'_>) -> Result<u64> {
+    let [fd, distance, whence, ..] = call.args;
+    descriptor(fd)?.seek(distance as i64, whence as u32)
+}
+
+/// `ftruncate(fd, length)`
+pub fn ftruncate(call: &mut Call<'_>) -> Result<u64> {
+    let [fd, len, ..] = call.args;
+    if (len as i64) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = descriptor(fd)?;
+    if file.is_path() {
+        return Err(Errno::EBADF);
+    }
+    match file.inode().regular() {
+        Some(regular) if file.is_writable() => regular.truncate(len),
+        _ => return Err(Errno::EINVAL),
+    }
+    file.inode().touch();
+    Ok(0)
+}
+
+/// `close(fd)`
+pub fn close(call: &mut Call<'_>) -> Result<u64> {
+    let table = files();
+    let file = table.lock().remove(call.args[0] as i32)?;
+    drop(file);
+    Ok(0)
+}

@@ -1,0 +1,233 @@
+//! What a file is: the stat family, access and getdents64.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use linux_raw_sys::general::{
+    AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW,
+    STATX__RESERVED, STATX_BASIC_STATS, X_OK, stat, statx, statx_timestamp,
+};
+
+use super::Call;
+use super::file::{descriptor, lookup_flags, user_path};
+use crate::errno::{Errno, Result};
+use crate::fs::Inode;
+use crate::fs::hooks::Timestamp;
+use crate::mm::user;
+
+const BLOCK: u64 = 4096;
+const SECTOR: u64 = 512;
+
+fn write_stat(inode: &Inode, address: u64) -> Result<u64> {
+    let metadata = inode.metadata();
+    let seconds = metadata.modified.seconds as u64;
+    let nanoseconds = u64::from(metadata.modified.nanoseconds);
+    let value = stat {
+        st_dev: metadata.device,
+        st_ino: metadata.number,
+        st_nlink: u64::from(metadata.links),
+        st_mode: metadata.mode,
+        st_uid: 0,
+        st_gid: 0,
+        __pad0: 0,
+        st_rdev: metadata.special,
+        st_size: metadata.size as i64,
+        st_blksize: BLOCK as i64,
+        st_blocks: sectors(metadata.size) as i64,
+        st_atime: seconds,
+        st_atime_nsec: nanoseconds,
+        st_mtime: seconds,
+        st_mtime_nsec: nanoseconds,
+        st_ctime: seconds,
+        st_ctime_nsec: nanoseconds,
+        __unused: [0; 3],
+    };
+    user::write_value(address, value)?;
+    Ok(0)
+}
+
+fn sectors(size: u64) -> u64 {
+    size.div_ceil(BLOCK) * (BLOCK / SECTOR)
+}
+
+fn stat_at(dirfd: u64, path: u64, address: u64, flags: u32) -> Result<u64> {
+    let inode = find(dirfd, path, flags)?;
+    write_stat(&inode, address)
+}
+
+/// What a path names, under the flags of the stat family.
+fn find(dirfd: u64, path: u64, flags: u32) -> Result<Arc<Inode>> {
+    let path = match path {
+        0 if flags & AT_EMPTY_PATH != 0 => Vec::new(),
+        _ => user_path(path)?,
+    };
+    lookup_flags(dirfd, &path, flags, flags & AT_SYMLINK_NOFOLLOW == 0)
+}
+
+/// `stat(pathname, statbuf)`
+pub fn stat_path(call: &mut Call<'_>) -> Result<u64> {
+    stat_at(AT_FDCWD as u64, call.args[0], call.args[1], 0)
+}
+
+/// `lstat(pathname, statbuf)`
+pub fn lstat(call: &mut Call<'_>) -> Result<u64> {
+    stat_at(
+        AT_FDCWD as u64,
+        call.args[0],
+        call.args[1],
+        AT_SYMLINK_NOFOLLOW,
+    )
+}
+
+/// `fstat(fd, statbuf)`
+pub fn fstat(call: &mut Call<'_>) -> Result<u64> {
+    let file = descriptor(call.args[0])?;
+    write_stat(file.inode(), call.args[1])
+}
+
+/// `newfstatat(dirfd, pathname, statbuf, flags)`
+pub fn newfstatat(call: &mut Call<'_>) -> Result<u64> {
+    let [dirfd, path, address, flags, ..] = call.args;
+    let flags = flags as u32;
+    if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    stat_at(dirfd, path, address, flags)
+}
+
+/// `statx(dirfd, pathname, flags, mask, statxbuf)`
+pub fn statx_path(call: &mut Call<'_>) -> Result<u64> {
+    let [dirfd, path, flags, mask, address, ..] = call.args;
+    let flags = flags as u32;
+    let known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
+    let contradicts = flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE;
+    if mask as u32 & STATX__RESERVED != 0 || flags & !known != 0 || contradicts {
+        return Err(Errno::EINVAL);
+    }
+    let inode = find(dirfd, path, flags)?;
+    let mut value = empty_statx();
+    let metadata = inode.metadata();
+    value.stx_mask = STATX_BASIC_STATS;
+    value.stx_blksize = BLOCK as u32;
+    value.stx_nlink = metadata.links;
+    value.stx_mode = metadata.mode as u16;
+    value.stx_ino = metadata.number;
+    value.stx_size = metadata.size;
+    value.stx_blocks = sectors(metadata.size);
+    let date = statx_date(metadata.modified);
+    (value.stx_atime, value.stx_mtime, value.stx_ctime) = (date, date, date);
+    (value.stx_rdev_major, value.stx_rdev_minor) = split(metadata.special);
+    (value.stx_dev_major, value.stx_dev_minor) = split(metadata.device);
+    user::write_value(address, value)?;
+    Ok(0)
+}
+
+fn statx_date(date: Timestamp) -> statx_timestamp {
+    statx_timestamp {
+        tv_sec: date.seconds,
+        tv_nsec: date.nanoseconds,
+        __reserved: 0,
+    }
+}
+
+/// Major and minor number of a device whose minor is below 256.
+fn split(device: u64) -> (u32, u32) {
+    ((device >> 8) as u32, (device & 0xFF) as u32)
+}
+
+fn empty_statx() -> statx {
+    // SAFETY: every field is a number or an array of numbers.
+    unsafe { core::mem::zeroed() }
+}
+
+fn access_at(dirfd: u64, path: u64, mode: u64, flags: u32) -> Result<u64> {
+    let mode = mode as u32;
+    if mode & !7 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let inode = find(dirfd, path, flags)?;
+    // Every task is root here, who may do anything but execute what nobody may.
+    if mode & X_OK != 0 && !inode.is_directory() && !inode.is_executable() {
+        return Err(Errno::EACCES);
+    }
+    Ok(0)
+}
+
+/// `access(pathname, mode)`
+pub fn access(call: &mut Call<'_>) -> Result<u64> {
+    access_at(AT_FDCWD as u64, call.args[0], call.args[1], 0)
+}
+
+/// `faccessat(dirfd, pathname, mode)`
+pub fn faccessat(call: &mut Call<'_>) -> Result<u64> {
+    let [dirfd, path, mode, ..] = call.args;
+    access_at(dirfd, path, mode, 0)
+}
+
+/// `faccessat2(dirfd, pathname, mode, flags)`
+pub fn faccessat2(call: &mut Call<'_>) -> Result<u64> {
+    let [dirfd, path, mode, flags, ..] = call.args;
+    let flags = flags as u32;
+    if flags & !(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    access_at(dirfd, path, mode, flags)
+}
+
+/// Bytes of a `linux_dirent64` before its name.
+const DIRENT_HEADER: usize = 19;
+
+/// `getdents64(fd, dirp, count)`
+pub fn getdents64(call: &mut Call<'_>) -> Result<u64> {
+    let [fd, address, size, ..] = call.args;
+    let file = descriptor(fd)?;
+    if file.is_path() {
+        return Err(Errno::EBADF);
+    }
+    file.inode().directory()?;
+    let size = u64::from(size as u32);
+    let mut done = 0;
+    while let Some((next, name, inode)) = next_entry(file.inode(), file.cookie())? {
+        let record = record(&inode, next, &name);
+        if done + record.len() as u64 > size {
+            return if done > 0 {
+                Ok(done)
+            } else {
+                Err(Errno::EINVAL)
+            };
+        }
+        if let Err(error) = user::write_bytes(address.wrapping_add(done), &record) {
+            return if done > 0 { Ok(done) } else { Err(error) };
+        }
+        file.set_cookie(next);
+        done += record.len() as u64;
+    }
+    Ok(done)
+}
+
+/// The entry at `cookie` or the first behind it: `.`, `..`, then the names.
+fn next_entry(inode: &Arc<Inode>, cookie: u64) -> Result<Option<(u64, Vec<u8>, Arc<Inode>)>> {
+    let directory = inode.directory()?;
+    Ok(match cookie {
+        0 => Some((1, b".".to_vec(), inode.clone())),
+        1 => {
+            let parent = directory.parent().unwrap_or_else(|| inode.clone());
+            Some((2, b"..".to_vec(), parent))
+        }
+        _ => directory
+            .entry_from(cookie)
+            .map(|entry| (entry.next, entry.name, entry.inode)),
+    })
+}
+
+fn record(inode: &Inode, next: u64, name: &[u8]) -> Vec<u8> {
+    let len = (DIRENT_HEADER + name.len() + 1).next_multiple_of(8);
+    let mut record = Vec::with_capacity(len);
+    record.extend_from_slice(&inode.number().to_le_bytes());
+    record.extend_from_slice(&next.to_le_bytes());
+    record.extend_from_slice(&(len as u16).to_le_bytes());
+    record.push((inode.mode() >> 12) as u8);
+    record.extend_from_slice(name);
+    record.resize(len, 0);
+    record
+}
