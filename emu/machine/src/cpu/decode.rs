@@ -547,6 +547,7 @@ fn size(instruction: &Instruction, insn: &Insn) -> Width {
     let native = if long { Width::Qword } else { Width::Dword };
     match insn.op.family() {
         Family::String => return element(instruction),
+        _ if instruction.mnemonic() == Mnemonic::Sysret => return Width::Dword,
         Family::Stack | Family::Control => {
             return control_size(instruction.code()).unwrap_or(native);
         }

@@ -36,11 +36,11 @@ impl Descriptor {
         self.is_code() && self.has(access::CONFORMING)
     }
 
-    fn is_readable(self) -> bool {
+    pub(super) fn is_readable(self) -> bool {
         self.is_segment() && (!self.has(access::CODE) || self.has(access::WRITABLE))
     }
 
-    fn is_writable_data(self) -> bool {
+    pub(super) fn is_writable_data(self) -> bool {
         self.is_segment() && !self.has(access::CODE) && self.has(access::WRITABLE)
     }
 

@@ -308,6 +308,14 @@ impl Cx<'_> {
         self.return_to(word, size, count == 5, popped)
     }
 
+    /// RETF to an outer level: what IRET does, but for the flags.
+    pub(super) fn return_outward(&mut self, frame: [u64; 5], size: Width) -> Result<(), Fault> {
+        let rflags = self.cpu.rflags;
+        self.return_to(frame, size, true, 0)?;
+        self.cpu.rflags = rflags;
+        Ok(())
+    }
+
     /// RSP plus a distance, in the width of the stack.
     fn stack_offset(&self, sp: u64, distance: u64) -> u64 {
         let sum = sp.wrapping_add(distance);

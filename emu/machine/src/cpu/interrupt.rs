@@ -4,6 +4,9 @@ use super::state::flag;
 use super::{Cx, Fault};
 use crate::cost::Class;
 
+/// The local APIC's register that CR8 shows.
+const TASK_PRIORITY: u32 = 0x80;
+
 impl Cx<'_> {
     /// Whether an interrupt is to be taken at this boundary.
     #[inline]
@@ -20,5 +23,22 @@ impl Cx<'_> {
         self.cpu.halted = false;
         self.charge(Class::Interrupt);
         self.deliver_interrupt(vector)
+    }
+
+    /// CR8: the upper half of the local APIC's task priority.
+    pub(super) fn task_priority(&self) -> u64 {
+        u64::from(self.bus.devices.apic.read(TASK_PRIORITY, self.cpu.cycle) >> 4)
+    }
+
+    /// MOV to CR8.
+    pub(super) fn write_task_priority(&mut self, value: u64) -> Result<(), Fault> {
+        if value > 15 {
+            return Err(Fault::GP);
+        }
+        let now = self.cpu.cycle;
+        self.bus
+            .devices
+            .write_apic(TASK_PRIORITY, (value as u32) << 4, now);
+        Ok(())
     }
 }

@@ -24,6 +24,7 @@ use alloc::string::String;
 pub use access::{Place, Span};
 pub use decode::CodeCache;
 pub use fault::{Exception, Fault, vector};
+pub use paging::paging_of;
 pub use state::Cpu;
 
 use crate::bus::Bus;
@@ -117,11 +118,15 @@ impl<'a> Cx<'a> {
         self.again = false;
         let shadow = core::mem::take(&mut self.cpu.shadow);
         self.charge(insn.class);
+        let rf = self.cpu.rflags & flag::RF;
+        self.cpu.rflags &= !flag::RF;
         if let Err(fault) = exec::execute(self, insn) {
             self.cpu.shadow = shadow;
+            self.cpu.rflags |= rf;
             return Err(fault);
         }
         if self.again {
+            self.cpu.rep_iteration += 1;
             self.cpu.rflags |= flag::RF;
             return Ok(());
         }
@@ -136,6 +141,11 @@ impl<'a> Cx<'a> {
         } else {
             Ok(())
         }
+    }
+
+    /// A REP instruction has iterations left.
+    fn repeat(&mut self) {
+        self.again = true;
     }
 
     fn retire(&mut self, user: bool) {

@@ -3,14 +3,42 @@
 //! Every function here reads its operands, prepares its destinations (which may fault), and only
 //! then changes anything.
 
+mod alu;
+mod atomic;
+mod bit;
+mod control;
+mod flag;
+mod flags;
+mod io;
+mod mov;
+mod mul_div;
+mod shift;
+mod stack;
+mod string;
+mod system;
+
 use super::insn::{Family, Insn, Op};
 use super::{Cx, Fault};
 
 /// Carries out one instruction.
-pub(super) fn execute(_cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+#[inline]
+pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     match insn.family {
+        Family::Alu => alu::execute(cx, insn),
+        Family::MulDiv => mul_div::execute(cx, insn),
+        Family::Shift => shift::execute(cx, insn),
+        Family::Bit => bit::execute(cx, insn),
+        Family::Mov => mov::execute(cx, insn),
+        Family::Atomic => atomic::execute(cx, insn),
+        Family::Stack => stack::execute(cx, insn),
+        Family::Control => control::execute(cx, insn),
+        Family::Flag => flag::execute(cx, insn),
+        Family::String => string::execute(cx, insn),
+        Family::Io => io::execute(cx, insn),
+        Family::System => system::execute(cx, insn),
         Family::Nop => Ok(()),
+        Family::Sse | Family::X87 => Err(Fault::Missing(insn.op.name())),
         Family::Special if insn.op == Op::Undefined => Err(Fault::UD),
-        _ => Err(Fault::Missing(insn.op.name())),
+        Family::Special => Err(Fault::Missing("an instruction")),
     }
 }

@@ -1,0 +1,143 @@
+//! The stack.
+
+use crate::cpu::insn::{Insn, Op, Operand, Seg, Width};
+use crate::cpu::state::flag;
+use crate::cpu::{Cx, Fault};
+
+pub(super) const RSP: u8 = 4;
+const RBP: u8 = 5;
+
+pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    match insn.op {
+        Op::Push => push_operand(cx, insn),
+        Op::Pop => pop_operand(cx, insn),
+        Op::Pushf => {
+            let value = cx.cpu.rflags & !(flag::VM | flag::RF);
+            push(cx, insn.size, value)
+        }
+        Op::Popf => {
+            let value = pop(cx, insn.size)?;
+            let cpl = cx.cpu.cpl();
+            cx.load_flags(value, insn.size, cpl, false);
+            Ok(())
+        }
+        Op::Enter => enter(cx, insn),
+        Op::Leave => leave(cx, insn),
+        _ => Err(Fault::Missing(insn.op.name())),
+    }
+}
+
+/// The width of the stack pointer.
+pub(super) fn pointer(cx: &Cx<'_>) -> Width {
+    if cx.cpu.code64() {
+        Width::Qword
+    } else {
+        Width::Dword
+    }
+}
+
+/// Pushes; RSP moves only when the store can no longer fault.
+pub(super) fn push(cx: &mut Cx<'_>, size: Width, value: u64) -> Result<(), Fault> {
+    let width = pointer(cx);
+    let sp = cx.reg(RSP, width).wrapping_sub(u64::from(size.bytes())) & width.mask();
+    let va = cx.linear(Seg::Ss, sp, u64::from(size.bytes()), true)?;
+    cx.write(va, size.bytes(), value)?;
+    cx.set_reg(RSP, width, sp);
+    Ok(())
+}
+
+/// What is on top of the stack, `depth` bytes down.
+pub(super) fn top(cx: &mut Cx<'_>, size: Width, depth: u64) -> Result<u64, Fault> {
+    let width = pointer(cx);
+    let sp = cx.reg(RSP, width).wrapping_add(depth) & width.mask();
+    let va = cx.linear(Seg::Ss, sp, u64::from(size.bytes()), false)?;
+    cx.read(va, size.bytes())
+}
+
+/// Gives back `bytes` of the stack.
+pub(super) fn release(cx: &mut Cx<'_>, bytes: u64) {
+    let width = pointer(cx);
+    let sp = cx.reg(RSP, width).wrapping_add(bytes);
+    cx.set_reg(RSP, width, sp);
+}
+
+pub(super) fn pop(cx: &mut Cx<'_>, size: Width) -> Result<u64, Fault> {
+    let value = top(cx, size, 0)?;
+    release(cx, u64::from(size.bytes()));
+    Ok(value)
+}
+
+fn push_operand(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let value = match insn.operands[0] {
+        Operand::Seg(seg) => u64::from(cx.cpu.seg[seg as usize].selector),
+        _ => cx.get(insn, 0)?,
+    };
+    push(cx, insn.size, value)
+}
+
+/// POP computes a memory operand's address with RSP already moved, and POP RSP keeps the value.
+fn pop_operand(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let before = cx.cpu.gpr[usize::from(RSP)];
+    let value = pop(cx, insn.size)?;
+    let written = match insn.operands[0] {
+        Operand::Seg(seg) => pop_segment(cx, seg, value as u16),
+        _ => cx.set(insn, 0, value),
+    };
+    if written.is_err() {
+        cx.cpu.gpr[usize::from(RSP)] = before;
+    }
+    written
+}
+
+fn pop_segment(cx: &mut Cx<'_>, seg: Seg, selector: u16) -> Result<(), Fault> {
+    cx.load_segment(seg, selector)?;
+    cx.cpu.shadow = seg == Seg::Ss;
+    Ok(())
+}
+
+fn leave(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let width = pointer(cx);
+    let frame = cx.reg(RBP, width);
+    let va = cx.linear(Seg::Ss, frame, u64::from(insn.size.bytes()), false)?;
+    let value = cx.read(va, insn.size.bytes())?;
+    cx.set_reg(RSP, width, frame);
+    release(cx, u64::from(insn.size.bytes()));
+    cx.set_reg(RBP, insn.size, value);
+    Ok(())
+}
+
+fn enter(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let (Operand::Imm(locals), Operand::Imm(level)) = (insn.operands[0], insn.operands[1]) else {
+        return Err(Fault::UD);
+    };
+    let before = cx.cpu.gpr[usize::from(RSP)];
+    let built = build_frame(cx, insn.size, locals, level & 31);
+    if built.is_err() {
+        cx.cpu.gpr[usize::from(RSP)] = before;
+    }
+    built
+}
+
+fn build_frame(cx: &mut Cx<'_>, size: Width, locals: u64, level: u64) -> Result<(), Fault> {
+    let width = pointer(cx);
+    let step = u64::from(size.bytes());
+    let outer = cx.reg(RBP, size);
+    push(cx, size, outer)?;
+    let frame = cx.reg(RSP, width);
+    for i in 1..level {
+        let at = cx.reg(RBP, width).wrapping_sub(i * step) & width.mask();
+        let va = cx.linear(Seg::Ss, at, step, false)?;
+        let value = cx.read(va, size.bytes())?;
+        push(cx, size, value)?;
+    }
+    if level > 0 {
+        push(cx, size, frame)?;
+    }
+    let sp = cx.reg(RSP, width).wrapping_sub(locals) & width.mask();
+    // The last word of the frame is probed for writing, so that a missing page faults here.
+    let va = cx.linear(Seg::Ss, sp, step, true)?;
+    cx.probe(va, 1, true)?;
+    cx.set_reg(RSP, width, sp);
+    cx.set_reg(RBP, size, frame);
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! What an operating system needs: tables, control registers, MSRs, identification.
+
+use super::flags::{set_some, when};
+use crate::addr::VirtAddr;
+use crate::cpu::insn::{Gpr, Insn, Op, Operand, Seg, Width};
+use crate::cpu::state::{cr0, cr4, flag};
+use crate::cpu::{Cx, Fault, vector};
+
+const RAX: u8 = 0;
+const RCX: u8 = 1;
+const RDX: u8 = 2;
+const RBX: u8 = 3;
+
+pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    match insn.op {
+        Op::Cpuid => identify(cx),
+        Op::Rdtsc | Op::Rdtscp | Op::Rdpmc => counters(cx, insn.op),
+        Op::MovSeg => move_segment(cx, insn),
+        Op::Lss | Op::Lfs | Op::Lgs => load_far(cx, insn),
+        Op::Sgdt | Op::Sidt => store_table(cx, insn),
+        Op::Sldt | Op::Str | Op::Smsw => store_word(cx, insn),
+        Op::Lar | Op::Lsl | Op::Verr | Op::Verw => inspect(cx, insn),
+        _ if cx.cpu.cpl() != 0 => Err(Fault::GP),
+        Op::Hlt => {
+            cx.cpu.halted = true;
+            Ok(())
+        }
+        Op::Rdmsr | Op::Wrmsr => model_specific(cx, insn.op),
+        Op::MovCr => move_control(cx, insn),
+        Op::MovDr => move_debug(cx, insn),
+        Op::Swapgs => swap_gs(cx),
+        Op::Lgdt | Op::Lidt => load_table(cx, insn),
+        Op::Lldt | Op::Ltr => load_system(cx, insn),
+        Op::Clts => {
+            let value = cx.cpu.cr0 & !cr0::TS;
+            cx.write_cr0(value)
+        }
+        Op::Lmsw => load_machine_status(cx, insn),
+        Op::Invlpg => {
+            let offset = cx.offset(&insn.mem);
+            invalidate(cx, insn.mem.seg, offset);
+            Ok(())
+        }
+        // There are no caches that memory could differ from.
+        Op::Invd | Op::Wbinvd => Ok(()),
+        _ => Err(Fault::Missing(insn.op.name())),
+    }
+}
+
+fn set32(cx: &mut Cx<'_>, index: u8, value: u32) {
+    cx.set_reg(index, Width::Dword, u64::from(value));
+}
+
+fn set_pair(cx: &mut Cx<'_>, value: u64) {
+    set32(cx, RAX, value as u32);
+    set32(cx, RDX, (value >> 32) as u32);
+}
+
+fn identify(cx: &mut Cx<'_>) -> Result<(), Fault> {
+    let leaf = cx.reg(RAX, Width::Dword) as u32;
+    let subleaf = cx.reg(RCX, Width::Dword) as u32;
+    let [a, b, c, d] = cx.cpuid(leaf, subleaf);
+    set32(cx, RAX, a);
+    set32(cx, RBX, b);
+    set32(cx, RCX, c);
+    set32(cx, RDX, d);
+    Ok(())
+}
+
+/// RDTSC, RDTSCP, RDPMC, each with the bit of CR4 that opens it to programs.
+fn counters(cx: &mut Cx<'_>, op: Op) -> Result<(), Fault> {
+    let user = cx.cpu.cpl() != 0;
+    if op == Op::Rdpmc {
+        let index = cx.reg(RCX, Width::Dword) as u32;
+        let closed = user && cx.cpu.cr4 & cr4::PCE == 0;
+        let value = cx
+            .cpu
+            .pmu
+            .counter(index)
+            .filter(|_| !closed)
+            .ok_or(Fault::GP)?;
+        set_pair(cx, value);
+        return Ok(());
+    }
+    if user && cx.cpu.cr4 & cr4::TSD != 0 {
+        return Err(Fault::GP);
+    }
+    let now = cx.tsc();
+    set_pair(cx, now);
+    if op == Op::Rdtscp {
+        let aux = cx.cpu.msr.tsc_aux;
+        set32(cx, RCX, aux);
+    }
+    Ok(())
+}
+
+fn model_specific(cx: &mut Cx<'_>, op: Op) -> Result<(), Fault> {
+    let register = cx.reg(RCX, Width::Dword) as u32;
+    if op == Op::Rdmsr {
+        let value = cx.read_msr(register)?;
+        set_pair(cx, value);
+        return Ok(());
+    }
+    let value = cx.reg(RDX, Width::Dword) << 32 | cx.reg(RAX, Width::Dword);
+    cx.write_msr(register, value)
+}
+
+/// The general register on one side of a MOV to or from a special one, and whether it is read.
+fn other_side(insn: &Insn) -> Result<(Gpr, bool, Operand), Fault> {
+    match (insn.operands[0], insn.operands[1]) {
+        (Operand::Gpr(reg), special) => Ok((reg, false, special)),
+        (special, Operand::Gpr(reg)) => Ok((reg, true, special)),
+        _ => Err(Fault::UD),
+    }
+}
+
+fn move_control(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let (reg, to_special, special) = other_side(insn)?;
+    let Operand::Cr(number) = special else {
+        return Err(Fault::UD);
+    };
+    if to_special {
+        let value = cx.cpu.gpr(reg);
+        return match number {
+            0 => cx.write_cr0(value),
+            2 => {
+                cx.cpu.cr2 = value;
+                Ok(())
+            }
+            3 => cx.write_cr3(value),
+            4 => cx.write_cr4(value),
+            8 => cx.write_task_priority(value),
+            _ => Err(Fault::UD),
+        };
+    }
+    let value = match number {
+        0 => cx.cpu.cr0,
+        2 => cx.cpu.cr2,
+        3 => cx.cpu.cr3,
+        4 => cx.cpu.cr4,
+        8 => cx.task_priority(),
+        _ => return Err(Fault::UD),
+    };
+    cx.cpu.set_gpr(reg, value);
+    Ok(())
+}
+
+/// Debug registers are kept; breakpoints that DR7 would switch on are not there.
+fn move_debug(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    const ENABLES: u64 = 0xFF | 1 << 13;
+    let (reg, to_special, special) = other_side(insn)?;
+    let Operand::Dr(number) = special else {
+        return Err(Fault::UD);
+    };
+    let number = match number {
+        4 | 5 if cx.cpu.cr4 & cr4::DE != 0 => return Err(Fault::UD),
+        4 | 5 => number + 2,
+        0..=7 => number,
+        _ => return Err(Fault::UD),
+    };
+    let slot = usize::from(number);
+    if !to_special {
+        let value = cx.cpu.dr[slot];
+        cx.cpu.set_gpr(reg, value);
+        return Ok(());
+    }
+    let value = cx.cpu.gpr(reg);
+    if number >= 6 && value >> 32 != 0 {
+        return Err(Fault::GP);
+    }
+    if number == 7 && value & ENABLES != 0 {
+        return Err(Fault::Missing("hardware breakpoints"));
+    }
+    cx.cpu.dr[slot] = match number {
+        6 => value & 0xE00F | 0xFFFF_0FF0,
+        7 => value & 0xFFFF_2BFF | 0x400,
+        _ => value,
+    };
+    Ok(())
+}
+
+fn move_segment(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    match (insn.operands[0], insn.operands[1]) {
+        (Operand::Seg(seg), _) => {
+            let selector = cx.get(insn, 1)? as u16;
+            cx.load_segment(seg, selector)?;
+            // So that RSP can be loaded next without an interrupt between.
+            cx.cpu.shadow = seg == Seg::Ss;
+            Ok(())
+        }
+        (_, Operand::Seg(seg)) => {
+            let selector = u64::from(cx.cpu.seg[seg as usize].selector);
+            cx.set(insn, 0, selector)
+        }
+        _ => Err(Fault::UD),
+    }
+}
+
+/// LSS, LFS, LGS: a register and a segment from memory.
+fn load_far(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let seg = match insn.op {
+        Op::Lss => Seg::Ss,
+        Op::Lfs => Seg::Fs,
+        _ => Seg::Gs,
+    };
+    let va = cx.address(insn, false)?;
+    let len = insn.size.bytes();
+    let offset = cx.read(va, len)?;
+    let selector = cx.read(va.add(u64::from(len)), 2)?;
+    cx.load_segment(seg, selector as u16)?;
+    cx.set(insn, 0, offset)
+}
+
+fn load_table(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let va = cx.address(insn, false)?;
+    let table = cx.read_table(va)?;
+    match insn.op {
+        Op::Lgdt => cx.cpu.gdtr = table,
+        _ => cx.cpu.idtr = table,
+    }
+    Ok(())
+}
+
+fn store_table(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let va = cx.address(insn, true)?;
+    let table = if insn.op == Op::Sgdt {
+        cx.cpu.gdtr
+    } else {
+        cx.cpu.idtr
+    };
+    cx.write_table(va, table)
+}
+
+fn load_system(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let selector = cx.get(insn, 0)? as u16;
+    match insn.op {
+        Op::Lldt => cx.load_ldt(selector),
+        _ => cx.load_task(selector),
+    }
+}
+
+fn store_word(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let value = match insn.op {
+        Op::Sldt => u64::from(cx.cpu.ldtr.selector),
+        Op::Str => u64::from(cx.cpu.tr.selector),
+        _ => cx.cpu.cr0,
+    };
+    cx.set(insn, 0, value)
+}
+
+/// LMSW: the four low bits of CR0; it can set PE but not clear it.
+fn load_machine_status(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let old = cx.cpu.cr0;
+    let value = cx.get(insn, 0)? & 0xF | old & cr0::PE;
+    cx.write_cr0(old & !0xF | value)
+}
+
+/// INVLPG takes any address and never faults for it.
+fn invalidate(cx: &mut Cx<'_>, seg: Seg, offset: u64) {
+    let long = cx.cpu.code64();
+    let base = match seg {
+        Seg::Fs | Seg::Gs => cx.cpu.seg[seg as usize].base,
+        _ if long => 0,
+        _ => cx.cpu.seg[seg as usize].base,
+    };
+    let va = VirtAddr(base.wrapping_add(offset));
+    if va.is_canonical() {
+        cx.mmu.invalidate(va);
+    }
+}
+
+fn swap_gs(cx: &mut Cx<'_>) -> Result<(), Fault> {
+    let cpu = &mut *cx.cpu;
+    core::mem::swap(
+        &mut cpu.seg[Seg::Gs as usize].base,
+        &mut cpu.msr.kernel_gs_base,
+    );
+    Ok(())
+}
+
+/// LAR, LSL, VERR, VERW: ZF says whether the selector could be used so.
+fn inspect(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let two = matches!(insn.op, Op::Lar | Op::Lsl);
+    let selector = cx.get(insn, usize::from(two))? as u16;
+    let found = match inspected(cx, insn.op, selector) {
+        Err(Fault::Exception(exception)) if exception.vector == vector::GP => None,
+        other => other?,
+    };
+    if let Some(value) = found.filter(|_| two) {
+        cx.set(insn, 0, value)?;
+    }
+    set_some(cx.cpu, flag::ZF, when(found.is_some(), flag::ZF));
+    Ok(())
+}
+
+fn inspected(cx: &mut Cx<'_>, op: Op, selector: u16) -> Result<Option<u64>, Fault> {
+    if selector & !3 == 0 {
+        return Ok(None);
+    }
+    let descriptor = cx.descriptor(selector, vector::GP)?;
+    let level = cx.cpu.cpl().max((selector & 3) as u8);
+    let reachable = descriptor.is_conforming() || descriptor.dpl() >= level;
+    // Of the system descriptors IA-32e mode knows LDT, TSS and call gate; a gate has no limit.
+    let kind = descriptor.kind();
+    let known = match op {
+        _ if descriptor.is_segment() => true,
+        Op::Lar => matches!(kind, 2 | 9 | 0xB | 0xC),
+        Op::Lsl => matches!(kind, 2 | 9 | 0xB),
+        _ => false,
+    };
+    let usable = match op {
+        Op::Verr => descriptor.is_readable(),
+        Op::Verw => descriptor.is_writable_data(),
+        _ => true,
+    };
+    let value = match op {
+        Op::Lsl => u64::from(descriptor.limit()),
+        _ => descriptor.0 >> 32 & 0x00FF_FF00,
+    };
+    Ok((reachable && known && usable).then_some(value))
+}
