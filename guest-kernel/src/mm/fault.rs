@@ -76,13 +76,20 @@ impl Mm {
         Ok(kind)
     }
 
-    /// Makes an access possible on the kernel's behalf, and gives the frame.
+    /// Makes an access possible on the kernel's behalf, and does it. The space
+    /// stays locked meanwhile: a fork cannot come between the two and leave
+    /// the frame to the child.
     /// What had to be done is an event as if the CPU had faulted.
-    pub(super) fn frame_for(&self, address: u64, access: Access) -> Result<Frame, Refusal> {
+    pub(super) fn with_frame<R>(
+        &self,
+        address: u64,
+        access: Access,
+        work: impl FnOnce(&Frame) -> R,
+    ) -> Result<R, Refusal> {
         let mut space = self.lock();
         let found = space.bring_in(address, access);
         let kind = found.as_ref().map_or(FaultKind::Bad, |(kind, _)| *kind);
-        let frame = found.map(|(_, place)| place.get().frame());
+        let done = found.map(|(_, place)| work(&place.get().frame()));
         drop(space);
         if kind != FaultKind::Spurious {
             let present = u64::from(matches!(kind, FaultKind::Cow | FaultKind::Reuse));
@@ -93,7 +100,7 @@ impl Mm {
                 error: present | u64::from(access == Access::Write) << 1,
             });
         }
-        frame
+        done
     }
 
     /// What tells a futex in this address space from all others.
@@ -128,8 +135,10 @@ impl Space {
         let kind = if !entry.is_present() {
             fill(&area, page, &place, access)?
         } else if access == Access::Write && !entry.is_writable() {
-            let kind = make_writable(&area, &place)?;
+            let (kind, before) = make_writable(&area, &place)?;
+            // Nobody may reach the old frame any more when it is let go.
             self.tables.flush(page);
+            drop(before);
             kind
         } else {
             // The CPU may still hold an older translation with fewer rights.
@@ -171,20 +180,21 @@ fn fill(area: &Vma, page: u64, place: &Place, access: Access) -> Result<FaultKin
 }
 
 /// Makes a page writable that was put in read-only: the last owner takes it
-/// over, everyone else gets a copy.
-fn make_writable(area: &Vma, place: &Place) -> Result<FaultKind, Refusal> {
+/// over, everyone else gets a copy. Gives the frame that was there before.
+fn make_writable(area: &Vma, place: &Place) -> Result<(FaultKind, Option<Frame>), Refusal> {
     let entry = place.get();
     if area.shared || entry.references() == 1 {
         place.set(entry.with(area.prot, true));
-        return Ok(if area.shared {
+        let kind = if area.shared {
             FaultKind::Shared
         } else {
             FaultKind::Reuse
-        });
+        };
+        return Ok((kind, None));
     }
     let original = entry.frame();
     let copy = frame::alloc_uncleared(FrameKind::User)?;
     copy.copy_from(&original);
-    drop(place.replace(Entry::new(copy, area.prot, true)));
-    Ok(FaultKind::Cow)
+    let before = place.replace(Entry::new(copy, area.prot, true));
+    Ok((FaultKind::Cow, before))
 }

@@ -67,13 +67,12 @@ impl Mm {
         while at < end {
             let inside = (at % PAGE_SIZE) as usize;
             let count = (PAGE_SIZE as usize - inside).min((end - at) as usize);
-            let frame = self
-                .frame_for(at, access)
+            let done = (at - address) as usize;
+            self.with_frame(at, access, |frame| each(frame, inside, done, count))
                 .map_err(|refusal| match refusal {
                     Refusal::NoMemory => Errno::ENOMEM,
                     _ => Errno::EFAULT,
                 })?;
-            each(&frame, inside, (at - address) as usize, count);
             at += count as u64;
         }
         Ok(())
