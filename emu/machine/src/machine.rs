@@ -493,6 +493,3 @@ fn run_until(cx: &mut Cx<'_>, code: &mut CodeCache, cycle: u64) -> Result<(), Ha
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,7 +11,6 @@ mod descriptor;
 mod exception;
 mod exec;
 mod fault;
-pub mod fp;
 pub mod insn;
 mod interrupt;
 pub mod msr;

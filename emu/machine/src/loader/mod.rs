@@ -268,5 +268,3 @@ impl Bytes {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(crate) use tests::kernel as test_kernel;

@@ -1,0 +1,62 @@
+//! Which signal a task gets next, and what becomes of it.
+
+use linux_raw_sys::general::SA_RESETHAND;
+
+use super::handlers::{Actions, SIG_DFL, SIG_IGN, SigAction};
+use super::info::SigInfo;
+use super::number::{DefaultAction, Signal};
+use super::state::{GroupSignals, TaskSignals};
+
+/// What has to be done about a signal.
+#[derive(Clone, Copy, Debug)]
+pub enum Delivery {
+    /// Call the handler.
+    Handler(SigInfo, SigAction),
+    /// End the group; the flag says whether the default writes a core file.
+    Terminate(Signal, bool),
+    /// Stop the group.
+    Stop(Signal),
+}
+
+/// Takes the next signal that somebody has to do something about; ignored
+/// ones are thrown away. `None` when nothing is left.
+pub fn next(
+    actions: &mut Actions,
+    group: &mut GroupSignals,
+    task: &mut TaskSignals,
+) -> Option<Delivery> {
+    loop {
+        let info = take(group, task)?;
+        if let Some(delivery) = decide(actions, info) {
+            return Some(delivery);
+        }
+    }
+}
+
+fn take(group: &mut GroupSignals, task: &mut TaskSignals) -> Option<SigInfo> {
+    let blocked = task.blocked;
+    task.pending
+        .take_caused(blocked)
+        .or_else(|| task.pending.take(blocked))
+        .or_else(|| group.pending.take(blocked))
+}
+
+fn decide(actions: &mut Actions, info: SigInfo) -> Option<Delivery> {
+    let signal = info.signal;
+    let action = actions.get(signal);
+    match action.handler {
+        SIG_IGN => None,
+        SIG_DFL => match signal.default_action() {
+            DefaultAction::Ignore | DefaultAction::Continue => None,
+            DefaultAction::Stop => Some(Delivery::Stop(signal)),
+            DefaultAction::Terminate => Some(Delivery::Terminate(signal, false)),
+            DefaultAction::Core => Some(Delivery::Terminate(signal, true)),
+        },
+        _ => {
+            if action.has(SA_RESETHAND) {
+                actions.reset(signal);
+            }
+            Some(Delivery::Handler(info, action))
+        }
+    }
+}

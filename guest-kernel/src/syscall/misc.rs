@@ -1,0 +1,93 @@
+//! Calls that only tell something: names, amounts, limits, random numbers.
+
+use linux_raw_sys::general as linux;
+
+use super::Call;
+use crate::errno::{Errno, Result};
+use crate::mm::frame;
+use crate::mm::user::{self, Plain};
+use crate::random;
+use crate::sched::Time;
+use crate::task;
+
+/// Bytes of a field of `struct new_utsname`.
+const NAME: usize = 65;
+
+/// What uname says. C libraries and runtimes look at the first two numbers of
+/// the release to guess which calls there are; those that are not answer
+/// ENOSYS, which they know how to take.
+const NAMES: [&str; 6] = [
+    "Linux",
+    "coe",
+    concat!("6.6.0-coe-", env!("CARGO_PKG_VERSION")),
+    "#1",
+    "x86_64",
+    "(none)",
+];
+
+pub(super) fn uname(call: &mut Call<'_>) -> Result<u64> {
+    let mut names = [[0; NAME]; NAMES.len()];
+    for (field, name) in names.iter_mut().zip(NAMES) {
+        field[..name.len()].copy_from_slice(name.as_bytes());
+    }
+    user::write_bytes(call.args[0], names.as_flattened())?;
+    Ok(0)
+}
+
+/// `struct sysinfo`.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct SysInfo {
+    uptime: i64,
+    loads: [u64; 3],
+    total: u64,
+    free: u64,
+    shared: u64,
+    buffers: u64,
+    swap: [u64; 2],
+    tasks: u16,
+    pad: [u16; 3],
+    high: [u64; 2],
+    unit: u32,
+    end: u32,
+}
+
+// SAFETY: numbers side by side, without padding.
+unsafe impl Plain for SysInfo {}
+
+const _: () = assert!(size_of::<SysInfo>() == 112);
+
+pub(super) fn sysinfo(call: &mut Call<'_>) -> Result<u64> {
+    let info = SysInfo {
+        uptime: (Time::now().0 / 1_000_000_000) as i64,
+        total: frame::total() * 4096,
+        free: frame::free() * 4096,
+        tasks: task::count().min(usize::from(u16::MAX)) as u16,
+        unit: 1,
+        ..SysInfo::default()
+    };
+    user::write_value(call.args[0], info)?;
+    Ok(0)
+}
+
+pub(super) fn getrandom(call: &mut Call<'_>) -> Result<u64> {
+    let [address, len, flags, ..] = call.args;
+    let known = linux::GRND_NONBLOCK | linux::GRND_RANDOM | linux::GRND_INSECURE;
+    let both = u64::from(linux::GRND_RANDOM | linux::GRND_INSECURE);
+    if flags & !u64::from(known) != 0 || flags & both == both {
+        return Err(Errno::EINVAL);
+    }
+    let len = len.min(i32::MAX as u64);
+    let mut done = 0;
+    let mut buffer = [0; 256];
+    while done < len {
+        let part = &mut buffer[..(len - done).min(256) as usize];
+        random::fill(part);
+        match user::write_bytes(address.wrapping_add(done), part) {
+            Ok(()) => done += part.len() as u64,
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
