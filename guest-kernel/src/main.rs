@@ -7,12 +7,9 @@ extern crate alloc;
 mod arch;
 mod errno;
 mod fs;
-mod futex;
 mod mm;
 mod probe;
-mod random;
 mod sched;
-mod signal;
 mod sync;
 mod syscall;
 

@@ -1,3 +1,7 @@
-//! `coe`: the laboratory around the machine.
+//! `coe`: see the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    coe::cli::main()
+}

@@ -493,3 +493,6 @@ fn run_until(cx: &mut Cx<'_>, code: &mut CodeCache, cycle: u64) -> Result<(), Ha
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

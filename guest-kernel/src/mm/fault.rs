@@ -56,17 +56,6 @@ impl Access {
     }
 }
 
-impl Refusal {
-    /// What a system call that needed the access fails with.
-    #[must_use]
-    pub fn errno(self) -> Errno {
-        match self {
-            Refusal::NoMemory => Errno::ENOMEM,
-            Refusal::Unmapped | Refusal::Forbidden | Refusal::BehindEnd => Errno::EFAULT,
-        }
-    }
-}
-
 impl From<Errno> for Refusal {
     fn from(error: Errno) -> Self {
         if error == Errno::ENOMEM {
@@ -87,19 +76,21 @@ impl Mm {
         Ok(kind)
     }
 
-    /// Makes an access possible on the kernel's behalf, and works on the frame.
-    /// The address space stays locked meanwhile, or the frame might by then
-    /// belong to somebody else: after a fork the last to write gets a copy.
+    /// Makes an access possible on the kernel's behalf, and does it. The space
+    /// stays locked meanwhile: a fork cannot come between the two and leave
+    /// the frame to the child.
     /// What had to be done is an event as if the CPU had faulted.
     pub(super) fn with_frame<R>(
         &self,
         address: u64,
         access: Access,
-        work: impl FnOnce(&Frame, &Vma) -> R,
+        work: impl FnOnce(&Frame) -> R,
     ) -> Result<R, Refusal> {
         let mut space = self.lock();
         let found = space.bring_in(address, access);
         let kind = found.as_ref().map_or(FaultKind::Bad, |(kind, _)| *kind);
+        let done = found.map(|(_, place)| work(&place.get().frame()));
+        drop(space);
         if kind != FaultKind::Spurious {
             let present = u64::from(matches!(kind, FaultKind::Cow | FaultKind::Reuse));
             probe::emit(&PageFault {
@@ -109,9 +100,22 @@ impl Mm {
                 error: present | u64::from(access == Access::Write) << 1,
             });
         }
-        let frame = found?.1.get().frame();
-        let area = space.area(address).ok_or(Refusal::Unmapped)?;
-        Ok(work(&frame, area))
+        done
+    }
+
+    /// What tells a futex in this address space from all others.
+    ///
+    /// # Errors
+    /// As [`Mm::fault`].
+    pub fn futex_key(&self, address: u64) -> Result<(u64, u64), Refusal> {
+        let mut space = self.lock();
+        let (_, place) = space.bring_in(address, Access::Read)?;
+        let shared = space.area(address).is_some_and(|area| area.shared);
+        Ok(if shared {
+            (0, place.get().frame().address() + address % PAGE_SIZE)
+        } else {
+            (self.root(), address)
+        })
     }
 }
 
@@ -131,8 +135,10 @@ impl Space {
         let kind = if !entry.is_present() {
             fill(&area, page, &place, access)?
         } else if access == Access::Write && !entry.is_writable() {
-            let kind = make_writable(&area, &place)?;
+            let (kind, before) = make_writable(&area, &place)?;
+            // Nobody may reach the old frame any more when it is let go.
             self.tables.flush(page);
+            drop(before);
             kind
         } else {
             // The CPU may still hold an older translation with fewer rights.
@@ -174,20 +180,21 @@ fn fill(area: &Vma, page: u64, place: &Place, access: Access) -> Result<FaultKin
 }
 
 /// Makes a page writable that was put in read-only: the last owner takes it
-/// over, everyone else gets a copy.
-fn make_writable(area: &Vma, place: &Place) -> Result<FaultKind, Refusal> {
+/// over, everyone else gets a copy. Gives the frame that was there before.
+fn make_writable(area: &Vma, place: &Place) -> Result<(FaultKind, Option<Frame>), Refusal> {
     let entry = place.get();
     if area.shared || entry.references() == 1 {
         place.set(entry.with(area.prot, true));
-        return Ok(if area.shared {
+        let kind = if area.shared {
             FaultKind::Shared
         } else {
             FaultKind::Reuse
-        });
+        };
+        return Ok((kind, None));
     }
     let original = entry.frame();
     let copy = frame::alloc_uncleared(FrameKind::User)?;
     copy.copy_from(&original);
-    drop(place.replace(Entry::new(copy, area.prot, true)));
-    Ok(FaultKind::Cow)
+    let before = place.replace(Entry::new(copy, area.prot, true));
+    Ok((FaultKind::Cow, before))
 }

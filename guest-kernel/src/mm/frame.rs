@@ -205,11 +205,13 @@ impl Drop for Frame {
         }
         core::sync::atomic::fence(Ordering::Acquire);
         let kind = KINDS[info.kind.load(Ordering::Relaxed) as usize];
-        ALLOCATOR.lock().give(self.pfn);
+        let mut allocator = ALLOCATOR.lock();
+        // Under the lock: the next one to take it must not be told of first.
         probe::emit(&MmPageFree {
             pfn: self.pfn,
             kind: kind.into(),
         });
+        allocator.give(self.pfn);
     }
 }
 

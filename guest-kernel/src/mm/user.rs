@@ -18,11 +18,7 @@ use crate::sync::Once;
 /// Asks the task room for the running task's address space.
 pub static CURRENT: Once<fn() -> Option<Arc<Mm>>> = Once::new();
 
-/// The running task's address space.
-///
-/// # Errors
-/// `EFAULT` if it has none.
-pub fn current() -> Result<Arc<Mm>> {
+fn current() -> Result<Arc<Mm>> {
     CURRENT
         .get()
         .and_then(|current| current())
@@ -71,10 +67,12 @@ impl Mm {
         while at < end {
             let inside = (at % PAGE_SIZE) as usize;
             let count = (PAGE_SIZE as usize - inside).min((end - at) as usize);
-            self.with_frame(at, access, |frame, _| {
-                each(frame, inside, (at - address) as usize, count);
-            })
-            .map_err(Refusal::errno)?;
+            let done = (at - address) as usize;
+            self.with_frame(at, access, |frame| each(frame, inside, done, count))
+                .map_err(|refusal| match refusal {
+                    Refusal::NoMemory => Errno::ENOMEM,
+                    _ => Errno::EFAULT,
+                })?;
             at += count as u64;
         }
         Ok(())

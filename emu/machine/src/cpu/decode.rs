@@ -313,10 +313,6 @@ fn operation(instruction: &Instruction) -> Option<Op> {
         M::Jcxz | M::Jecxz => Op::Jrcxz,
         M::Reservednop => Op::Nop,
         M::Ud0 | M::Ud1 | M::Ud2 => Op::Undefined,
-        M::Fxsave64 => Op::Fxsave,
-        M::Fxrstor64 => Op::Fxrstor,
-        M::Pcmpestri64 => Op::Pcmpestri,
-        M::Pcmpestrm64 => Op::Pcmpestrm,
         _ if instruction.is_jcc_short_or_near() => Op::Jcc,
         _ if is_setcc(instruction.mnemonic()) => Op::Setcc,
         _ if is_cmovcc(instruction.mnemonic()) => Op::Cmovcc,
@@ -581,8 +577,13 @@ fn class(op: Op) -> Class {
         Family::String => Class::StringIteration,
         Family::Io => Class::PortIo,
         Family::System => system_class(op),
-        Family::Sse => sse_class(op.name()),
-        Family::X87 => x87_class(op.name()),
+        Family::SseMove
+        | Family::SseFloat
+        | Family::SseConvert
+        | Family::SseInteger
+        | Family::SseShuffle
+        | Family::SseText => sse_class(op.name()),
+        Family::X87 | Family::X87Move | Family::X87Control => x87_class(op.name()),
         _ => Class::Simple,
     }
 }

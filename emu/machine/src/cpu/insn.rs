@@ -94,47 +94,75 @@ macro_rules! for_each_operation {
                 Nop, Pause, Sfence, Lfence, Mfence, Clflush, Prefetchnta, Prefetcht0, Prefetcht1,
                 Prefetcht2,
             } + {}
-            /// XMM (and MMX) registers.
-            Sse {
-                Addpd, Addps, Addsd, Addss, Addsubpd, Addsubps, Andnpd, Andnps, Andpd, Andps,
-                Blendpd, Blendps, Blendvpd, Blendvps, Cmppd, Cmpps, Cmpsd, Cmpss, Comisd, Comiss,
-                Cvtdq2pd, Cvtdq2ps, Cvtpd2dq, Cvtpd2pi, Cvtpd2ps, Cvtpi2pd, Cvtpi2ps, Cvtps2dq,
-                Cvtps2pd, Cvtps2pi, Cvtsd2si, Cvtsd2ss, Cvtsi2sd, Cvtsi2ss, Cvtss2sd, Cvtss2si,
-                Cvttpd2dq, Cvttpd2pi, Cvttps2dq, Cvttps2pi, Cvttsd2si, Cvttss2si, Divpd, Divps,
-                Divsd, Divss, Dppd, Dpps, Extractps, Haddpd, Haddps, Hsubpd, Hsubps, Insertps,
-                Lddqu, Ldmxcsr, Maskmovdqu, Maskmovq, Maxpd, Maxps, Maxsd, Maxss, Minpd, Minps,
-                Minsd, Minss, Movapd, Movaps, Movd, Movddup, Movdq2q, Movdqa, Movdqu, Movhlps,
-                Movhpd, Movhps, Movlhps, Movlpd, Movlps, Movmskpd, Movmskps, Movntdq, Movntdqa,
-                Movntpd, Movntps, Movntq, Movq, Movq2dq, Movsd, Movshdup, Movsldup, Movss, Movupd,
-                Movups, Mpsadbw, Mulpd, Mulps, Mulsd, Mulss, Orpd, Orps, Pabsb, Pabsd, Pabsw,
-                Packssdw, Packsswb, Packusdw, Packuswb, Paddb, Paddd, Paddq, Paddsb, Paddsw,
-                Paddusb, Paddusw, Paddw, Palignr, Pand, Pandn, Pavgb, Pavgw, Pblendvb, Pblendw,
-                Pcmpeqb, Pcmpeqd, Pcmpeqq, Pcmpeqw, Pcmpestri, Pcmpestrm, Pcmpgtb, Pcmpgtd, Pcmpgtq,
-                Pcmpgtw, Pcmpistri, Pcmpistrm, Pextrb, Pextrd, Pextrq, Pextrw, Phaddd, Phaddsw,
-                Phaddw, Phminposuw, Phsubd, Phsubsw, Phsubw, Pinsrb, Pinsrd, Pinsrq, Pinsrw,
-                Pmaddubsw, Pmaddwd, Pmaxsb, Pmaxsd, Pmaxsw, Pmaxub, Pmaxud, Pmaxuw, Pminsb, Pminsd,
-                Pminsw, Pminub, Pminud, Pminuw, Pmovmskb, Pmovsxbd, Pmovsxbq, Pmovsxbw, Pmovsxdq,
-                Pmovsxwd, Pmovsxwq, Pmovzxbd, Pmovzxbq, Pmovzxbw, Pmovzxdq, Pmovzxwd, Pmovzxwq,
-                Pmuldq, Pmulhrsw, Pmulhuw, Pmulhw, Pmulld, Pmullw, Pmuludq, Por, Psadbw, Pshufb,
-                Pshufd, Pshufhw, Pshuflw, Pshufw, Psignb, Psignd, Psignw, Pslld, Pslldq, Psllq,
-                Psllw, Psrad, Psraw, Psrld, Psrldq, Psrlq, Psrlw, Psubb, Psubd, Psubq, Psubsb,
-                Psubsw, Psubusb, Psubusw, Psubw, Ptest, Punpckhbw, Punpckhdq, Punpckhqdq, Punpckhwd,
-                Punpcklbw, Punpckldq, Punpcklqdq, Punpcklwd, Pxor, Rcpps, Rcpss, Roundpd, Roundps,
-                Roundsd, Roundss, Rsqrtps, Rsqrtss, Shufpd, Shufps, Sqrtpd, Sqrtps, Sqrtsd, Sqrtss,
-                Stmxcsr, Subpd, Subps, Subsd, Subss, Ucomisd, Ucomiss, Unpckhpd, Unpckhps, Unpcklpd,
-                Unpcklps, Xorpd, Xorps,
+            /// Moves of XMM and MMX registers, MXCSR.
+            SseMove {
+                Lddqu, Ldmxcsr, Maskmovdqu, Maskmovq, Movapd, Movaps, Movd, Movddup,
+                Movdq2q, Movdqa, Movdqu, Movhlps, Movhpd, Movhps, Movlhps, Movlpd, Movlps,
+                Movmskpd, Movmskps, Movntdq, Movntdqa, Movntpd, Movntps, Movntq, Movq,
+                Movq2dq, Movsd, Movshdup, Movsldup, Movss, Movupd, Movups, Pmovmskb,
+                Stmxcsr,
             } + {}
-            /// The x87 unit and FXSAVE.
+            /// Arithmetic on packed and scalar singles and doubles.
+            SseFloat {
+                Addpd, Addps, Addsd, Addss, Addsubpd, Addsubps, Cmppd, Cmpps, Cmpsd, Cmpss,
+                Comisd, Comiss, Divpd, Divps, Divsd, Divss, Dppd, Dpps, Haddpd, Haddps,
+                Hsubpd, Hsubps, Maxpd, Maxps, Maxsd, Maxss, Minpd, Minps, Minsd, Minss,
+                Mulpd, Mulps, Mulsd, Mulss, Rcpps, Rcpss, Roundpd, Roundps, Roundsd,
+                Roundss, Rsqrtps, Rsqrtss, Sqrtpd, Sqrtps, Sqrtsd, Sqrtss, Subpd, Subps,
+                Subsd, Subss, Ucomisd, Ucomiss,
+            } + {}
+            /// Conversions between integers, singles and doubles.
+            SseConvert {
+                Cvtdq2pd, Cvtdq2ps, Cvtpd2dq, Cvtpd2pi, Cvtpd2ps, Cvtpi2pd, Cvtpi2ps,
+                Cvtps2dq, Cvtps2pd, Cvtps2pi, Cvtsd2si, Cvtsd2ss, Cvtsi2sd, Cvtsi2ss,
+                Cvtss2sd, Cvtss2si, Cvttpd2dq, Cvttpd2pi, Cvttps2dq, Cvttps2pi, Cvttsd2si,
+                Cvttss2si,
+            } + {}
+            /// Packed integers, and logic on whole registers.
+            SseInteger {
+                Andnpd, Andnps, Andpd, Andps, Mpsadbw, Orpd, Orps, Pabsb, Pabsd, Pabsw,
+                Paddb, Paddd, Paddq, Paddsb, Paddsw, Paddusb, Paddusw, Paddw, Pand, Pandn,
+                Pavgb, Pavgw, Pcmpeqb, Pcmpeqd, Pcmpeqq, Pcmpeqw, Pcmpgtb, Pcmpgtd, Pcmpgtq,
+                Pcmpgtw, Phaddd, Phaddsw, Phaddw, Phminposuw, Phsubd, Phsubsw, Phsubw,
+                Pmaddubsw, Pmaddwd, Pmaxsb, Pmaxsd, Pmaxsw, Pmaxub, Pmaxud, Pmaxuw, Pminsb,
+                Pminsd, Pminsw, Pminub, Pminud, Pminuw, Pmuldq, Pmulhrsw, Pmulhuw, Pmulhw,
+                Pmulld, Pmullw, Pmuludq, Por, Psadbw, Psignb, Psignd, Psignw, Pslld, Pslldq,
+                Psllq, Psllw, Psrad, Psraw, Psrld, Psrldq, Psrlq, Psrlw, Psubb, Psubd,
+                Psubq, Psubsb, Psubsw, Psubusb, Psubusw, Psubw, Ptest, Pxor, Xorpd, Xorps,
+            } + {}
+            /// Lanes that change places or widths.
+            SseShuffle {
+                Blendpd, Blendps, Blendvpd, Blendvps, Extractps, Insertps, Packssdw,
+                Packsswb, Packusdw, Packuswb, Palignr, Pblendvb, Pblendw, Pextrb, Pextrd,
+                Pextrq, Pextrw, Pinsrb, Pinsrd, Pinsrq, Pinsrw, Pmovsxbd, Pmovsxbq,
+                Pmovsxbw, Pmovsxdq, Pmovsxwd, Pmovsxwq, Pmovzxbd, Pmovzxbq, Pmovzxbw,
+                Pmovzxdq, Pmovzxwd, Pmovzxwq, Pshufb, Pshufd, Pshufhw, Pshuflw, Pshufw,
+                Punpckhbw, Punpckhdq, Punpckhqdq, Punpckhwd, Punpcklbw, Punpckldq,
+                Punpcklqdq, Punpcklwd, Shufpd, Shufps, Unpckhpd, Unpckhps, Unpcklpd,
+                Unpcklps,
+            } + {}
+            /// String comparisons in XMM registers.
+            SseText {
+                Pcmpestri, Pcmpestri64, Pcmpestrm, Pcmpestrm64, Pcmpistri, Pcmpistrm,
+            } + {}
+            /// x87 arithmetic and comparisons.
             X87 {
-                Wait, Emms, Fxsave, Fxrstor, F2xm1, Fabs, Fadd, Faddp, Fbld, Fbstp, Fchs, Fcmovb,
-                Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu, Fcmovu, Fcom, Fcomi, Fcomip,
-                Fcomp, Fcompp, Fcos, Fdecstp, Fdiv, Fdivp, Fdivr, Fdivrp, Ffree, Ffreep, Fiadd,
-                Ficom, Ficomp, Fidiv, Fidivr, Fild, Fimul, Fincstp, Fist, Fistp, Fisttp, Fisub,
-                Fisubr, Fld, Fld1, Fldcw, Fldenv, Fldl2e, Fldl2t, Fldlg2, Fldln2, Fldpi, Fldz, Fmul,
-                Fmulp, Fnclex, Fninit, Fnop, Fnsave, Fnstcw, Fnstenv, Fnstsw, Fpatan, Fprem, Fprem1,
-                Fptan, Frndint, Frstor, Fscale, Fsin, Fsincos, Fsqrt, Fst, Fstp, Fsub, Fsubp, Fsubr,
-                Fsubrp, Ftst, Fucom, Fucomi, Fucomip, Fucomp, Fucompp, Fxam, Fxch, Fxtract, Fyl2x,
-                Fyl2xp1,
+                F2xm1, Fabs, Fadd, Faddp, Fchs, Fcom, Fcomi, Fcomip, Fcomp, Fcompp, Fcos,
+                Fdiv, Fdivp, Fdivr, Fdivrp, Fiadd, Ficom, Ficomp, Fidiv, Fidivr, Fimul,
+                Fisub, Fisubr, Fmul, Fmulp, Fpatan, Fprem, Fprem1, Fptan, Frndint, Fscale,
+                Fsin, Fsincos, Fsqrt, Fsub, Fsubp, Fsubr, Fsubrp, Ftst, Fucom, Fucomi,
+                Fucomip, Fucomp, Fucompp, Fxam, Fxtract, Fyl2x, Fyl2xp1, Wait,
+            } + {}
+            /// x87 loads, stores, constants.
+            X87Move {
+                Fbld, Fbstp, Fcmovb, Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu,
+                Fcmovu, Fdecstp, Ffree, Ffreep, Fild, Fincstp, Fist, Fistp, Fisttp, Fld,
+                Fld1, Fldl2e, Fldl2t, Fldlg2, Fldln2, Fldpi, Fldz, Fnop, Fst, Fstp, Fxch,
+            } + {}
+            /// x87 control and status; FXSAVE.
+            X87Control {
+                Emms, Fldcw, Fldenv, Fnclex, Fninit, Fnsave, Fnstcw, Fnstenv, Fnstsw,
+                Frstor, Fxrstor, Fxrstor64, Fxsave, Fxsave64,
             } + {}
             /// Bytes that are no announced instruction, and announced ones that are not there.
             Special {

@@ -11,6 +11,7 @@ mod descriptor;
 mod exception;
 mod exec;
 mod fault;
+pub mod fp;
 pub mod insn;
 mod interrupt;
 pub mod msr;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fp::F80;
 use super::insn::{Gpr, Seg, Width};
 use super::msr::Msrs;
 use super::pmu::Pmu;
@@ -138,25 +139,17 @@ pub struct Table {
     pub limit: u16,
 }
 
-/// One x87 register in its 80-bit format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct X80 {
-    /// 64 bits with the explicit integer bit.
-    pub mantissa: u64,
-    /// Sign (bit 15) and biased exponent.
-    pub sign_exponent: u16,
-}
-
-/// x87 state; MMX registers are the mantissas.
+/// x87 state; MMX registers are the significands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct X87 {
     /// Physical registers R0 to R7; `st(i)` is `(top + i) % 8`.
-    pub registers: [X80; 8],
+    pub registers: [F80; 8],
     /// Control word.
     pub control: u16,
     /// Status word with the top of stack in bits 11 to 13.
     pub status: u16,
-    /// Full tag word, two bits for each physical register (0 valid, 1 zero, 2 special, 3 empty).
+    /// Tag word, two bits for each physical register: 3 is empty, 0 is not. What sort of number a
+    /// register holds is worked out where the tag word is stored.
     pub tag: u16,
     /// Last opcode (11 bits).
     pub opcode: u16,
@@ -169,7 +162,7 @@ pub struct X87 {
 impl Default for X87 {
     fn default() -> Self {
         X87 {
-            registers: [X80::default(); 8],
+            registers: [F80::default(); 8],
             control: 0x037F,
             status: 0,
             tag: 0xFFFF,

@@ -268,3 +268,5 @@ impl Bytes {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::kernel as test_kernel;

@@ -13,9 +13,19 @@ mod io;
 mod mov;
 mod mul_div;
 mod shift;
+mod sse;
+mod sse_convert;
+mod sse_float;
+mod sse_integer;
+mod sse_move;
+mod sse_shuffle;
 mod stack;
 mod string;
 mod system;
+mod x87;
+mod x87_control;
+mod x87_move;
+mod x87_state;
 
 use super::insn::{Family, Insn, Op};
 use super::{Cx, Fault};
@@ -37,7 +47,15 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::Io => io::execute(cx, insn),
         Family::System => system::execute(cx, insn),
         Family::Nop => Ok(()),
-        Family::Sse | Family::X87 => Err(Fault::Missing(insn.op.name())),
+        Family::SseMove => sse_move::execute(cx, insn),
+        Family::SseFloat => sse_float::execute(cx, insn),
+        Family::SseConvert => sse_convert::execute(cx, insn),
+        Family::SseInteger => sse_integer::execute(cx, insn),
+        Family::SseShuffle => sse_shuffle::execute(cx, insn),
+        Family::X87 => x87::execute(cx, insn),
+        Family::X87Move => x87_move::execute(cx, insn),
+        Family::X87Control => x87_control::execute(cx, insn),
+        Family::SseText => Err(Fault::Missing(insn.op.name())),
         Family::Special if insn.op == Op::Undefined => Err(Fault::UD),
         Family::Special => Err(Fault::Missing("an instruction")),
     }

@@ -1,0 +1,36 @@
+//! `coe images`: the guest for another computer.
+
+use std::process::ExitCode;
+
+use super::args::{ImagesArguments, Target};
+use crate::Error;
+use crate::exit::Code;
+use crate::images::export;
+
+/// What the images run unless something is named.
+const DEFAULT_PROGRAM: &str = "cow-fork";
+
+pub(super) fn main(arguments: &ImagesArguments) -> Result<ExitCode, Error> {
+    let target = Target {
+        with: Vec::new(),
+        env: Vec::new(),
+        stdio: None,
+        memory: None,
+        seed: None,
+        policy: None,
+        slice: None,
+        cycles: None,
+        run: arguments
+            .target
+            .run
+            .clone()
+            .unwrap_or_else(|| DEFAULT_PROGRAM.to_owned()),
+        args: arguments.target.args.clone(),
+    };
+    export::write(&super::run::setup(&target)?, &arguments.out)?;
+    eprintln!(
+        "coe: wrote the images; start them with {}",
+        arguments.out.join("run-qemu.sh").display()
+    );
+    Ok(Code::Success.into())
+}

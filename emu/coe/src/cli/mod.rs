@@ -1,0 +1,72 @@
+//! The command line.
+
+mod args;
+mod boot;
+mod images;
+mod live;
+mod record;
+mod replay;
+mod run;
+mod test;
+mod trace;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+
+use crate::Error;
+use crate::exit::Code;
+use args::{Arguments, Command};
+
+/// Reads the command line, does what it says, and tells how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let result = match arguments.command {
+        Command::Run(arguments) => run::main(&arguments),
+        Command::Boot(arguments) => boot::main(&arguments),
+        Command::Test(arguments) => test::main(&arguments),
+        Command::Record(arguments) => record::main(&arguments),
+        Command::Replay(arguments) => replay::main(&arguments),
+        Command::Trace(arguments) => trace::main(&arguments),
+        Command::Images(arguments) => images::main(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprint!("{}", render(&error));
+        error.exit_code().into()
+    })
+}
+
+/// Help and version are asked for; everything else is a mistake.
+fn usage(error: &clap::Error) -> ExitCode {
+    let asked = !error.use_stderr();
+    // Nothing is left to tell anybody if this fails.
+    let _ = error.print();
+    if asked {
+        Code::Success.into()
+    } else {
+        Code::Own.into()
+    }
+}
+
+/// An error with its place and its advice, coloured on a terminal only.
+fn render(error: &Error) -> String {
+    let theme = if std::io::stderr().is_terminal() {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(100)
+        .with_links(false);
+    let mut text = String::new();
+    match handler.render_report(&mut text, error as &dyn Diagnostic) {
+        Ok(()) => text,
+        Err(_) => format!("{error}\n"),
+    }
+}

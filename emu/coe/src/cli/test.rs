@@ -1,0 +1,82 @@
+//! `coe test`: scenarios against their expectations and goldens.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use super::args::TestArguments;
+use crate::Error;
+use crate::exit::Code;
+use crate::scenario::program::ProgramError;
+use crate::suite::{self, Report, Verdict};
+
+#[derive(Debug, Default)]
+struct Totals {
+    passed: usize,
+    blessed: usize,
+    failed: usize,
+    broken: Vec<Code>,
+}
+
+pub(super) fn main(arguments: &TestArguments) -> Result<ExitCode, Error> {
+    let start = Instant::now();
+    let paths = suite::find(&arguments.paths, arguments.filter.as_deref())?;
+    let Some(_) = paths.first() else {
+        let path = arguments.paths.first().cloned().unwrap_or_default();
+        return Err(ProgramError::NoScenario { path }.into());
+    };
+    let jobs = arguments
+        .jobs
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    let mut totals = Totals::default();
+    suite::run_all(&paths, jobs, arguments.bless, |report| {
+        show(&report, &mut totals)
+    });
+    let Totals {
+        passed,
+        blessed,
+        failed,
+        ref broken,
+    } = totals;
+    println!(
+        "{passed} passed, {blessed} blessed, {failed} failed, {} broken in {:.1} s",
+        broken.len(),
+        start.elapsed().as_secs_f64()
+    );
+    Ok(match (failed, broken.first()) {
+        (0, None) => Code::Success.into(),
+        (0, Some(code)) => (*code).into(),
+        _ => Code::Failed.into(),
+    })
+}
+
+fn show(report: &Report, totals: &mut Totals) {
+    let line = |word: &str| {
+        println!(
+            "{word:7} {} ({:.2} s)",
+            report.path.display(),
+            report.time.as_secs_f64()
+        );
+    };
+    match &report.verdict {
+        Verdict::Passed => {
+            totals.passed += 1;
+            line("pass");
+        }
+        Verdict::Blessed => {
+            totals.blessed += 1;
+            line("blessed");
+        }
+        Verdict::Failed(failures) => {
+            totals.failed += 1;
+            line("FAIL");
+            for failure in failures {
+                println!("        {}", failure.trim_end().replace('\n', "\n        "));
+            }
+        }
+        Verdict::Broken(error) => {
+            totals.broken.push(error.exit_code());
+            line("BROKEN");
+            print!("{}", super::render(error));
+        }
+    }
+}

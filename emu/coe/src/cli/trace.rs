@@ -1,0 +1,96 @@
+//! `coe trace`: the events of a trace.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::args::{Format, TraceArguments};
+use crate::Error;
+use crate::events::Line;
+use crate::exit::Code;
+use crate::report::{Lines, jsonl, text};
+use crate::trace::{Item, Record, Trace};
+
+pub(super) fn main(arguments: &TraceArguments) -> Result<ExitCode, Error> {
+    let trace = Trace::open(&arguments.trace)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = show(&trace, arguments, &mut out).and_then(|damage| out.flush().map(|()| damage));
+    match written {
+        Ok(None) => Ok(Code::Success.into()),
+        Ok(Some(damage)) => Err(damage),
+        // Whoever read our output has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Code::Success.into()),
+        Err(source) => Err(Error::write(Path::new("stdout"), source)),
+    }
+}
+
+/// Shows what there is; damage in the middle is told after what comes before it.
+fn show(
+    trace: &Trace,
+    arguments: &TraceArguments,
+    out: &mut impl Write,
+) -> io::Result<Option<Error>> {
+    if arguments.format == Format::Text {
+        head(trace, out)?;
+    }
+    let mut lines = Lines::default();
+    for item in trace.items() {
+        let ready = match item {
+            Ok(Item::Record(Record::Event(event))) => lines.take(&event),
+            Ok(Item::Record(Record::Digest { .. })) => continue,
+            Ok(Item::End(finished)) => {
+                put(&lines.finish(), arguments, out)?;
+                if arguments.format == Format::Text {
+                    writeln!(
+                        out,
+                        "# {} at cycle {}, digest {}",
+                        finished.ending, finished.cycle, finished.digest
+                    )?;
+                }
+                continue;
+            }
+            Err(error) => {
+                put(&lines.finish(), arguments, out)?;
+                return Ok(Some(error.into()));
+            }
+        };
+        put(&ready, arguments, out)?;
+    }
+    Ok(None)
+}
+
+fn head(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
+    let header = &trace.header;
+    writeln!(out, "# {}", header.title)?;
+    writeln!(
+        out,
+        "# kernel {}, command line: {}",
+        header.kernel_hash, header.cmdline
+    )?;
+    writeln!(
+        out,
+        "# memory {} MiB, seed {}, cost model {}",
+        header.memory >> 20,
+        header.seed,
+        header.cost_version
+    )
+}
+
+fn put(lines: &[Line], arguments: &TraceArguments, out: &mut impl Write) -> io::Result<()> {
+    for line in lines.iter().filter(|line| wanted(line, arguments)) {
+        match arguments.format {
+            Format::Text => writeln!(out, "{}", text::line(line))?,
+            Format::Jsonl => writeln!(out, "{}", jsonl::line(line))?,
+        }
+    }
+    Ok(())
+}
+
+fn wanted(line: &Line, arguments: &TraceArguments) -> bool {
+    let named = arguments.event.is_empty() || arguments.event.iter().any(|name| name == line.name);
+    let of_task = arguments.task.as_deref().is_none_or(|task| {
+        let rest = line.get("task").and_then(|name| name.strip_prefix(task));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    named && of_task
+}

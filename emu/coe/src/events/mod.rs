@@ -1,0 +1,221 @@
+//! Events as people read them: one line each, in the words of the vocabulary.
+
+pub mod counters;
+pub mod order;
+pub mod pattern;
+mod value;
+
+use std::fmt;
+
+use abi::event::{EventId, FieldKind};
+use machine::{Event, Input, Payload, Position};
+
+use crate::names::tasks::Tasks;
+
+/// One event in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When and where.
+    pub at: Position,
+    /// The task that ran.
+    pub by: String,
+    /// The event's name.
+    pub name: &'static str,
+    /// Its fields in their order.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Line {
+    /// The field's value; `by` is the task that ran, and so is `task` if the
+    /// event has no field of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        match self.fields.iter().find(|(field, _)| *field == name) {
+            Some((_, value)) => Some(value),
+            None if name == "task" || name == "by" => Some(&self.by),
+            None => None,
+        }
+    }
+}
+
+/// The event's name and fields, without time and place.
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        for (name, value) in &self.fields {
+            write!(f, " {name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Turns a machine's events, in their order, into lines.
+#[derive(Clone, Debug, Default)]
+pub struct Teller {
+    tasks: Tasks,
+}
+
+impl Teller {
+    /// The event in words.
+    pub fn tell(&mut self, event: &Event) -> Line {
+        if let Payload::Kernel { id, args, .. } = &event.payload {
+            self.tasks.before(*id, args);
+        }
+        let by = self.tasks.name(self.tasks.current(event.at.cpu));
+        let (name, fields) = self.describe(&event.payload);
+        if let Payload::Kernel { id, args, text } = &event.payload {
+            self.tasks.after(*id, event.at.cpu, args, text);
+        }
+        Line {
+            at: event.at,
+            by,
+            name,
+            fields,
+        }
+    }
+
+    fn describe(&self, payload: &Payload) -> (&'static str, Vec<(&'static str, String)>) {
+        match payload {
+            Payload::Kernel { id, args, text } => (id.name(), self.kernel_fields(*id, args, text)),
+            Payload::Choice { choice, answer } => {
+                let named = |at: u32| match choice.candidates.get(at as usize) {
+                    Some(task) => self.tasks.name(u64::from(*task)),
+                    None => at.to_string(),
+                };
+                let candidates: Vec<_> = (0..choice.n).map(named).collect();
+                let fields = vec![
+                    ("kind", choice.kind.name().to_owned()),
+                    ("candidates", candidates.join(",")),
+                    ("default", named(choice.default)),
+                    ("answer", named(*answer)),
+                ];
+                ("choice", fields)
+            }
+            Payload::Console(byte) => ("console", vec![("text", value::text(&[*byte]))]),
+            Payload::Input(Input::Console(byte)) => {
+                ("input", vec![("text", value::text(&[*byte]))])
+            }
+            Payload::Input(Input::Interrupt(vector)) => {
+                ("input", vec![("interrupt", format!("{vector:#x}"))])
+            }
+            Payload::Unknown { id } => ("unknown_event", vec![("id", id.to_string())]),
+        }
+    }
+
+    fn kernel_fields(
+        &self,
+        id: EventId,
+        args: &[u64; 5],
+        text: &[u8],
+    ) -> Vec<(&'static str, String)> {
+        let fields = id.spec().fields.iter().zip(args);
+        let fields = fields.map(|(field, raw)| {
+            let value = match field.kind {
+                FieldKind::Task => self.tasks.name(*raw),
+                FieldKind::Text => value::text(text),
+                FieldKind::Result => value::result(args[0], *raw, &self.tasks),
+                kind => value::plain(kind, *raw),
+            };
+            (field.name, value)
+        });
+        fields.collect()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A kernel event at a cycle, for tests.
+    pub(crate) fn kernel(cycle: u64, id: EventId, args: [u64; 5]) -> Event {
+        let at = Position {
+            cycle,
+            ..Position::default()
+        };
+        Event {
+            at,
+            payload: Payload::Kernel {
+                id,
+                args,
+                text: Vec::new(),
+            },
+        }
+    }
+
+    /// What the kernel says until `main` (task 4) runs its program.
+    pub(crate) fn boot() -> Vec<Event> {
+        let mut events = vec![
+            kernel(1, EventId::SchedProcessFork, [0, 1, 1, 0, 0]),
+            kernel(2, EventId::SchedProcessFork, [1, 4, 4, 17, 0]),
+            kernel(3, EventId::SchedSwitch, [1, 1, 4, 0x1000, 0]),
+            kernel(4, EventId::SchedProcessExec, [4, 4, 0, 0, 0]),
+        ];
+        if let Payload::Kernel { text, .. } = &mut events[3].payload {
+            text.extend(b"/bin/p");
+        }
+        events
+    }
+
+    #[test]
+    fn lines_name_tasks_calls_flags_and_results() {
+        let mut teller = Teller::default();
+        for event in boot() {
+            teller.tell(&event);
+        }
+        let mut tell = |id, args| {
+            let line = teller.tell(&kernel(9, id, args));
+            (line.by.clone(), line.to_string())
+        };
+        assert_eq!(
+            tell(EventId::SchedProcessFork, [4, 5, 5, 0x100 | 17, 0]),
+            (
+                "main".to_owned(),
+                "sched_process_fork parent=main child=main/1 tgid=5 flags=CLONE_VM|SIGCHLD"
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            tell(EventId::SysExit, [56, 5, 0, 0, 0]).1,
+            "sys_exit nr=clone ret=main/1"
+        );
+        assert_eq!(
+            tell(EventId::SysExit, [1, (-9i64) as u64, 0, 0, 0]).1,
+            "sys_exit nr=write ret=-EBADF"
+        );
+        assert_eq!(
+            tell(EventId::SysEnter, [1, 3, 0, 0, 0]).1,
+            "sys_enter nr=write a0=0x3 a1=0x0 a2=0x0 a3=0x0"
+        );
+        assert_eq!(
+            tell(EventId::PageFault, [2, 0x4000, 1, 7, 0]).1,
+            "page_fault kind=cow address=0x4000 ip=0x1 error=0x7"
+        );
+        assert_eq!(
+            tell(EventId::SchedProcessExit, [5, 0x300, 0, 0, 0]).1,
+            "sched_process_exit task=main/1 status=3"
+        );
+        assert_eq!(
+            tell(EventId::SchedProcessExit, [5, 11, 0, 0, 0]).1,
+            "sched_process_exit task=main/1 status=SIGSEGV"
+        );
+    }
+
+    #[test]
+    fn the_task_of_an_event_without_one_is_the_running_one() {
+        let mut teller = Teller::default();
+        for event in boot() {
+            teller.tell(&event);
+        }
+        let line = teller.tell(&kernel(9, EventId::PageFault, [0; 5]));
+        assert_eq!(
+            (line.get("task"), line.get("by")),
+            (Some("main"), Some("main"))
+        );
+        let line = teller.tell(&kernel(9, EventId::SchedWakeup, [1, 0, 0, 0, 0]));
+        assert_eq!(
+            (line.get("task"), line.get("by")),
+            (Some("init"), Some("main"))
+        );
+        assert_eq!(line.get("nothing"), None);
+    }
+}

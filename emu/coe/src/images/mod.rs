@@ -1,0 +1,282 @@
+//! What a machine is started with: the kernel, the initrd, the command line and
+//! the inputs that are known before it runs.
+
+pub mod cpio;
+pub mod export;
+
+use std::path::Path;
+
+use abi::boot;
+use machine::{Config, Images, Input};
+
+use crate::embedded;
+use crate::scenario::program::{self, GuestProgram, ProgramError};
+use crate::scenario::{Hardware, Policy, Scenario, Slice, Typed};
+
+/// Time between two bytes on a serial line of 115200 baud, in cycles of 1 ns.
+const BYTE_CYCLES: u64 = 86_806;
+
+/// Who answers the kernel's open choices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chooser {
+    /// The kernel has its defaults.
+    Defaults,
+    /// Drawn from this seed and the choice's place.
+    Seeded(u64),
+}
+
+/// All that a machine is started with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// One line about what it shows.
+    pub title: String,
+    /// The text of the scenario, if there was one.
+    pub scenario: String,
+    /// The machine.
+    pub hardware: Hardware,
+    /// The kernel's ELF.
+    pub kernel: Vec<u8>,
+    /// The initrd, if there is one.
+    pub initrd: Option<Vec<u8>>,
+    /// The kernel's command line.
+    pub cmdline: String,
+    /// Inputs with their times.
+    pub inputs: Vec<(u64, Input)>,
+    /// Who answers choices.
+    pub chooser: Chooser,
+    /// When to give up, in cycles.
+    pub limit: u64,
+}
+
+impl Setup {
+    /// What this scenario starts; paths in it are relative to `base`.
+    ///
+    /// # Errors
+    /// A program or file that is not there or cannot be used.
+    pub fn from_scenario(scenario: &Scenario, base: &Path) -> Result<Setup, crate::Error> {
+        let run = &scenario.program.run;
+        let found = program::find(&run.value, base).map_err(|error| blame(scenario, run, error))?;
+        let mut archive = cpio::Archive::default();
+        if let Some(bytes) = &found.bytes {
+            archive.program(&found.guest_path, bytes);
+        }
+        for file in &scenario.program.with {
+            add_file(&mut archive, &file.value, base)
+                .map_err(|error| blame(scenario, file, error))?;
+        }
+        describe(&mut archive, scenario, &found);
+        let mut initrd = embedded_archive();
+        initrd.extend(archive.finish());
+        Ok(Setup {
+            title: scenario.title.clone(),
+            scenario: scenario.text.clone(),
+            hardware: scenario.machine,
+            kernel: embedded::KERNEL.to_vec(),
+            initrd: Some(initrd),
+            cmdline: cmdline(scenario),
+            inputs: keystrokes(&scenario.input),
+            chooser: match scenario.schedule.policy {
+                Policy::Random => Chooser::Seeded(scenario.machine.seed),
+                Policy::RoundRobin | Policy::Fifo => Chooser::Defaults,
+            },
+            limit: scenario.limit,
+        })
+    }
+
+    /// The machine's configuration.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let Hardware {
+            memory,
+            cpus,
+            seed,
+            cost,
+            epoch,
+        } = self.hardware;
+        Config {
+            memory,
+            cpus,
+            seed,
+            cost,
+            epoch,
+        }
+    }
+
+    /// The machine's images.
+    #[must_use]
+    pub fn images(&self) -> Images<'_> {
+        Images {
+            kernel: &self.kernel,
+            initrd: self.initrd.as_deref(),
+            cmdline: &self.cmdline,
+        }
+    }
+}
+
+fn blame<T>(
+    scenario: &Scenario,
+    place: &crate::scenario::At<T>,
+    error: ProgramError,
+) -> crate::Error {
+    // A scenario made from the command line has no text to point into.
+    if scenario.text.is_empty() {
+        error.into()
+    } else {
+        scenario.blame(place, &error).into()
+    }
+}
+
+/// The embedded program of this name.
+#[must_use]
+pub fn embedded_program(name: &str) -> Option<&'static [u8]> {
+    embedded::PROGRAMS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, bytes)| *bytes)
+}
+
+/// The names of the embedded programs.
+pub fn embedded_names() -> impl Iterator<Item = &'static str> + Clone {
+    embedded::PROGRAMS.iter().map(|(name, _)| *name)
+}
+
+/// Where the guest finds an embedded program: `/init`, all others in `/bin`.
+#[must_use]
+pub fn guest_path(name: &str) -> String {
+    if name == "init" {
+        "/init".to_owned()
+    } else {
+        format!("{}/{name}", boot::BIN_DIR)
+    }
+}
+
+/// The archive of the embedded programs, the same for every scenario.
+#[must_use]
+pub fn embedded_archive() -> Vec<u8> {
+    let mut archive = cpio::Archive::default();
+    for (name, bytes) in embedded::PROGRAMS {
+        archive.program(&guest_path(name), bytes);
+    }
+    archive.finish()
+}
+
+/// `HOST` or `HOST:GUEST`; without a place in the guest it goes to `/bin`.
+fn add_file(archive: &mut cpio::Archive, with: &str, base: &Path) -> Result<(), ProgramError> {
+    let (host, guest) = match with.rsplit_once(':') {
+        Some((host, guest)) if guest.starts_with('/') => (host, Some(guest.to_owned())),
+        _ => (with, None),
+    };
+    let path = base.join(host);
+    let contents = program::read(&path)?;
+    let name = path
+        .file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy();
+    let guest = guest.unwrap_or_else(|| format!("{}/{name}", boot::BIN_DIR));
+    if contents.starts_with(b"\x7fELF") {
+        program::check(host, &contents)?;
+        archive.program(&guest, &contents);
+    } else {
+        archive.data(&guest, &contents);
+    }
+    Ok(())
+}
+
+/// The files from which `init` learns what to run.
+fn describe(archive: &mut cpio::Archive, scenario: &Scenario, found: &GuestProgram) {
+    let mut argv = nul_ended([found.guest_path.as_str()]);
+    argv.extend(nul_ended(scenario.program.args.iter().map(String::as_str)));
+    archive.data(boot::ARGV_FILE, &argv);
+    let env: Vec<String> = scenario
+        .program
+        .env
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    archive.data(
+        boot::ENVIRON_FILE,
+        &nul_ended(env.iter().map(String::as_str)),
+    );
+    archive.data(boot::STDIO_FILE, scenario.stdio.name().as_bytes());
+}
+
+fn nul_ended<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    texts
+        .into_iter()
+        .flat_map(|text| text.bytes().chain([0]))
+        .collect()
+}
+
+fn cmdline(scenario: &Scenario) -> String {
+    let policy = match scenario.schedule.policy {
+        // The draw is the laboratory's: the kernel asks, as it does under round-robin.
+        Policy::Random | Policy::RoundRobin => boot::POLICIES[0],
+        Policy::Fifo => boot::POLICIES[1],
+    };
+    let slice = match scenario.schedule.slice {
+        Slice::Instructions(count) => format!("{}={count}", boot::KEY_SLICE),
+        Slice::Cycles(count) => format!("{}={count}", boot::KEY_SLICE_CYCLES),
+    };
+    format!(
+        "{}={policy} {slice} {}={} {}={}",
+        boot::KEY_SCHED,
+        boot::KEY_SEED,
+        scenario.machine.seed,
+        boot::KEY_EPOCH,
+        scenario.machine.epoch
+    )
+}
+
+/// Each text byte by byte, as fast as the line carries it.
+fn keystrokes(typed: &[Typed]) -> Vec<(u64, Input)> {
+    let mut inputs = Vec::new();
+    let mut free = 0;
+    for typed in typed {
+        for byte in typed.text.bytes() {
+            let at = typed.at.max(free);
+            free = at.saturating_add(BYTE_CYCLES);
+            inputs.push((at, Input::Console(byte)));
+        }
+    }
+    inputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(lines: &str) -> Scenario {
+        Scenario::parse(
+            "x.toml",
+            &format!("title = \"t\"\nprogram = \"p\"\n{lines}"),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_command_line_carries_schedule_seed_and_date() {
+        let text =
+            "[machine]\nseed = 9\nepoch = 8\n[schedule]\npolicy = \"fifo\"\nslice = \"7 cycles\"";
+        assert_eq!(
+            cmdline(&scenario(text)),
+            "sched=fifo slice_cycles=7 seed=9 epoch=8"
+        );
+        let text = "[schedule]\npolicy = \"random\"\nslice = 5";
+        assert!(cmdline(&scenario(text)).starts_with("sched=round-robin slice=5 seed=1 "));
+    }
+
+    #[test]
+    fn typed_text_arrives_byte_by_byte_and_never_twice_at_once() {
+        let inputs = keystrokes(
+            &scenario("input = [{ at = 10, text = \"ab\" }, { at = 11, text = \"c\" }]").input,
+        );
+        assert_eq!(
+            inputs,
+            [
+                (10, Input::Console(b'a')),
+                (10 + BYTE_CYCLES, Input::Console(b'b')),
+                (10 + 2 * BYTE_CYCLES, Input::Console(b'c')),
+            ]
+        );
+    }
+}

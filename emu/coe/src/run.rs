@@ -1,0 +1,286 @@
+//! Runs a machine to its end and lets others watch.
+
+use std::fmt;
+
+use abi::event::EventId;
+use abi::exit::Exit;
+use machine::{Choice, Event, Host, Machine, Missing, Payload, Stop};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::exit::Code;
+use crate::images::{Chooser, Setup};
+use crate::names::signals;
+
+/// The machine returns to its watchers at each multiple of so many cycles.
+pub const PAUSE_EVERY: u64 = 5_000_000;
+
+/// Somebody who watches a machine and never changes what it does.
+pub trait Watcher {
+    /// Something happened.
+    fn event(&mut self, _event: &Event) {}
+
+    /// The machine stands still: at power-on, at each multiple of
+    /// [`PAUSE_EVERY`], and at its end.
+    fn pause(&mut self, _machine: &Machine) {}
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// The program exited.
+    Status(u8),
+    /// The program was killed by a signal.
+    Signal(u8),
+    /// The kernel panicked; what it said.
+    Panic(String),
+    /// The guest wrote a value to the debug-exit port that our kernel never writes.
+    Other(u32),
+    /// Everything sleeps and nothing will ever wake it.
+    Idle,
+    /// An exception while delivering an exception while delivering an exception.
+    TripleFault {
+        /// Where.
+        rip: u64,
+        /// The first exception.
+        vector: u8,
+    },
+    /// The machine does not have what the guest was promised.
+    Missing(Missing),
+    /// The limit of cycles was reached.
+    Limit(u64),
+}
+
+impl Ending {
+    /// What `coe` exits with.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Ending::Status(status) => *status,
+            Ending::Signal(signal) => 128 + signal,
+            Ending::Other(raw) => *raw as u8,
+            Ending::Panic(_) => Code::Panic as u8,
+            Ending::Idle | Ending::TripleFault { .. } | Ending::Missing(_) => Code::Stopped as u8,
+            Ending::Limit(_) => Code::Limit as u8,
+        }
+    }
+
+    /// True if the guest itself ended the run, as it meant to.
+    #[must_use]
+    pub fn is_guests(&self) -> bool {
+        matches!(
+            self,
+            Ending::Status(_) | Ending::Signal(_) | Ending::Other(_)
+        )
+    }
+
+    /// What a person could do about it, if it is not the guest's own ending.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        Some(match self {
+            Ending::Status(_) | Ending::Signal(_) | Ending::Other(_) => return None,
+            Ending::Panic(_) => "record the run and look at its last events with `coe trace`",
+            Ending::Idle => {
+                "the program waits for something that never comes: an input, a signal, another task"
+            }
+            Ending::TripleFault { .. } => {
+                "the kernel lost its exception handlers or its stack; `coe record` and `coe trace` show what came before"
+            }
+            Ending::Missing(_) => {
+                "please report the instruction: it is announced by CPUID and has to be there"
+            }
+            Ending::Limit(_) => {
+                "raise limits.cycles in the scenario (--cycles on the command line), or look with `coe record` at what it does"
+            }
+        })
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Status(status) => write!(f, "exit {status}"),
+            Ending::Signal(signal) => write!(f, "killed by {}", signals::name(u64::from(*signal))),
+            Ending::Panic(message) => write!(f, "the kernel panicked: {message}"),
+            Ending::Other(raw) => write!(f, "debug exit {raw:#x}"),
+            Ending::Idle => write!(
+                f,
+                "the machine is asleep for ever: nothing is left that could wake it"
+            ),
+            Ending::TripleFault { rip, vector } => {
+                write!(
+                    f,
+                    "triple fault at {rip:#x}, starting with exception {vector}"
+                )
+            }
+            Ending::Missing(missing) => write!(f, "{missing}"),
+            Ending::Limit(cycles) => write!(f, "the limit of {cycles} cycles was reached"),
+        }
+    }
+}
+
+/// The figures at the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// How it ended.
+    pub ending: Ending,
+    /// The cycle at which it ended.
+    pub cycle: u64,
+    /// Instructions that were retired.
+    pub retired: u64,
+    /// The digest of the whole state.
+    pub digest: String,
+}
+
+/// Boots the machine of this setup, with its inputs queued.
+///
+/// # Errors
+/// If the images cannot be loaded or an input cannot be taken.
+pub fn boot(setup: &Setup) -> Result<Machine, Error> {
+    let mut machine = Machine::boot(&setup.config(), &setup.images())?;
+    for (at, input) in &setup.inputs {
+        machine.push_input(*at, *input)?;
+    }
+    Ok(machine)
+}
+
+/// Runs the machine of this setup from power-on to its end.
+///
+/// # Errors
+/// If the machine cannot be booted.
+pub fn run(setup: &Setup, watchers: &mut [&mut dyn Watcher]) -> Result<Finished, Error> {
+    let mut machine = boot(setup)?;
+    let mut guest = Watched {
+        chooser: setup.chooser,
+        watchers,
+        panic: None,
+    };
+    guest.pause(&machine);
+    let stop = loop {
+        let next = (machine.cycle() / PAUSE_EVERY + 1).saturating_mul(PAUSE_EVERY);
+        let stop = machine.run(next.min(setup.limit), &mut guest);
+        guest.pause(&machine);
+        if stop != Stop::Deadline || machine.cycle() >= setup.limit {
+            break stop;
+        }
+    };
+    Ok(finished(&machine, stop, setup.limit, guest.panic))
+}
+
+/// The figures of a machine that has stopped.
+#[must_use]
+pub fn finished(machine: &Machine, stop: Stop, limit: u64, panic: Option<String>) -> Finished {
+    Finished {
+        ending: ending(stop, limit, panic),
+        cycle: machine.cycle(),
+        retired: machine.retired(),
+        digest: machine.digest().to_string(),
+    }
+}
+
+fn ending(stop: Stop, limit: u64, panic: Option<String>) -> Ending {
+    match stop {
+        Stop::Deadline => Ending::Limit(limit),
+        Stop::Idle => Ending::Idle,
+        Stop::TripleFault { rip, vector } => Ending::TripleFault { rip, vector },
+        Stop::Missing(missing) => Ending::Missing(missing),
+        Stop::Exit(raw) => match Exit::from_raw(raw) {
+            Exit::Status(status) => Ending::Status(status),
+            Exit::Signal(signal) => Ending::Signal(signal),
+            Exit::Panic => Ending::Panic(panic.unwrap_or_else(|| "it did not say why".to_owned())),
+            Exit::Other(raw) => Ending::Other(raw),
+        },
+    }
+}
+
+/// The text of the event, if the kernel says with it that it panicked.
+#[must_use]
+pub fn panic_message(event: &Event) -> Option<String> {
+    match &event.payload {
+        Payload::Kernel {
+            id: EventId::KernelPanic,
+            text,
+            ..
+        } => Some(String::from_utf8_lossy(text).into_owned()),
+        _ => None,
+    }
+}
+
+struct Watched<'a, 'b> {
+    chooser: Chooser,
+    watchers: &'a mut [&'b mut dyn Watcher],
+    panic: Option<String>,
+}
+
+impl Watched<'_, '_> {
+    fn pause(&mut self, machine: &Machine) {
+        for watcher in self.watchers.iter_mut() {
+            watcher.pause(machine);
+        }
+    }
+}
+
+impl Host for Watched<'_, '_> {
+    fn event(&mut self, event: Event) {
+        if self.panic.is_none() {
+            self.panic = panic_message(&event);
+        }
+        for watcher in self.watchers.iter_mut() {
+            watcher.event(&event);
+        }
+    }
+
+    fn choose(&mut self, choice: &Choice) -> u32 {
+        match self.chooser {
+            Chooser::Defaults => choice.default,
+            // Only the order of tasks is drawn: a failing allocation is an
+            // injected fault, and nobody asked for one.
+            Chooser::Seeded(seed) => match choice.kind {
+                abi::choice::ChoiceKind::PickNext | abi::choice::ChoiceKind::WakeFirst => {
+                    draw(seed, choice.index, choice.n)
+                }
+                abi::choice::ChoiceKind::AllocFail => choice.default,
+            },
+        }
+    }
+}
+
+/// A number below `n` that is a function of seed and index alone.
+fn draw(seed: u64, index: u64, n: u32) -> u32 {
+    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(&index.to_le_bytes(), seed);
+    // The upper half of the product: as even as 64 bits allow, for any n.
+    ((u128::from(hash) * u128::from(n)) >> 64) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_even_below_n_and_repeatable() {
+        let mut counts = [0u32; 3];
+        for index in 0..3000 {
+            let drawn = draw(7, index, 3);
+            assert_eq!(drawn, draw(7, index, 3));
+            counts[drawn as usize] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (900..1100).contains(count)),
+            "{counts:?}"
+        );
+        assert!((0..100).any(|index| draw(1, index, 3) != draw(2, index, 3)));
+    }
+
+    #[test]
+    fn endings_have_their_codes() {
+        assert_eq!(ending(Stop::Exit(7), 0, None), Ending::Status(7));
+        assert_eq!(ending(Stop::Exit(0x10B), 0, None).code(), 139);
+        assert_eq!(
+            ending(Stop::Exit(0x200), 0, Some("x".to_owned())).code(),
+            121
+        );
+        assert_eq!(ending(Stop::Idle, 0, None).code(), 120);
+        assert_eq!(ending(Stop::Deadline, 9, None).code(), 124);
+        assert!(Ending::Limit(9).advice().is_some() && Ending::Status(0).advice().is_none());
+    }
+}

@@ -1,0 +1,99 @@
+//! What is wrong with a scenario, shown at its place in the file.
+
+use std::ops::Range;
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+use thiserror::Error;
+
+use super::program::ProgramError;
+use crate::exit::Code;
+
+/// A mistake in a scenario, before it knows the file that it is in.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) message: String,
+    pub(super) label: String,
+    pub(super) span: Range<usize>,
+    pub(super) help: Option<String>,
+    pub(super) code: Code,
+}
+
+impl Fault {
+    pub(super) fn new(
+        span: &Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Self {
+        Fault {
+            message: message.into(),
+            label: label.into(),
+            span: span.clone(),
+            help: None,
+            code: Code::BadInput,
+        }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(super) fn program(span: &Range<usize>, error: &ProgramError) -> Self {
+        let mut fault = Fault::new(span, error.to_string(), "named here");
+        fault.help = error.help().map(|help| help.to_string());
+        fault.code = error.exit_code();
+        fault
+    }
+}
+
+/// A mistake in a scenario, with file, line and column.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{message}")]
+pub struct ScenarioError {
+    message: String,
+    label: String,
+    #[source_code]
+    source_code: NamedSource<String>,
+    #[label("{label}")]
+    span: SourceSpan,
+    #[help]
+    help: Option<String>,
+    code: Code,
+}
+
+impl ScenarioError {
+    pub(super) fn new(fault: Fault, file: &str, text: &str) -> Self {
+        ScenarioError {
+            message: fault.message,
+            label: fault.label,
+            source_code: NamedSource::new(file, text.to_owned()),
+            span: visible(&fault.span, text).into(),
+            help: fault.help,
+            code: fault.code,
+        }
+    }
+
+    /// The exit code that it ends `coe` with.
+    #[must_use]
+    pub fn exit_code(&self) -> Code {
+        self.code
+    }
+
+    /// The place as bytes of the file.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        self.span.offset()..self.span.offset() + self.span.len()
+    }
+}
+
+/// The part of the span that lies on its first line: a caret under half a file
+/// helps nobody.
+fn visible(span: &Range<usize>, text: &str) -> Range<usize> {
+    let start = span.start.min(text.len());
+    let end = span.end.clamp(start, text.len());
+    let line = text
+        .get(start..end)
+        .and_then(|part| part.find('\n'))
+        .map_or(end, |at| start + at);
+    start..line
+}

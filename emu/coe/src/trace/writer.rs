@@ -1,0 +1,130 @@
+//! Writes a trace while its machine runs.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use machine::{Event, Machine};
+
+use super::TraceError;
+use super::format::{Base, Header, Kind, Record, Version, frame, preamble};
+use crate::Error;
+use crate::images::Setup;
+use crate::run::{Finished, Watcher};
+
+/// Records are put into a chunk when there are so many bytes of them.
+const CHUNK: usize = 256 << 10;
+
+/// A trace that is being written, under a name that says so.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: BufWriter<File>,
+    records: Vec<u8>,
+    base: Base,
+    /// The first failure; the machine cannot be told, so it is kept for the end.
+    failed: Option<Error>,
+}
+
+impl Writer {
+    /// Starts the trace of a run of this setup.
+    ///
+    /// # Errors
+    /// If the host does not let us write there.
+    pub fn create(path: &Path, setup: &Setup) -> Result<Writer, Error> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".incomplete");
+        let temporary = PathBuf::from(name);
+        let file = File::create(&temporary).map_err(|source| Error::write(&temporary, source))?;
+        let mut writer = Writer {
+            path: path.to_owned(),
+            temporary,
+            file: BufWriter::new(file),
+            records: Vec::new(),
+            base: Base::default(),
+            failed: None,
+        };
+        writer.put(&preamble(Version::CURRENT))?;
+        writer.chunk(Kind::Header, &encode(&Header::new(setup))?)?;
+        writer.chunk(Kind::Kernel, &setup.kernel)?;
+        if let Some(initrd) = &setup.initrd {
+            writer.chunk(Kind::Initrd, initrd)?;
+        }
+        Ok(writer)
+    }
+
+    /// Ends the trace and gives it its name.
+    ///
+    /// # Errors
+    /// If anything could not be written, now or before.
+    pub fn finish(mut self, finished: &Finished) -> Result<(), Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.flush()?;
+        self.chunk(Kind::End, &encode(finished)?)?;
+        let failed = |source| Error::write(&self.temporary, source);
+        self.file.flush().map_err(failed)?;
+        self.file.get_ref().sync_all().map_err(failed)?;
+        std::fs::rename(&self.temporary, &self.path)
+            .map_err(|source| Error::write(&self.path, source))
+    }
+
+    fn record(&mut self, record: &Record) -> Result<(), Error> {
+        self.records.extend(encode(record)?);
+        if self.records.len() >= CHUNK {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        let records = std::mem::take(&mut self.records);
+        self.base = Base::default();
+        self.chunk(Kind::Records, &records)
+    }
+
+    fn chunk(&mut self, kind: Kind, raw: &[u8]) -> Result<(), Error> {
+        let bytes = frame(kind, raw)?;
+        self.put(&bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file
+            .write_all(bytes)
+            .map_err(|source| Error::write(&self.temporary, source))
+    }
+
+    fn keep(&mut self, result: Result<(), Error>) {
+        if self.failed.is_none() {
+            self.failed = result.err();
+        }
+    }
+}
+
+impl Watcher for Writer {
+    fn event(&mut self, event: &Event) {
+        let mut event = event.clone();
+        self.base.subtract(&mut event);
+        let result = self.record(&Record::Event(event));
+        self.keep(result);
+    }
+
+    fn pause(&mut self, machine: &Machine) {
+        let digest = machine.digest().to_string();
+        let result = self.record(&Record::Digest {
+            cycle: machine.cycle(),
+            digest,
+        });
+        self.keep(result);
+    }
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, TraceError> {
+    postcard::to_stdvec(value).map_err(|_| TraceError::Encode)
+}

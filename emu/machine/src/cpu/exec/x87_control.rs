@@ -1,0 +1,313 @@
+//! Control and status of the x87, and whole states in memory: FLDENV, FSAVE, FXSAVE and kin.
+
+use super::x87_state::{check_pending, enter, status};
+use crate::addr::VirtAddr;
+use crate::cpu::fp::{F80, Kind};
+use crate::cpu::insn::{Insn, Op, Width};
+use crate::cpu::state::{X87, cr0, cr4};
+use crate::cpu::{Cx, Fault};
+
+/// The bits of MXCSR that exist, as FXSAVE reports them.
+pub(super) const MXCSR_MASK: u32 = 0xffff;
+
+/// Carries out one instruction of the family.
+pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    match insn.op {
+        Op::Fxsave | Op::Fxsave64 => return fxsave(cx, insn),
+        Op::Fxrstor | Op::Fxrstor64 => return fxrstor(cx, insn),
+        Op::Emms => return emms(cx),
+        _ => {}
+    }
+    let waiting = matches!(insn.op, Op::Fldcw | Op::Fldenv | Op::Frstor);
+    enter(cx, waiting)?;
+    match insn.op {
+        Op::Fnstcw => {
+            let value = cx.cpu.x87.control.into();
+            cx.set(insn, 0, value)
+        }
+        Op::Fnstsw => {
+            let value = cx.cpu.x87.status.into();
+            cx.set(insn, 0, value)
+        }
+        Op::Fldcw => {
+            let value = cx.get(insn, 0)? as u16;
+            set_control(&mut cx.cpu.x87, value);
+            Ok(())
+        }
+        Op::Fnclex => {
+            cx.cpu.x87.status &= !(0x7f | status::PENDING);
+            Ok(())
+        }
+        Op::Fninit => {
+            initialise(&mut cx.cpu.x87);
+            Ok(())
+        }
+        Op::Fnstenv => fnstenv(cx, insn),
+        Op::Fldenv => fldenv(cx, insn),
+        Op::Fnsave => fnsave(cx, insn),
+        Op::Frstor => frstor(cx, insn),
+        _ => Err(Fault::Missing(insn.op.name())),
+    }
+}
+
+fn set_control(x87: &mut X87, value: u16) {
+    x87.control = value & 0x1f3f | 0x40;
+    x87.update_pending();
+}
+
+/// FNINIT leaves the registers' contents.
+fn initialise(x87: &mut X87) {
+    *x87 = X87 {
+        registers: x87.registers,
+        ..X87::default()
+    };
+}
+
+fn emms(cx: &mut Cx<'_>) -> Result<(), Fault> {
+    if cx.cpu.cr0 & cr0::EM != 0 {
+        return Err(Fault::UD);
+    }
+    if cx.cpu.cr0 & cr0::TS != 0 {
+        return Err(Fault::NM);
+    }
+    check_pending(cx)?;
+    cx.cpu.x87.tag = 0xffff;
+    Ok(())
+}
+
+/// The tag word with the sort of each number: 0 valid, 1 zero, 2 special, 3 empty.
+fn full_tags(x87: &X87) -> u16 {
+    (0..8).fold(0, |tags, i| {
+        let empty = x87.tag >> (2 * i) & 3 == 3;
+        let number = x87.registers[i].unpack();
+        let tag = match number.kind {
+            _ if empty => 3,
+            Kind::Zero => 1,
+            Kind::Finite if !number.denormal => 0,
+            _ => 2,
+        };
+        tags | tag << (2 * i)
+    })
+}
+
+/// A tag word as it is kept: a register is empty or not.
+fn kept_tags(tags: u16) -> u16 {
+    (0..8).fold(0, |kept, i| {
+        kept | if tags >> (2 * i) & 3 == 3 {
+            3 << (2 * i)
+        } else {
+            0
+        }
+    })
+}
+
+/// The environment's words in the order in which they are stored. Code and data selectors read
+/// as zero, as on CPUs that no longer keep them.
+fn environment(x87: &X87) -> [u32; 7] {
+    [
+        x87.control.into(),
+        x87.status.into(),
+        full_tags(x87).into(),
+        x87.instruction as u32,
+        u32::from(x87.opcode & 0x7ff) << 16,
+        x87.data as u32,
+        0,
+    ]
+}
+
+/// The bits that the unused halves of the long form are filled with.
+const UNUSED: [u32; 7] = [0xffff_0000, 0xffff_0000, 0xffff_0000, 0, 0, 0, 0xffff_0000];
+
+fn at(va: VirtAddr, offset: u64) -> VirtAddr {
+    VirtAddr(va.0.wrapping_add(offset))
+}
+
+/// Whether a state is stored in the 14-byte form of 16-bit operands.
+fn is_short(insn: &Insn) -> bool {
+    matches!(insn.mem.bytes, 14 | 94)
+}
+
+/// Translates the whole operand, so that no part of it can fault later.
+fn prepare(cx: &mut Cx<'_>, insn: &Insn, write: bool) -> Result<VirtAddr, Fault> {
+    let va = cx.address(insn, write)?;
+    cx.probe(va, insn.mem.bytes.into(), write)?;
+    Ok(va)
+}
+
+/// Stores the environment and returns where it ends.
+fn store_environment(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<VirtAddr, Fault> {
+    let words = environment(&cx.cpu.x87);
+    if is_short(insn) {
+        for (i, word) in (0u64..).zip(words) {
+            cx.write(at(va, 2 * i), 2, (word & 0xffff).into())?;
+        }
+        return Ok(at(va, 14));
+    }
+    for ((i, word), unused) in (0u64..).zip(words).zip(UNUSED) {
+        cx.write(at(va, 4 * i), 4, (word | unused).into())?;
+    }
+    Ok(at(va, 28))
+}
+
+/// Reads an environment; where it ends, and the x87 with it.
+fn load_environment(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<(VirtAddr, X87), Fault> {
+    let step = if is_short(insn) { 2 } else { 4 };
+    let mut words = [0u64; 7];
+    for (i, word) in (0u64..).zip(&mut words) {
+        *word = cx.read(at(va, step * i), step as u8)?;
+    }
+    let mut x87 = cx.cpu.x87.clone();
+    x87.status = words[1] as u16;
+    x87.tag = kept_tags(words[2] as u16);
+    x87.instruction = words[3];
+    x87.opcode = if is_short(insn) {
+        0
+    } else {
+        (words[4] >> 16) as u16 & 0x7ff
+    };
+    x87.data = words[5];
+    set_control(&mut x87, words[0] as u16);
+    Ok((at(va, 7 * step), x87))
+}
+
+/// FNSTENV masks all exceptions afterwards.
+fn fnstenv(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let va = prepare(cx, insn, true)?;
+    store_environment(cx, insn, va)?;
+    let control = cx.cpu.x87.control | 0x3f;
+    set_control(&mut cx.cpu.x87, control);
+    Ok(())
+}
+
+fn fldenv(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let va = prepare(cx, insn, false)?;
+    let (_, x87) = load_environment(cx, insn, va)?;
+    cx.cpu.x87 = x87;
+    Ok(())
+}
+
+fn fnsave(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let va = prepare(cx, insn, true)?;
+    let registers = store_environment(cx, insn, va)?;
+    for i in 0..8u8 {
+        let value = cx.cpu.x87.raw(i);
+        let place = at(registers, 10 * u64::from(i));
+        cx.write(place, 8, value.sig)?;
+        cx.write(at(place, 8), 2, value.se.into())?;
+    }
+    initialise(&mut cx.cpu.x87);
+    Ok(())
+}
+
+fn frstor(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let va = prepare(cx, insn, false)?;
+    let (registers, mut x87) = load_environment(cx, insn, va)?;
+    for i in 0..8u8 {
+        let place = at(registers, 10 * u64::from(i));
+        let value = F80 {
+            sig: cx.read(place, 8)?,
+            se: cx.read(at(place, 8), 2)? as u16,
+        };
+        let physical = x87.physical(i);
+        x87.registers[physical] = value;
+    }
+    cx.cpu.x87 = x87;
+    Ok(())
+}
+
+/// What FXSAVE and FXRSTOR check: 16-byte alignment, and that the kernel allows it.
+fn prepare_fx(cx: &mut Cx<'_>, insn: &Insn, write: bool) -> Result<VirtAddr, Fault> {
+    if cx.cpu.cr0 & (cr0::EM | cr0::TS) != 0 {
+        return Err(Fault::NM);
+    }
+    let va = cx.address(insn, write)?;
+    if va.0 & 15 != 0 {
+        return Err(Fault::GP);
+    }
+    cx.probe(va, 512, write)?;
+    Ok(va)
+}
+
+/// Pointers are 64 bits wide in the form with REX.W, else an offset and an unused selector.
+fn pointer_width(insn: &Insn) -> Width {
+    match insn.op {
+        Op::Fxsave64 | Op::Fxrstor64 => Width::Qword,
+        _ => Width::Dword,
+    }
+}
+
+fn fxsave(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let va = prepare_fx(cx, insn, true)?;
+    let x87 = cx.cpu.x87.clone();
+    let full = (0..8).fold(0, |bits, i| {
+        bits | u64::from(x87.tag >> (2 * i) & 3 != 3) << i
+    });
+    let words = u64::from(x87.control)
+        | u64::from(x87.status) << 16
+        | full << 32
+        | u64::from(x87.opcode) << 48;
+    let mask = pointer_width(insn).mask();
+    cx.write(va, 8, words)?;
+    cx.write(at(va, 8), 8, x87.instruction & mask)?;
+    cx.write(at(va, 16), 8, x87.data & mask)?;
+    let mxcsr = u64::from(cx.cpu.mxcsr) | u64::from(MXCSR_MASK) << 32;
+    cx.write(at(va, 24), 8, mxcsr)?;
+    for i in 0..8u8 {
+        let value = x87.raw(i);
+        let wide = u128::from(value.sig) | u128::from(value.se) << 64;
+        cx.write128(at(va, 32 + 16 * u64::from(i)), wide)?;
+    }
+    for i in xmm_registers(cx) {
+        let value = cx.cpu.xmm[i];
+        cx.write128(at(va, 160 + 16 * i as u64), value)?;
+    }
+    Ok(())
+}
+
+/// The XMM registers that the state holds: none before the kernel has switched them on.
+fn xmm_registers(cx: &Cx<'_>) -> core::ops::Range<usize> {
+    match cx.cpu.cr4 & cr4::OSFXSR {
+        0 => 0..0,
+        _ if cx.code64 => 0..16,
+        _ => 0..8,
+    }
+}
+
+fn fxrstor(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let va = prepare_fx(cx, insn, false)?;
+    let mxcsr = cx.read(at(va, 24), 4)? as u32;
+    if mxcsr & !MXCSR_MASK != 0 {
+        return Err(Fault::GP);
+    }
+    let words = cx.read(va, 8)?;
+    let mask = pointer_width(insn).mask();
+    let mut x87 = X87 {
+        status: (words >> 16) as u16,
+        opcode: (words >> 48) as u16 & 0x7ff,
+        instruction: cx.read(at(va, 8), 8)? & mask,
+        data: cx.read(at(va, 16), 8)? & mask,
+        tag: (0..8).fold(0, |tags, i| {
+            if words >> (32 + i) & 1 == 0 {
+                tags | 3 << (2 * i)
+            } else {
+                tags
+            }
+        }),
+        ..X87::default()
+    };
+    set_control(&mut x87, words as u16);
+    for i in 0..8u8 {
+        let wide = cx.read128(at(va, 32 + 16 * u64::from(i)))?;
+        let physical = x87.physical(i);
+        x87.registers[physical] = F80 {
+            sig: wide as u64,
+            se: (wide >> 64) as u16,
+        };
+    }
+    for i in xmm_registers(cx) {
+        cx.cpu.xmm[i] = cx.read128(at(va, 160 + 16 * i as u64))?;
+    }
+    cx.cpu.x87 = x87;
+    cx.cpu.mxcsr = mxcsr;
+    Ok(())
+}
