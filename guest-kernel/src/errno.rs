@@ -42,6 +42,10 @@ impl Errno {
     /// says SA_RESTART or there is none, otherwise it fails with EINTR.
     /// Never reaches user mode.
     pub const ERESTARTSYS: Errno = Errno(512);
+    /// Start the call again whatever the handler says.
+    pub const ERESTARTNOINTR: Errno = Errno(513);
+    /// Without a handler the call goes on through `restart_syscall`.
+    pub const ERESTART_RESTARTBLOCK: Errno = Errno(516);
     /// Like [`Errno::ERESTARTSYS`], but EINTR whenever a handler runs.
     pub const ERESTARTNOHAND: Errno = Errno(514);
 

@@ -7,9 +7,12 @@ extern crate alloc;
 mod arch;
 mod errno;
 mod fs;
+mod futex;
 mod mm;
 mod probe;
+mod random;
 mod sched;
+mod signal;
 mod sync;
 mod syscall;
 

@@ -56,6 +56,17 @@ impl Access {
     }
 }
 
+impl Refusal {
+    /// What a system call that needed the access fails with.
+    #[must_use]
+    pub fn errno(self) -> Errno {
+        match self {
+            Refusal::NoMemory => Errno::ENOMEM,
+            Refusal::Unmapped | Refusal::Forbidden | Refusal::BehindEnd => Errno::EFAULT,
+        }
+    }
+}
+
 impl From<Errno> for Refusal {
     fn from(error: Errno) -> Self {
         if error == Errno::ENOMEM {
@@ -84,12 +95,13 @@ impl Mm {
         &self,
         address: u64,
         access: Access,
-        work: impl FnOnce(&Frame) -> R,
+        work: impl FnOnce(&Frame, &Vma) -> R,
     ) -> Result<R, Refusal> {
         let mut space = self.lock();
         let found = space.bring_in(address, access);
         let kind = found.as_ref().map_or(FaultKind::Bad, |(kind, _)| *kind);
-        let done = found.map(|(_, place)| work(&place.get().frame()));
+        let area = space.area(address).ok_or(Refusal::Unmapped);
+        let done = found.and_then(|(_, place)| Ok(work(&place.get().frame(), area?)));
         drop(space);
         if kind != FaultKind::Spurious {
             let present = u64::from(matches!(kind, FaultKind::Cow | FaultKind::Reuse));
@@ -101,21 +113,6 @@ impl Mm {
             });
         }
         done
-    }
-
-    /// What tells a futex in this address space from all others.
-    ///
-    /// # Errors
-    /// As [`Mm::fault`].
-    pub fn futex_key(&self, address: u64) -> Result<(u64, u64), Refusal> {
-        let mut space = self.lock();
-        let (_, place) = space.bring_in(address, Access::Read)?;
-        let shared = space.area(address).is_some_and(|area| area.shared);
-        Ok(if shared {
-            (0, place.get().frame().address() + address % PAGE_SIZE)
-        } else {
-            (self.root(), address)
-        })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod shared;
 pub mod space;
 pub mod user;
 pub mod vma;
+mod word;
 
 pub use backing::Backing;
 pub use space::Mm;

@@ -18,7 +18,11 @@ use crate::sync::Once;
 /// Asks the task room for the running task's address space.
 pub static CURRENT: Once<fn() -> Option<Arc<Mm>>> = Once::new();
 
-fn current() -> Result<Arc<Mm>> {
+/// The running task's address space.
+///
+/// # Errors
+/// `EFAULT` if it has none.
+pub fn current() -> Result<Arc<Mm>> {
     CURRENT
         .get()
         .and_then(|current| current())
@@ -68,11 +72,8 @@ impl Mm {
             let inside = (at % PAGE_SIZE) as usize;
             let count = (PAGE_SIZE as usize - inside).min((end - at) as usize);
             let done = (at - address) as usize;
-            self.with_frame(at, access, |frame| each(frame, inside, done, count))
-                .map_err(|refusal| match refusal {
-                    Refusal::NoMemory => Errno::ENOMEM,
-                    _ => Errno::EFAULT,
-                })?;
+            self.with_frame(at, access, |frame, _| each(frame, inside, done, count))
+                .map_err(Refusal::errno)?;
             at += count as u64;
         }
         Ok(())
