@@ -14,6 +14,7 @@ use super::settings::Settings;
 const INPUT_MAX: usize = 4096;
 
 const BELL: u8 = 7;
+const BACKSPACE: u8 = 8;
 
 /// A byte that can be read, or the end of a line.
 #[derive(Clone, Copy)]
@@ -144,6 +145,9 @@ impl Discipline {
             self.erase_word(out);
         } else if extended && settings.is(byte, VLNEXT) {
             self.literal = true;
+            if settings.local(ECHO) && settings.local(ECHOCTL) {
+                [b'^', BACKSPACE].into_iter().for_each(&mut *out);
+            }
         } else if extended && settings.is(byte, VREPRINT) {
             self.reprint(byte, out);
         } else if byte == b'\n' {
@@ -207,7 +211,7 @@ impl Discipline {
             byte = before;
         }
         if self.settings.local(ECHO) && self.settings.local(ECHOE) {
-            self.wipe(out);
+            self.wipe(byte, out);
         } else {
             self.echo(self.settings.c_cc[VERASE as usize], out);
         }
@@ -263,20 +267,25 @@ impl Discipline {
         }
     }
 
-    /// Moves the cursor back to where the line as it is now ends.
-    fn wipe(&mut self, out: &mut dyn FnMut(u8)) {
+    /// Moves the cursor back to where the line ends without its last byte.
+    fn wipe(&mut self, byte: u8, out: &mut dyn FnMut(u8)) {
         let echoes_control = self.settings.local(ECHOCTL);
+        let characters = self.settings.input(IUTF8);
         let end = self
             .line
             .iter()
             .fold(self.line_column, |column, byte| match byte {
                 b'\t' => next_tab(column),
                 _ if is_control(*byte) => column + if echoes_control { 2 } else { 0 },
-                _ if is_continuation(*byte) => column,
+                _ if characters && is_continuation(*byte) => column,
                 _ => column + 1,
             });
         while self.column > end {
-            [8, b' ', 8].into_iter().for_each(&mut *out);
+            if byte == b'\t' {
+                out(BACKSPACE);
+            } else {
+                [BACKSPACE, b' ', BACKSPACE].into_iter().for_each(&mut *out);
+            }
             self.column -= 1;
         }
     }
@@ -284,6 +293,7 @@ impl Discipline {
     /// Sends a byte, processed as the output flags say.
     pub(super) fn put(&mut self, byte: u8, out: &mut dyn FnMut(u8)) {
         let process = self.settings.output(OPOST);
+        let characters = self.settings.input(IUTF8);
         match byte {
             b'\n' if process && self.settings.output(ONLCR) => {
                 out(b'\r');
@@ -297,8 +307,8 @@ impl Discipline {
         self.column = match byte {
             b'\r' => 0,
             b'\t' => next_tab(self.column),
-            8 => self.column.saturating_sub(1),
-            _ if is_control(byte) || is_continuation(byte) => self.column,
+            BACKSPACE => self.column.saturating_sub(1),
+            _ if is_control(byte) || characters && is_continuation(byte) => self.column,
             _ => self.column + 1,
         };
         if self.line.is_empty() {
