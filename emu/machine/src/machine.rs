@@ -66,7 +66,7 @@ impl Default for Config {
 
 impl Config {
     fn check(&self) -> Result<(), LoadError> {
-        let whole = self.memory % loader::MEMORY_UNIT == 0;
+        let whole = self.memory.is_multiple_of(loader::MEMORY_UNIT);
         if !whole || !loader::MEMORY.contains(&self.memory) {
             return Err(LoadError::Memory(self.memory));
         }

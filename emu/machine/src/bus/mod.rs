@@ -206,5 +206,5 @@ impl Bus {
 
 /// APIC registers are 32 bits wide and aligned; other accesses reach nothing.
 fn register(pa: PhysAddr, len: usize) -> Option<(u64, u32)> {
-    (len == 4 && pa.0 % 4 == 0).then_some((pa.0 & !0xFFF, pa.offset() as u32))
+    (len == 4 && pa.0.is_multiple_of(4)).then_some((pa.0 & !0xFFF, pa.offset() as u32))
 }

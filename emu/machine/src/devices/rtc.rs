@@ -98,7 +98,7 @@ impl Rtc {
         if self.memory.get(STATUS_B).is_some_and(|b| b & B_BINARY != 0) {
             value
         } else {
-            (value / 10) << 4 | value % 10
+            ((value / 10) << 4) | (value % 10)
         }
     }
 

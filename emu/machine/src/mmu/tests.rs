@@ -20,10 +20,6 @@ const WRITE: Access = Access {
     write: true,
     ..READ
 };
-const FETCH: Access = Access {
-    fetch: true,
-    ..READ
-};
 
 /// Tables at fixed places: level 3 at 0x1000, 2 at 0x2000, 1 at 0x3000, 0 at 0x4000.
 struct Bench {
