@@ -20,6 +20,15 @@ pub enum Restart {
         /// Where the rest is written if it is cut short again.
         remainder: u64,
     },
+    /// A poll, until the same moment.
+    Poll {
+        /// Where the descriptors are listed.
+        address: u64,
+        /// How many.
+        count: u64,
+        /// When it ends.
+        deadline: Time,
+    },
     /// A wait for a futex, until the same moment.
     Futex {
         /// The word.

@@ -7,10 +7,14 @@ use linux_raw_sys::general::{POLLERR, POLLHUP, POLLNVAL};
 
 use super::Call;
 use super::file::{files, limit};
+use super::signal::check_size;
+use super::time::Timespec;
 use crate::errno::{Errno, Result};
 use crate::fs::File;
 use crate::mm::user;
 use crate::sched::{Time, WaitQueue};
+use crate::signal::{Restart, SigSet};
+use crate::task::{self, signal as sending};
 
 /// Bytes of a `pollfd`.
 const POLLFD: u64 = 8;
@@ -40,7 +44,68 @@ pub fn poll(call: &mut Call<'_>) -> Result<u64> {
         ..0 => None,
         milliseconds => Some(Time::now().after(milliseconds as u64 * 1_000_000)),
     };
-    wait(address, count, deadline)
+    poll_until(address, count, deadline)
+}
+
+/// Polls; a signal without a handler lets it go on until the same moment.
+pub(super) fn poll_until(address: u64, count: u64, deadline: Option<Time>) -> Result<u64> {
+    match (wait(address, count, deadline), deadline) {
+        (Err(Errno::ERESTARTSYS), None) => Err(Errno::ERESTARTNOHAND),
+        (Err(Errno::ERESTARTSYS), Some(deadline)) => {
+            task::current().signals.lock().restart = Restart::Poll {
+                address,
+                count,
+                deadline,
+            };
+            Err(Errno::ERESTART_RESTARTBLOCK)
+        }
+        (result, _) => result,
+    }
+}
+
+/// `ppoll(fds, nfds, timeout, sigmask, sigsetsize)`
+pub fn ppoll(call: &mut Call<'_>) -> Result<u64> {
+    let [address, count, timeout, mask, size, _] = call.args;
+    let deadline = match timeout {
+        0 => None,
+        at => Some(Time::now().after(Timespec::read(at)?)),
+    };
+    if mask != 0 {
+        check_size(size)?;
+        block_for_now(user::read_value(mask)?);
+    }
+    let result = wait(address, count, deadline);
+    if let Some(deadline) = deadline {
+        let left = deadline.0.saturating_sub(Time::now().0);
+        // Who cannot be told how much is left still gets the result.
+        let _ = user::write_value(timeout, Timespec::from_nanoseconds(left));
+    }
+    match result {
+        // The mask goes back when the signal is delivered.
+        Err(Errno::ERESTARTSYS) => Err(Errno::ERESTARTNOHAND),
+        result => {
+            unblock_again();
+            result
+        }
+    }
+}
+
+/// Blocks these signals and no others until a signal is delivered, or
+/// `unblock_again`.
+fn block_for_now(set: SigSet) {
+    {
+        let me = task::current();
+        let mut signals = me.signals.lock();
+        signals.saved = Some(signals.blocked);
+    }
+    sending::set_blocked(set.without(SigSet::UNSTOPPABLE));
+}
+
+fn unblock_again() {
+    let saved = task::current().signals.lock().saved.take();
+    if let Some(saved) = saved {
+        sending::set_blocked(saved);
+    }
 }
 
 fn wait(address: u64, count: u64, deadline: Option<Time>) -> Result<u64> {

@@ -12,7 +12,7 @@ use crate::task::{self, signal as sending};
 /// Bytes of the kernel's `sigset_t`: what callers must pass.
 const SET_SIZE: u64 = size_of::<SigSet>() as u64;
 
-fn check_size(size: u64) -> Result<()> {
+pub(super) fn check_size(size: u64) -> Result<()> {
     if size == SET_SIZE {
         Ok(())
     } else {
@@ -185,6 +185,11 @@ pub(super) fn restart_syscall(_: &mut Call<'_>) -> Result<u64> {
             deadline,
             remainder,
         } => super::time::sleep_relative(deadline, remainder),
+        Restart::Poll {
+            address,
+            count,
+            deadline,
+        } => super::poll::poll_until(address, count, Some(deadline)),
         Restart::Futex {
             address,
             private,

@@ -23,7 +23,7 @@ pub(super) struct Timespec {
 unsafe impl Plain for Timespec {}
 
 impl Timespec {
-    fn from_nanoseconds(nanoseconds: u64) -> Self {
+    pub(super) fn from_nanoseconds(nanoseconds: u64) -> Self {
         Timespec {
             seconds: (nanoseconds / NANOSECONDS) as i64,
             nanoseconds: (nanoseconds % NANOSECONDS) as i64,
