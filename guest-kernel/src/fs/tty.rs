@@ -1,5 +1,6 @@
 //! The console's terminal: who reads, who writes, who waits.
 
+use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use linux_raw_sys::general::{
@@ -12,6 +13,7 @@ use super::transfer::{CHUNK, Sink, Source};
 use super::tty_input::{Discipline, Effect};
 use crate::arch::serial;
 use crate::errno::{Errno, Result};
+use crate::sched::softirq::{self, Softirq};
 use crate::sched::{Time, WaitQueue};
 use crate::sync::{Mutex, SpinLock};
 
@@ -52,6 +54,36 @@ static CONSOLE: Tty = Tty {
 /// The one terminal there is.
 pub fn console() -> &'static Tty {
     &CONSOLE
+}
+
+/// Bytes that the interrupt took off the line and nobody looked at yet.
+static RECEIVED: SpinLock<VecDeque<u8>> = SpinLock::new(VecDeque::new());
+
+/// The most of them; what comes then is lost, as on any line.
+const RECEIVED_MAX: usize = 4096;
+
+/// The serial line's interrupt: takes the bytes before more come than the
+/// device holds, and leaves the rest to [`deferred`].
+pub fn interrupt() {
+    let mut received = RECEIVED.lock();
+    while let Some(byte) = serial::get() {
+        if received.len() < RECEIVED_MAX {
+            received.push_back(byte);
+        }
+    }
+    drop(received);
+    softirq::raise(Softirq::Console);
+}
+
+/// What [`interrupt`] left to do, where sleeping is allowed.
+pub fn deferred() {
+    while let Some(byte) = next_received() {
+        CONSOLE.receive(byte);
+    }
+}
+
+fn next_received() -> Option<u8> {
+    RECEIVED.lock().pop_front()
 }
 
 /// What is to happen to settings that replace others.
