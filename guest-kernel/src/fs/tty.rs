@@ -195,10 +195,11 @@ impl Tty {
     /// Writes everything.
     ///
     /// # Errors
-    /// EFAULT; while Ctrl-S holds the output, EAGAIN or what a signal makes of
-    /// it: each only if nothing was written.
+    /// EFAULT; while Ctrl-S holds the output, EAGAIN (who waits behind another
+    /// writer then does wait) or what a signal makes of it: each only if
+    /// nothing was written.
     pub fn write(&self, from: &mut dyn Source, nonblocking: bool) -> Result<usize> {
-        let _turn = self.writing.lock();
+        let _turn = self.writing.lock_interruptible()?;
         let mut chunk = [0; CHUNK];
         let mut done = 0;
         while from.left() > 0 {

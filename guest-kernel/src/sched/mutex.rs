@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::WaitQueue;
 use crate::arch::irq;
+use crate::errno::{Errno, Result};
 
 /// A lock for sections that may sleep. Not for interrupt handlers.
 pub struct Mutex<T> {
@@ -44,6 +45,16 @@ impl<T> Mutex<T> {
             return guard;
         }
         self.waiters.wait(|| self.try_lock())
+    }
+
+    /// Takes the lock, unless a signal comes first: for holders that may sleep
+    /// for as long as somebody outside pleases.
+    ///
+    /// # Errors
+    /// `ERESTARTSYS` when a signal is pending.
+    pub fn lock_interruptible(&self) -> Result<MutexGuard<'_, T>> {
+        let guard = self.waiters.wait_interruptible(None, || self.try_lock())?;
+        guard.ok_or(Errno::ERESTARTSYS)
     }
 
     /// Takes the lock if it is free.
