@@ -214,10 +214,13 @@ pub(super) fn block(sleep: Sleep) {
     switch_away(scheduler, sleep.state());
 }
 
-/// Stops the running task until [`wake_stopped`] or a kill.
-pub fn stop_current() {
+/// Stops the running task until [`wake_stopped`] or a kill, if `still` holds
+/// once a wake-up can no longer be missed.
+pub fn stop_while(still: impl FnOnce() -> bool) {
     begin_wait();
-    block(Sleep::Stopped);
+    if still() {
+        block(Sleep::Stopped);
+    }
 }
 
 /// Wakes a task. False if it did not sleep, or is stopped.
@@ -257,8 +260,10 @@ pub fn set_signal(id: TaskId, pending: bool, fatal: bool) {
     let Some(entity) = scheduler.entity(id) else {
         return;
     };
-    entity.signal = pending || fatal;
-    entity.fatal = fatal;
+    // Who is to die is so for good.
+    entity.fatal |= fatal;
+    entity.signal = pending || entity.fatal;
+    let fatal = entity.fatal;
     let ends = match entity.sleep {
         Some(Sleep::Interruptible) => entity.signal,
         Some(Sleep::Killable | Sleep::Stopped) => fatal,

@@ -6,10 +6,11 @@ use super::Call;
 use super::time::Timespec;
 use crate::errno::{Errno, Result};
 use crate::futex::{self, Futex};
+use crate::mm::user;
 use crate::sched::Time;
 use crate::signal::Restart;
 use crate::task;
-use crate::task::robust::HEAD_SIZE;
+use crate::task::robust::{self, HEAD_SIZE};
 
 pub(super) fn futex(call: &mut Call<'_>) -> Result<u64> {
     let [address, operation, value, timeout, other, third] = call.args;
@@ -48,6 +49,11 @@ pub(super) fn futex(call: &mut Call<'_>) -> Result<u64> {
     }
 }
 
+/// The futex at an address of the running task.
+fn here(address: u64, private: bool) -> Result<Futex> {
+    Futex::at(&user::current()?, address, private)
+}
+
 pub(super) fn wait(
     address: u64,
     private: bool,
@@ -58,7 +64,7 @@ pub(super) fn wait(
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    let outcome = futex::wait(Futex::at(address, private)?, value, bitset, deadline);
+    let outcome = futex::wait(&here(address, private)?, value, bitset, deadline);
     match (outcome, deadline) {
         (Err(Errno::ERESTARTSYS), Some(deadline)) => {
             // A timeout that was relative must not start from the beginning.
@@ -81,7 +87,7 @@ fn wake(address: u64, private: bool, count: u32, bitset: u32) -> Result<u64> {
     }
     // As on Linux, somebody wakes even if nobody was asked for.
     let count = (count as i32).max(1) as u64;
-    Ok(futex::wake(&Futex::at(address, private)?, count, bitset))
+    Ok(futex::wake(&here(address, private)?, count, bitset))
 }
 
 fn requeue(
@@ -94,7 +100,7 @@ fn requeue(
 ) -> Result<u64> {
     let count = |count: u32| u64::try_from(count as i32).map_err(|_| Errno::EINVAL);
     let (wake, requeue) = (count(wake)?, count(requeue as u32)?);
-    let (from, to) = (Futex::at(from, private)?, Futex::at(to, private)?);
+    let (from, to) = (here(from, private)?, here(to, private)?);
     futex::requeue(&from, &to, wake, requeue, expected)
 }
 
@@ -103,5 +109,13 @@ pub(super) fn set_robust_list(call: &mut Call<'_>) -> Result<u64> {
         return Err(Errno::EINVAL);
     }
     task::current().set_robust_list(call.args[0]);
+    Ok(0)
+}
+
+pub(super) fn get_robust_list(call: &mut Call<'_>) -> Result<u64> {
+    let [pid, head, size, ..] = call.args;
+    let list = robust::head_of(pid as u32)?;
+    user::write_value(size, HEAD_SIZE)?;
+    user::write_value(head, list)?;
     Ok(0)
 }

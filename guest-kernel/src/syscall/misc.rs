@@ -1,5 +1,7 @@
 //! Calls that only tell something: names, amounts, limits, random numbers.
 
+use alloc::sync::Arc;
+
 use linux_raw_sys::general as linux;
 
 use super::Call;
@@ -8,7 +10,8 @@ use crate::mm::frame;
 use crate::mm::user::{self, Plain};
 use crate::random;
 use crate::sched::Time;
-use crate::task;
+use crate::task::group::LIMITS;
+use crate::task::{self, Task};
 
 /// Bytes of a field of `struct new_utsname`.
 const NAME: usize = 65;
@@ -90,4 +93,73 @@ pub(super) fn getrandom(call: &mut Call<'_>) -> Result<u64> {
         }
     }
     Ok(done)
+}
+
+/// The most descriptors that anybody may ask for: Linux's `nr_open`.
+const DESCRIPTORS_MAX: u64 = 1 << 20;
+
+fn task_named(pid: u64) -> Result<Arc<Task>> {
+    match pid as u32 {
+        0 => Ok(task::current()),
+        pid => task::find(pid).ok_or(Errno::ESRCH),
+    }
+}
+
+fn resource(number: u64) -> Result<usize> {
+    let resource = number as u32 as usize;
+    if resource < LIMITS {
+        Ok(resource)
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+pub(super) fn prlimit64(call: &mut Call<'_>) -> Result<u64> {
+    let [pid, number, new, old, ..] = call.args;
+    let resource = resource(number)?;
+    let new = match new {
+        0 => None,
+        at => Some(user::read_value::<[u64; 2]>(at)?),
+    };
+    let task = task_named(pid)?;
+    let (soft, hard) = task.group().limit(resource);
+    if let Some(new) = new {
+        set_limit(&task, resource, new)?;
+    }
+    if old != 0 {
+        user::write_value(old, [soft, hard])?;
+    }
+    Ok(0)
+}
+
+pub(super) fn getrlimit(call: &mut Call<'_>) -> Result<u64> {
+    let (soft, hard) = task::current().group().limit(resource(call.args[0])?);
+    user::write_value(call.args[1], [soft, hard])?;
+    Ok(0)
+}
+
+pub(super) fn setrlimit(call: &mut Call<'_>) -> Result<u64> {
+    let new = user::read_value::<[u64; 2]>(call.args[1])?;
+    set_limit(&task::current(), resource(call.args[0])?, new)?;
+    Ok(0)
+}
+
+/// Sets a limit that somebody heeds: of descriptors, and of core files, which
+/// are never written. Any other cannot be set, rather than set and forgotten.
+fn set_limit(task: &Task, resource: usize, [soft, hard]: [u64; 2]) -> Result<()> {
+    if soft > hard {
+        return Err(Errno::EINVAL);
+    }
+    let before = task.group().limit(resource);
+    let raises = hard > before.1 && task::current().credentials().euid != 0;
+    let heeded = match resource as u32 {
+        linux::RLIMIT_NOFILE => hard <= DESCRIPTORS_MAX,
+        linux::RLIMIT_CORE => true,
+        _ => (soft, hard) == before,
+    };
+    if raises || !heeded {
+        return Err(Errno::EPERM);
+    }
+    task.group().set_limit(resource, (soft, hard));
+    Ok(())
 }

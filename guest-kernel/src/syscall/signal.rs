@@ -43,16 +43,23 @@ fn asked(number: u64) -> Result<Option<Signal>> {
 }
 
 pub(super) fn kill(call: &mut Call<'_>) -> Result<u64> {
-    let signal = asked(call.args[1])?;
-    let info = signal.map(|signal| own_info(signal, code::SI_USER));
-    match call.args[0] as i32 {
+    let to = call.int(0);
+    // Who does not exist is said before which signal is wrong.
+    send_to(to, None)?;
+    if let Some(signal) = asked(call.args[1])? {
+        send_to(to, Some(own_info(signal, code::SI_USER)))?;
+    }
+    Ok(0)
+}
+
+fn send_to(to: i32, info: Option<SigInfo>) -> Result<()> {
+    match to {
         i32::MIN => Err(Errno::ESRCH),
         -1 => sending::to_everybody(info),
         0 => sending::to_process_group(task::current().process_group(), info),
         group if group < 0 => sending::to_process_group(-group, info),
         pid => sending::to_group_of(pid, info),
-    }?;
-    Ok(0)
+    }
 }
 
 pub(super) fn tkill(call: &mut Call<'_>) -> Result<u64> {
