@@ -117,7 +117,6 @@ fn switch_away(mut scheduler: SpinGuard<'_, Scheduler>, state: TaskState) {
         .expect("what is queued is known to the scheduler");
     let (kernel, pointer, next_thread) = (entity.kernel, entity.pointer, &raw mut entity.thread);
     if next == prev {
-        drop(scheduler);
         slice::start(kernel);
         return;
     }

@@ -65,7 +65,7 @@ pub(super) fn stop() {
 fn set_end(end: u64) {
     let before = END.swap(end, Ordering::Relaxed);
     if end != before {
-        timer::arm();
+        timer::arm_for_slice();
     }
 }
 

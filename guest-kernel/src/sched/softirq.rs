@@ -27,6 +27,11 @@ pub fn raise(kind: Softirq) {
     }
 }
 
+/// True if work of this kind was asked for and not begun.
+pub(super) fn is_raised(kind: Softirq) -> bool {
+    PENDING.load(Ordering::Acquire) & 1 << kind as u32 != 0
+}
+
 /// Sets what is done when the console has received bytes.
 pub fn on_console(work: fn()) {
     CONSOLE.set(work);

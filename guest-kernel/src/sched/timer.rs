@@ -24,7 +24,7 @@ pub struct Key {
     sequence: u64,
 }
 
-static TIMERS: SpinLock<BTreeMap<Key, Action>> = SpinLock::new(BTreeMap::new());
+static TIMERS: SpinLock<Timers> = SpinLock::new(BTreeMap::new());
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
 /// Sets a timer.
@@ -43,19 +43,16 @@ pub fn cancel(key: Key) -> bool {
     TIMERS.lock().remove(&key).is_some()
 }
 
-/// Starts the hardware timer for whatever comes next, and the deferred work
-/// for what is due.
-pub(super) fn arm() {
-    let timers = TIMERS.lock();
-    let now = Time::now();
-    let due = timers
-        .first_key_value()
-        .is_some_and(|(key, _)| key.at <= now);
-    let after_now = Key {
-        at: Time(now.0 + 1),
+type Timers = BTreeMap<Key, Action>;
+
+/// Starts the hardware timer for the first timer at or after `from`, or for
+/// the end of the running slice if that comes before.
+fn start_hardware(timers: &Timers, from: Time, now: Time) {
+    let from = Key {
+        at: from,
         sequence: 0,
     };
-    let next = timers.range(after_now..).next().map(|(key, _)| key.at);
+    let next = timers.range(from..).next().map(|(key, _)| key.at);
     let next = match (next, slice::end()) {
         (Some(timer), Some(slice)) => Some(timer.min(slice)),
         (timer, slice) => timer.or(slice),
@@ -63,10 +60,35 @@ pub(super) fn arm() {
     if let Some(next) = next {
         clock::start_timer(next.0.saturating_sub(now.0));
     }
+}
+
+/// Starts the hardware timer for whatever comes next, and the deferred work
+/// for what is due.
+fn arm() {
+    let timers = TIMERS.lock();
+    let now = Time::now();
+    let due = timers
+        .first_key_value()
+        .is_some_and(|(key, _)| key.at <= now);
+    start_hardware(&timers, now.after(1), now);
     drop(timers);
     if due {
         softirq::raise(Softirq::Timer);
     }
+}
+
+/// Starts the hardware timer for whatever comes next, on behalf of the
+/// scheduler: it is locked, so nobody can be woken. If something is due that
+/// nobody has been woken for, the interrupt comes at once and does that.
+pub(super) fn arm_for_slice() {
+    let timers = TIMERS.lock();
+    let now = Time::now();
+    let from = if softirq::is_raised(Softirq::Timer) {
+        now.after(1)
+    } else {
+        Time(0)
+    };
+    start_hardware(&timers, from, now);
 }
 
 /// The hardware timer's interrupt.
