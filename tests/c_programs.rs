@@ -1,0 +1,159 @@
+//! C programs against the two C libraries that people link statically, natively
+//! and in the guest.
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::{Outcome, Stdio, has, judge_file, root, succeed};
+use tempfile::TempDir;
+
+/// A compiler with its library, and the package that it comes from.
+#[derive(Clone, Copy)]
+struct Compiler {
+    tool: &'static str,
+    package: &'static str,
+}
+
+const MUSL: Compiler = Compiler {
+    tool: "musl-gcc",
+    package: "musl-tools",
+};
+const GLIBC: Compiler = Compiler {
+    tool: "gcc",
+    package: "gcc (and libc6-dev)",
+};
+
+/// A compiled program, in a folder that goes with it.
+struct Program {
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+/// Compiles `tests/c/NAME.c` as static ELF; nothing if the compiler is missing.
+fn compile(compiler: Compiler, name: &str, flags: &[&str]) -> Option<Program> {
+    if !has(compiler.tool, compiler.package) {
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a folder for the program");
+    let path = folder.path().join(name);
+    succeed(
+        Command::new(compiler.tool)
+            .args(["-O1", "-Wall", "-Werror", "-pthread"])
+            .args(flags)
+            .arg("-o")
+            .arg(&path)
+            .arg(root().join("tests/c").join(format!("{name}.c")))
+            .arg("-lm"),
+    );
+    Some(Program {
+        path,
+        _folder: folder,
+    })
+}
+
+fn judge(program: &Program, args: &[&str], stdio: Stdio, says: &str) {
+    let outcome: Outcome = judge_file(&program.path, args, stdio);
+    let output = String::from_utf8_lossy(&outcome.output);
+    assert!(
+        output.contains(says),
+        "natively, without {says:?}: {outcome:?}"
+    );
+}
+
+fn fd_share(compiler: Compiler, flags: &[&str]) {
+    let Some(program) = compile(compiler, "fd_share", flags) else {
+        return;
+    };
+    for stdio in [Stdio::Pipe, Stdio::Tty] {
+        judge(&program, &[], stdio, "still open");
+        judge(
+            &program,
+            &["files"],
+            stdio,
+            "child closed our file descriptor",
+        );
+    }
+}
+
+fn buffer(compiler: Compiler, flags: &[&str]) {
+    let Some(program) = compile(compiler, "buffer", flags) else {
+        return;
+    };
+    for stdio in [Stdio::Pipe, Stdio::Tty] {
+        judge(&program, &[], stdio, "buffer: hello from parent");
+        judge(&program, &["vm"], stdio, "buffer: hello from child");
+    }
+}
+
+fn doubles(compiler: Compiler) {
+    let Some(program) = compile(compiler, "doubles", &["-static"]) else {
+        return;
+    };
+    judge(&program, &[], Stdio::Pipe, "0x1.5555555555555p-2");
+}
+
+fn threads(compiler: Compiler) {
+    let Some(program) = compile(compiler, "threads", &["-static"]) else {
+        return;
+    };
+    for stdio in [Stdio::Pipe, Stdio::Tty] {
+        judge(
+            &program,
+            &[],
+            stdio,
+            "counted to 2000; the first thread's own is -1",
+        );
+    }
+}
+
+#[test]
+fn fd_share_with_musl() {
+    fd_share(MUSL, &["-static"]);
+}
+
+#[test]
+fn fd_share_with_glibc() {
+    fd_share(GLIBC, &["-static"]);
+}
+
+#[test]
+fn fd_share_with_glibc_at_any_address() {
+    fd_share(GLIBC, &["-static-pie", "-fPIE"]);
+}
+
+#[test]
+fn buffer_with_musl() {
+    buffer(MUSL, &["-static"]);
+}
+
+#[test]
+fn buffer_with_glibc() {
+    buffer(GLIBC, &["-static"]);
+}
+
+#[test]
+fn buffer_with_glibc_at_any_address() {
+    buffer(GLIBC, &["-static-pie", "-fPIE"]);
+}
+
+#[test]
+fn doubles_with_musl() {
+    doubles(MUSL);
+}
+
+#[test]
+fn doubles_with_glibc() {
+    doubles(GLIBC);
+}
+
+#[test]
+fn threads_with_musl() {
+    threads(MUSL);
+}
+
+#[test]
+fn threads_with_glibc() {
+    threads(GLIBC);
+}
