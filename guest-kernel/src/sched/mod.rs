@@ -15,7 +15,7 @@ pub use entity::{NewTask, Payload, Sleep};
 pub use run::{
     add, current, exit_current, fatal_pending, finish_switch, idle, init, is_known, pending_work,
     preempt, rename, request_resched, runs_now, set_fpu, set_root, set_signal, set_user_bases,
-    signal_pending, stop_while, user_bases, wake, wake_stopped, with_fpu, yield_now,
+    signal_pending, stop_current, user_bases, wake, wake_stopped, with_fpu, yield_now,
 };
 pub use time::Time;
 pub use wait::WaitQueue;

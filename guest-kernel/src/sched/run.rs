@@ -213,9 +213,9 @@ pub(super) fn block(sleep: Sleep) {
     switch_away(scheduler, sleep.state());
 }
 
-/// Stops the running task until [`wake_stopped`] or a kill, if `still` holds
-/// once a wake-up can no longer be missed.
-pub fn stop_while(still: impl FnOnce() -> bool) {
+/// Stops the running task until [`wake_stopped`] or a kill, if it `still` is
+/// to stop when no wake-up can be missed any more.
+pub fn stop_current(still: impl FnOnce() -> bool) {
     begin_wait();
     if still() {
         block(Sleep::Stopped);
