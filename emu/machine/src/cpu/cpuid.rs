@@ -9,14 +9,14 @@ use crate::addr::PHYS_BITS;
 pub mod announced {
     #![allow(missing_docs)]
     pub const FPU: bool = true;
-    pub const MMX: bool = false;
+    pub const MMX: bool = true;
     pub const FXSR: bool = true;
     pub const SSE: bool = true;
     pub const SSE2: bool = true;
-    pub const SSE3: bool = false;
-    pub const SSSE3: bool = false;
-    pub const SSE4_1: bool = false;
-    pub const SSE4_2: bool = false;
+    pub const SSE3: bool = true;
+    pub const SSSE3: bool = true;
+    pub const SSE4_1: bool = true;
+    pub const SSE4_2: bool = true;
     pub const POPCNT: bool = true;
 }
 

@@ -19,6 +19,7 @@ mod sse_float;
 mod sse_integer;
 mod sse_move;
 mod sse_shuffle;
+mod sse_text;
 mod stack;
 mod string;
 mod system;
@@ -47,15 +48,15 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::Io => io::execute(cx, insn),
         Family::System => system::execute(cx, insn),
         Family::Nop => Ok(()),
-        Family::SseMove => sse_move::execute(cx, insn),
-        Family::SseFloat => sse_float::execute(cx, insn),
-        Family::SseConvert => sse_convert::execute(cx, insn),
-        Family::SseInteger => sse_integer::execute(cx, insn),
-        Family::SseShuffle => sse_shuffle::execute(cx, insn),
+        Family::SseMove => sse::execute(cx, insn, sse_move::execute),
+        Family::SseFloat => sse::execute(cx, insn, sse_float::execute),
+        Family::SseConvert => sse::execute(cx, insn, sse_convert::execute),
+        Family::SseInteger => sse::execute(cx, insn, sse_integer::execute),
+        Family::SseShuffle => sse::execute(cx, insn, sse_shuffle::execute),
         Family::X87 => x87::execute(cx, insn),
         Family::X87Move => x87_move::execute(cx, insn),
         Family::X87Control => x87_control::execute(cx, insn),
-        Family::SseText => Err(Fault::Missing(insn.op.name())),
+        Family::SseText => sse::execute(cx, insn, sse_text::execute),
         Family::Special if insn.op == Op::Undefined => Err(Fault::UD),
         Family::Special => Err(Fault::Missing("an instruction")),
     }

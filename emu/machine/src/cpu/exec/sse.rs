@@ -11,26 +11,55 @@ use crate::cpu::{Cx, Fault};
 /// The low half of a vector.
 pub(super) const LOW: u128 = u64::MAX as u128;
 
-/// #UD or #NM if the kernel has not switched SSE on; MMX operands also switch the x87 over.
-pub(super) fn enter(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    let mmx = insn
-        .operands
-        .iter()
-        .any(|operand| matches!(operand, Operand::Mmx(_)));
+/// Carries out an instruction: #UD or #NM if the kernel has not switched SSE on, and the x87
+/// over to MMX if it has such operands.
+#[inline]
+pub(super) fn execute(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    family: impl Fn(&mut Cx<'_>, &Insn) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    const OFF: u64 = cr0::EM | cr0::TS;
+    if cx.cpu.cr0 & OFF != 0 || cx.cpu.cr4 & cr4::OSFXSR == 0 || uses_mmx(insn) {
+        return execute_carefully(cx, insn, family);
+    }
+    family(cx, insn)
+}
+
+fn execute_carefully(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    family: impl Fn(&mut Cx<'_>, &Insn) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let xmm = insn
         .operands
         .iter()
         .any(|operand| matches!(operand, Operand::Xmm(_)));
-    if cx.cpu.cr0 & cr0::EM != 0 || ((xmm || !mmx) && cx.cpu.cr4 & cr4::OSFXSR == 0) {
+    let mmx = uses_mmx(insn);
+    let needs_kernel = xmm || !mmx;
+    if cx.cpu.cr0 & cr0::EM != 0 || (needs_kernel && cx.cpu.cr4 & cr4::OSFXSR == 0) {
         return Err(Fault::UD);
     }
     if cx.cpu.cr0 & cr0::TS != 0 {
         return Err(Fault::NM);
     }
-    if mmx {
-        super::x87_state::enter_mmx(cx)?;
+    if !mmx {
+        return family(cx, insn);
     }
-    Ok(())
+    super::x87_state::check_pending(cx)?;
+    let result = family(cx, insn);
+    // The switch comes after the operands have been read and before anything is computed.
+    if matches!(result, Ok(()) | Err(Fault::XM)) {
+        super::x87_state::enter_mmx(cx);
+    }
+    result
+}
+
+/// Whether any operand is an MMX register.
+fn uses_mmx(insn: &Insn) -> bool {
+    insn.operands
+        .iter()
+        .any(|operand| matches!(operand, Operand::Mmx(_)))
 }
 
 /// Whether the instruction works on MMX registers: its result has 8 bytes, not 16.
@@ -84,6 +113,11 @@ pub(super) fn set(cx: &mut Cx<'_>, insn: &Insn, index: usize, value: u128) -> Re
         _ => return Err(Fault::Missing("a vector destination that is no register")),
     }
     Ok(())
+}
+
+/// Writes a register that only the opcode names.
+pub(super) fn set_xmm(cx: &mut Cx<'_>, index: usize, value: u128) {
+    cx.cpu.xmm[index] = value;
 }
 
 /// Replaces the low `bits` of a vector.

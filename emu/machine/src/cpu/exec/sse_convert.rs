@@ -1,6 +1,6 @@
 //! SSE conversions between integers, singles and doubles.
 
-use super::sse::{LOW, enter, merged, missing, set, settle, source};
+use super::sse::{LOW, merged, missing, set, settle, source};
 use crate::cpu::fp::sse::{self, Control};
 use crate::cpu::fp::{DOUBLE, Flags, Format, Rounding, SINGLE};
 use crate::cpu::insn::{Insn, Op, Operand};
@@ -8,7 +8,6 @@ use crate::cpu::{Cx, Fault};
 
 /// Carries out one instruction of the family.
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    enter(cx, insn)?;
     match insn.op {
         Op::Cvtsi2ss => from_gpr(cx, insn, SINGLE),
         Op::Cvtsi2sd => from_gpr(cx, insn, DOUBLE),

@@ -1,6 +1,6 @@
 //! SSE arithmetic on singles and doubles, packed and scalar.
 
-use super::sse::{enter, immediate, merged, missing, set, settle, source};
+use super::sse::{immediate, merged, missing, set, settle, source};
 use crate::cpu::fp::sse::{self, Control};
 use crate::cpu::fp::{DOUBLE, Flags, Format, Relation, Rounding, SINGLE, estimate};
 use crate::cpu::insn::{Insn, Op};
@@ -21,7 +21,6 @@ use Shape::{Packed, Scalar};
 
 /// Carries out one instruction of the family.
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    enter(cx, insn)?;
     match insn.op {
         Op::Addps => add(cx, insn, SINGLE, Packed),
         Op::Addss => add(cx, insn, SINGLE, Scalar),
@@ -306,28 +305,48 @@ fn round(cx: &mut Cx<'_>, insn: &Insn, format: Format, shape: Shape) -> Result<(
 }
 
 /// DPPS and DPPD: the products that bits 4 to 7 choose, summed in pairs, to the lanes that bits
-/// 0 to 3 choose. Each step raises its own exceptions; the products' come first.
+/// 0 to 3 choose. Each lane of the result adds in an order of its own, which shows when several
+/// products are NaNs. The exceptions of the products come first.
 fn dot(cx: &mut Cx<'_>, insn: &Insn, format: Format) -> Result<(), Fault> {
     let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
     let select = immediate(insn, 2)?;
     let control = Control::from_mxcsr(cx.cpu.mxcsr);
-    let count = 128 / width(format);
+    let count = (128 / width(format)) as usize;
     let mut terms = [0; 4];
     let mut flags = NONE;
     for i in (0..count).filter(|i| select >> (4 + i) & 1 != 0) {
-        let (product, raised) = sse::mul(format, lane(a, format, i), lane(b, format, i), control);
-        terms[i as usize] = product;
+        let at = i as u32;
+        let (product, raised) = sse::mul(format, lane(a, format, at), lane(b, format, at), control);
+        terms[i] = product;
         flags |= raised;
     }
     settle(cx, flags)?;
-    let (mut sum, mut flags) = sse::add(format, terms[0], terms[1], control);
     if count == 4 {
-        let (high, raised) = sse::add(format, terms[2], terms[3], control);
-        settle(cx, flags | raised)?;
-        (sum, flags) = sse::add(format, sum, high, control);
+        terms = neighbours(cx, format, terms, control, |i| (i ^ 1, i))?;
+        terms = neighbours(cx, format, terms, control, |i| (i, i ^ 2))?;
+    } else {
+        terms = neighbours(cx, format, terms, control, |i| (i & 1, i & 1 ^ 1))?;
+    }
+    let chosen = (0..count).filter(|i| select >> i & 1 != 0);
+    let value = chosen.fold(0, |value, i| value | place(terms[i], format, i as u32));
+    set(cx, insn, 0, value)
+}
+
+/// Adds pairs of terms; each lane says which.
+fn neighbours(
+    cx: &mut Cx<'_>,
+    format: Format,
+    terms: [u64; 4],
+    control: Control,
+    pair: impl Fn(usize) -> (usize, usize),
+) -> Result<[u64; 4], Fault> {
+    let (mut sums, mut flags) = ([0; 4], NONE);
+    for (i, sum) in sums.iter_mut().enumerate() {
+        let (a, b) = pair(i);
+        let (value, raised) = sse::add(format, terms[a], terms[b], control);
+        *sum = value;
+        flags |= raised;
     }
     settle(cx, flags)?;
-    let chosen = (0..count).filter(|i| select >> i & 1 != 0);
-    let value = chosen.fold(0, |value, i| value | place(sum, format, i));
-    set(cx, insn, 0, value)
+    Ok(sums)
 }

@@ -1,13 +1,12 @@
 //! SSE and MMX instructions that compute with whole lanes: integers and plain bits.
 
-use super::sse::{enter, immediate, is_mmx, missing, set, source};
+use super::sse::{immediate, is_mmx, missing, set, source};
 use crate::cpu::insn::{Insn, Op, Operand};
 use crate::cpu::state::flag;
 use crate::cpu::{Cx, Fault};
 
 /// Carries out one instruction of the family.
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    enter(cx, insn)?;
     match insn.op {
         Op::Pand | Op::Andps | Op::Andpd => bits(cx, insn, |a, b| a & b),
         Op::Pandn | Op::Andnps | Op::Andnpd => bits(cx, insn, |a, b| !a & b),
@@ -84,10 +83,10 @@ fn multiply(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     match insn.op {
         Op::Pmullw => each16(cx, insn, u16::wrapping_mul),
         Op::Pmulld => each32(cx, insn, u32::wrapping_mul),
-        Op::Pmulhuw => each16(cx, insn, |a, b| (u32::from(a) * u32::from(b) >> 16) as u16),
-        Op::Pmulhw => each16(cx, insn, |a, b| (signed16(a) * signed16(b) >> 16) as u16),
+        Op::Pmulhuw => each16(cx, insn, |a, b| ((u32::from(a) * u32::from(b)) >> 16) as u16),
+        Op::Pmulhw => each16(cx, insn, |a, b| ((signed16(a) * signed16(b)) >> 16) as u16),
         Op::Pmulhrsw => each16(cx, insn, |a, b| {
-            ((signed16(a) * signed16(b) >> 14) + 1 >> 1) as u16
+            ((((signed16(a) * signed16(b)) >> 14) + 1) >> 1) as u16
         }),
         Op::Pmuludq => each64(cx, insn, |a, b| (a & 0xffff_ffff) * (b & 0xffff_ffff)),
         Op::Pmuldq => each64(cx, insn, |a, b| {

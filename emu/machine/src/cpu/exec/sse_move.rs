@@ -2,14 +2,13 @@
 
 use alloc::vec::Vec;
 
-use super::sse::{LOW, enter, merged, missing, set, source, source_unaligned};
+use super::sse::{LOW, merged, missing, set, source, source_unaligned};
 use super::x87_control::MXCSR_MASK;
-use crate::cpu::insn::{Insn, Mem, Op, Operand, Seg, Width};
+use crate::cpu::insn::{Insn, Op, Operand};
 use crate::cpu::{Cx, Fault};
 
 /// Carries out one instruction of the family.
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    enter(cx, insn)?;
     match insn.op {
         Op::Movaps
         | Op::Movapd
@@ -129,55 +128,26 @@ fn sign_mask(cx: &mut Cx<'_>, insn: &Insn, lane: u32) -> Result<(), Fault> {
 
 /// MASKMOVDQU and MASKMOVQ: the bytes whose mask byte is negative, to where rDI points.
 fn masked_store(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    // The decoder may or may not show the implied memory operand.
-    let first = usize::from(insn.operands[0] == Operand::Mem);
-    let value = source(cx, insn, first)?.to_le_bytes();
-    let mask = source(cx, insn, first + 1)?.to_le_bytes();
-    let len = if matches!(insn.operands[first], Operand::Mmx(_)) {
+    // The first operand is the memory that only the opcode names.
+    let value = source(cx, insn, 1)?.to_le_bytes();
+    let mask = source(cx, insn, 2)?.to_le_bytes();
+    let len = if matches!(insn.operands[1], Operand::Mmx(_)) {
         8
     } else {
         16
     };
-    let mem = if first == 1 {
-        insn.mem
-    } else {
-        implied(cx, insn)
-    };
-    let start = cx.offset(&mem);
+    let start = cx.cpu.gpr[7];
     let rights = cx.rights(true);
     let mut stores = Vec::with_capacity(len);
     for i in (0..len).filter(|&i| mask[i] >> 7 != 0) {
-        let offset = start.wrapping_add(i as u64) & mem.address.mask();
-        let va = cx.linear(mem.seg, offset, 1, true)?;
+        let offset = start.wrapping_add(i as u64) & insn.mem.address.mask();
+        let va = cx.linear(insn.mem.seg, offset, 1, true)?;
         stores.push((cx.span(va, 1, rights)?, value[i]));
     }
     for (span, byte) in stores {
         cx.store(span, byte.into());
     }
     Ok(())
-}
-
-/// `[rDI]`.
-fn implied(cx: &Cx<'_>, insn: &Insn) -> Mem {
-    let address = if cx.code64 {
-        Width::Qword
-    } else {
-        Width::Dword
-    };
-    let seg = if insn.mem.seg == Seg::Es {
-        Seg::Ds
-    } else {
-        insn.mem.seg
-    };
-    Mem {
-        base: 7,
-        index: crate::cpu::insn::NO_REGISTER,
-        scale: 1,
-        address,
-        seg,
-        disp: 0,
-        bytes: 1,
-    }
 }
 
 fn load_mxcsr(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {

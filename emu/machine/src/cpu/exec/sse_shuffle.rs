@@ -1,12 +1,11 @@
 //! SSE and MMX instructions that move lanes to other places or other widths.
 
-use super::sse::{LOW, enter, immediate, is_mmx, merged, missing, set, source};
+use super::sse::{LOW, immediate, is_mmx, merged, missing, set, source};
 use crate::cpu::insn::{Insn, Op, Operand};
 use crate::cpu::{Cx, Fault};
 
 /// Carries out one instruction of the family.
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    enter(cx, insn)?;
     match insn.op {
         Op::Punpcklbw => interleave(cx, insn, 8, false),
         Op::Punpcklwd => interleave(cx, insn, 16, false),

@@ -71,6 +71,7 @@ fn emms(cx: &mut Cx<'_>) -> Result<(), Fault> {
         return Err(Fault::NM);
     }
     check_pending(cx)?;
+    cx.cpu.x87.status &= !status::TOP;
     cx.cpu.x87.tag = 0xffff;
     Ok(())
 }

@@ -156,14 +156,8 @@ fn underflowing_load(x87: &mut X87) {
     }
 }
 
-/// What a store writes, in the low `bytes` bytes of the significand or in all ten.
-struct Stored {
-    outcome: Outcome<F80>,
-    bytes: u16,
-}
-
 /// The value that a store to memory writes, and how that went.
-fn stored(insn: &Insn, a: F80, x87: &X87) -> Stored {
+fn stored(insn: &Insn, a: F80, x87: &X87) -> Outcome<F80> {
     let control = x87.calculation();
     let bytes = insn.mem.bytes;
     let bits = 8 * u32::from(bytes.min(8));
@@ -183,7 +177,7 @@ fn stored(insn: &Insn, a: F80, x87: &X87) -> Stored {
         flags: o.flags,
         up: o.up,
     };
-    let outcome = match (insn.op, bytes) {
+    match (insn.op, bytes) {
         (Op::Fst | Op::Fstp, 4) => narrow(x87::store(SINGLE, a, control)),
         (Op::Fst | Op::Fstp, 8) => narrow(x87::store(DOUBLE, a, control)),
         (Op::Fst | Op::Fstp, _) => Outcome {
@@ -201,8 +195,7 @@ fn stored(insn: &Insn, a: F80, x87: &X87) -> Stored {
             }
         }
         _ => integer(x87::to_int(a, bits, control.rounding)),
-    };
-    Stored { outcome, bytes }
+    }
 }
 
 /// What is stored for an empty register.
@@ -228,7 +221,7 @@ fn store(cx: &mut Cx<'_>, insn: &Insn, pop: bool) -> Result<(), Fault> {
     let x87 = &mut cx.cpu.x87;
     let value = match x87.st(0) {
         Some(a) => {
-            let Stored { outcome, .. } = stored(insn, a, x87);
+            let outcome = stored(insn, a, x87);
             // An unmasked overflow or underflow has no scaled form in memory.
             let unmasked = outcome.flags.difference(x87.masked());
             let lost = unmasked.intersects(Flags::OVERFLOW | Flags::UNDERFLOW);

@@ -40,11 +40,9 @@ pub(super) fn check_pending(cx: &Cx<'_>) -> Result<(), Fault> {
 }
 
 /// An MMX instruction makes all registers valid and R0 the top.
-pub(super) fn enter_mmx(cx: &mut Cx<'_>) -> Result<(), Fault> {
-    check_pending(cx)?;
+pub(super) fn enter_mmx(cx: &mut Cx<'_>) {
     cx.cpu.x87.status &= !TOP;
     cx.cpu.x87.tag = 0;
-    Ok(())
 }
 
 /// Remembers which instruction the x87 carried out last, and its operand. The opcode field

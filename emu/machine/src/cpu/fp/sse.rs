@@ -18,6 +18,8 @@ pub struct Control {
     pub ftz: bool,
     /// UM.
     pub underflow_masked: bool,
+    /// OM.
+    pub overflow_masked: bool,
 }
 
 impl Control {
@@ -31,6 +33,7 @@ impl Control {
             daz: mxcsr & 1 << 6 != 0,
             ftz: mxcsr & 1 << 15 != 0 && underflow_masked,
             underflow_masked,
+            overflow_masked: mxcsr & 1 << 10 != 0,
         }
     }
 
@@ -59,9 +62,13 @@ fn finish(exact: Exact, format: Format, control: Control, denormal: bool) -> (u6
             let r = round(&wide, format, control.rounding, keep_tiny);
             let sign = wide.sign;
             if r.flags.contains(Flags::OVERFLOW) {
+                let inexact = match control.overflow_masked {
+                    true => Flags::INEXACT,
+                    false => Flags::empty(),
+                };
                 return (
                     overflowed(format, sign, r.infinite),
-                    before | r.flags | Flags::INEXACT,
+                    before | r.flags | inexact,
                 );
             }
             if control.ftz && r.flags.contains(Flags::UNDERFLOW) {

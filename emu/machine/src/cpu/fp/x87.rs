@@ -395,9 +395,13 @@ pub fn store(format: Format, a: F80, control: Control) -> Outcome<u64> {
         } else {
             largest
         };
+        let inexact = match control.masked.contains(Flags::OVERFLOW) {
+            true => Flags::INEXACT,
+            false => Flags::empty(),
+        };
         return Outcome {
             value,
-            flags: r.flags | Flags::INEXACT,
+            flags: r.flags | inexact,
             up: r.infinite,
         };
     }
@@ -434,7 +438,7 @@ pub fn to_bcd(a: F80, rounding: Rounding) -> Outcome<[u8; 10]> {
     let mut value = [0; 10];
     for byte in &mut value[..9] {
         let pair = (magnitude % 100) as u8;
-        *byte = pair / 10 << 4 | pair % 10;
+        *byte = ((pair / 10) << 4) | (pair % 10);
         magnitude /= 100;
     }
     value[9] = u8::from(a.sign()) << 7;
