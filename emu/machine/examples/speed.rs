@@ -60,7 +60,7 @@ fn main() {
                     initrd: None,
                     cmdline: "",
                 };
-                measure(name, &images, 150_000_000);
+                measure(name, &images, 40_000_000);
             }
         }
     }
