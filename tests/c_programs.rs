@@ -108,6 +108,21 @@ fn threads(compiler: Compiler) {
     }
 }
 
+fn files(compiler: Compiler) {
+    let Some(program) = compile(compiler, "files", &["-static"]) else {
+        return;
+    };
+    let last_line = "rmdir(folder)                                                0";
+    judge(&program, &[], Stdio::Pipe, last_line);
+}
+
+fn pipes(compiler: Compiler) {
+    let Some(program) = compile(compiler, "pipes", &["-static"]) else {
+        return;
+    };
+    judge(&program, &[], Stdio::Pipe, "pieces 400 torn 0");
+}
+
 #[test]
 fn fd_share_with_musl() {
     fd_share(MUSL, &["-static"]);
@@ -156,4 +171,24 @@ fn threads_with_musl() {
 #[test]
 fn threads_with_glibc() {
     threads(GLIBC);
+}
+
+#[test]
+fn files_with_musl() {
+    files(MUSL);
+}
+
+#[test]
+fn files_with_glibc() {
+    files(GLIBC);
+}
+
+#[test]
+fn pipes_with_musl() {
+    pipes(MUSL);
+}
+
+#[test]
+fn pipes_with_glibc() {
+    pipes(GLIBC);
 }

@@ -383,6 +383,37 @@ pub fn mkdirat(call: &mut Call<'_>) -> Result<u64> {
     make_directory(dirfd, path, mode as u32)
 }
 
+fn make_link(target: u64, dirfd: u64, path: u64) -> Result<u64> {
+    let target = user_path(target)?;
+    if target.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    let path = user_path(path)?;
+    let found = path::walk(&start(dirfd, &path)?, &path, LastLink::Name)?;
+    if found.inode.is_some() {
+        return Err(Errno::EEXIST);
+    }
+    if found.slash {
+        return Err(Errno::ENOENT);
+    }
+    let inode = Inode::new(Kind::Symlink(target.into()), 0o777);
+    found.parent.directory()?.insert(&found.name, &inode)?;
+    found.parent.touch();
+    Ok(0)
+}
+
+/// `symlink(target, linkpath)`
+pub fn symlink(call: &mut Call<'_>) -> Result<u64> {
+    let [target, path, ..] = call.args;
+    make_link(target, AT_FDCWD as u64, path)
+}
+
+/// `symlinkat(target, newdirfd, linkpath)`
+pub fn symlinkat(call: &mut Call<'_>) -> Result<u64> {
+    let [target, dirfd, path, ..] = call.args;
+    make_link(target, dirfd, path)
+}
+
 fn remove_file(dirfd: u64, path: u64) -> Result<u64> {
     let path = user_path(path)?;
     let found = path::walk(&start(dirfd, &path)?, &path, LastLink::Name)?;
