@@ -540,10 +540,11 @@ fn fcomi_and_fucomi() {
     );
 }
 
-fn remainder_status(outcome: &x87::Outcome<F80>, quotient: Option<u8>) -> u16 {
-    let bits = match quotient {
-        None => 1 << 10,
-        Some(q) => {
+fn remainder_status(outcome: &x87::Outcome<F80>, step: x87::Step) -> u16 {
+    let bits = match step {
+        x87::Step::None => 0,
+        x87::Step::Partial => 1 << 10,
+        x87::Step::Whole(q) => {
             let q = u16::from(q);
             (q & 1) << 9 | (q >> 1 & 1) << 14 | (q >> 2 & 1) << 8
         }

@@ -13,7 +13,7 @@ use iced_x86::{
 use native::{Case, Guest, OPERAND, Random, host};
 
 /// Cases for each form; bounded by what a test run may take.
-const CASES: usize = 1500;
+const CASES: usize = 800;
 
 /// The forms to judge.
 fn codes() -> Vec<Code> {
@@ -38,8 +38,20 @@ fn is_missing(mnemonic: Mnemonic) -> bool {
     use Mnemonic as M;
     matches!(
         mnemonic,
-        M::F2xm1 | M::Fcos | M::Fpatan | M::Fptan | M::Fsin | M::Fsincos | M::Fyl2x | M::Fyl2xp1
-            | M::Wait | M::Fstpnce | M::Fneni | M::Fndisi | M::Fnsetpm | M::Frstpm
+        M::F2xm1
+            | M::Fcos
+            | M::Fpatan
+            | M::Fptan
+            | M::Fsin
+            | M::Fsincos
+            | M::Fyl2x
+            | M::Fyl2xp1
+            | M::Wait
+            | M::Fstpnce
+            | M::Fneni
+            | M::Fndisi
+            | M::Fnsetpm
+            | M::Frstpm
     )
 }
 
@@ -72,18 +84,32 @@ fn build(code: Code, random: &mut Random) -> Option<Instruction> {
 
 fn encode(instruction: &Instruction) -> Vec<u8> {
     let mut encoder = Encoder::new(64);
-    encoder.encode(instruction, 0).unwrap_or_else(|error| panic!("{instruction:?}: {error}"));
+    encoder
+        .encode(instruction, 0)
+        .unwrap_or_else(|error| panic!("{instruction:?}: {error}"));
     encoder.take_buffer()
 }
 
 fn case(random: &mut Random) -> Case {
     let mut case = Case::random(random);
-    let masks = if random.below(4) == 0 { random.below(64) as u16 } else { 0x3f };
+    let masks = if random.below(4) == 0 {
+        random.below(64) as u16
+    } else {
+        0x3f
+    };
     let precision = [0u16, 2, 3, 3][random.below(4) as usize];
     case.control = 0x40 | masks | precision << 8 | (random.below(4) as u16) << 10;
     // Earlier exceptions that are masked, a stack fault, condition codes, the top.
-    let earlier = if random.below(3) == 0 { random.next() as u16 & masks & 0x3f } else { 0 };
-    let stack_fault = if earlier & 1 != 0 { random.next() as u16 & 0x40 } else { 0 };
+    let earlier = if random.below(3) == 0 {
+        random.next() as u16 & masks & 0x3f
+    } else {
+        0
+    };
+    let stack_fault = if earlier & 1 != 0 {
+        random.next() as u16 & 0x40
+    } else {
+        0
+    };
     case.status = earlier | stack_fault | random.next() as u16 & 0x7f00;
     case.full = match random.below(4) {
         0 => random.next() as u8,
@@ -124,7 +150,11 @@ fn prepare_memory(code: Code, at: usize, case: &mut Case, random: &mut Random) {
         // An environment without reserved bits.
         Mnemonic::Fldenv | Mnemonic::Frstor => {
             bytes[1] &= 0x1f;
-            let second = if matches!(code, Code::Fldenv_m14byte | Code::Frstor_m94byte) { 2 } else { 4 };
+            let second = if matches!(code, Code::Fldenv_m14byte | Code::Frstor_m94byte) {
+                2
+            } else {
+                4
+            };
             bytes[second] &= 0x7f;
             bytes[second + 1] &= 0x7f;
         }

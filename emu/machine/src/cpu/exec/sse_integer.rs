@@ -83,7 +83,9 @@ fn multiply(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     match insn.op {
         Op::Pmullw => each16(cx, insn, u16::wrapping_mul),
         Op::Pmulld => each32(cx, insn, u32::wrapping_mul),
-        Op::Pmulhuw => each16(cx, insn, |a, b| ((u32::from(a) * u32::from(b)) >> 16) as u16),
+        Op::Pmulhuw => each16(cx, insn, |a, b| {
+            ((u32::from(a) * u32::from(b)) >> 16) as u16
+        }),
         Op::Pmulhw => each16(cx, insn, |a, b| ((signed16(a) * signed16(b)) >> 16) as u16),
         Op::Pmulhrsw => each16(cx, insn, |a, b| {
             ((((signed16(a) * signed16(b)) >> 14) + 1) >> 1) as u16

@@ -2,7 +2,7 @@
 
 use super::sse_float::relation_flags;
 use super::x87_state::{check_pending, enter, note, status};
-use crate::cpu::fp::x87::{self, Control, Outcome};
+use crate::cpu::fp::x87::{self, Control, Outcome, Step};
 use crate::cpu::fp::{DOUBLE, F80, Flags, Kind, Relation, SINGLE};
 use crate::cpu::insn::{Insn, Op, Operand};
 use crate::cpu::state::{X87, cr0, flag};
@@ -181,22 +181,24 @@ fn extract(x87: &mut X87) {
     }
 }
 
+/// FPREM and FPREM1. C0, C3 and C1 are bits of a quotient that there is; C2 says that the
+/// reduction is not complete.
 fn remainder(x87: &mut X87, nearest: bool) {
+    x87.status &= !status::C2;
     let (Some(a), Some(b)) = (x87.st(0), x87.st(1)) else {
-        x87.set_conditions(0);
-        x87.underflow(0, false);
-        return;
+        return x87.underflow(0, false);
     };
-    let (outcome, quotient) = x87::remainder(a, b, nearest, x87.calculation());
-    x87.set_conditions(0);
-    if x87.finish(0, outcome, false) {
-        let bit = |n: u8, condition: u16| match quotient {
-            Some(q) if q >> n & 1 != 0 => condition,
-            _ => 0,
-        };
-        let partial = if quotient.is_none() { status::C2 } else { 0 };
-        let bits = bit(2, status::C0) | bit(1, status::C3) | bit(0, status::C1);
-        x87.set_conditions(bits | partial);
+    let (outcome, step) = x87::remainder(a, b, nearest, x87.calculation());
+    if !x87.finish(0, outcome, false) {
+        return;
+    }
+    match step {
+        Step::None => {}
+        Step::Partial => x87.set_conditions(status::C2),
+        Step::Whole(quotient) => {
+            let bit = |n: u8, condition: u16| if quotient >> n & 1 != 0 { condition } else { 0 };
+            x87.set_conditions(bit(2, status::C0) | bit(1, status::C3) | bit(0, status::C1));
+        }
     }
 }
 
@@ -235,8 +237,9 @@ fn compare_with(x87: &mut X87, other: Option<F80>, denormal: bool, quiet: bool, 
         }
         _ => (Relation::Unordered, x87.stack_fault(false)),
     };
+    // The conditions are set even if an unmasked exception keeps the operands on the stack.
+    x87.set_conditions(conditions(relation));
     if proceeds {
-        x87.set_conditions(conditions(relation));
         (0..pops).for_each(|_| x87.pop());
     }
 }
@@ -255,17 +258,14 @@ fn compare_flags(cx: &mut Cx<'_>, insn: &Insn, quiet: bool, pop: bool) -> Result
     let (relation, proceeds) = match (x87.st(0), x87.st(i)) {
         (Some(a), Some(b)) => {
             let (relation, flags) = x87::compare(a, b, quiet);
-            x87.set_c1(false);
             (relation, x87.raise(flags))
         }
         _ => (Relation::Unordered, x87.stack_fault(false)),
     };
-    if proceeds {
-        if pop {
-            x87.pop();
-        }
-        cx.cpu.rflags = cx.cpu.rflags & !flag::STATUS | relation_flags(relation);
+    if proceeds && pop {
+        x87.pop();
     }
+    cx.cpu.rflags = cx.cpu.rflags & !flag::STATUS | relation_flags(relation);
     Ok(())
 }
 

@@ -24,8 +24,12 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::Fcmovnbe => conditional(cx, insn, flag::CF | flag::ZF, false),
         Op::Fcmovu => conditional(cx, insn, flag::PF, true),
         Op::Fcmovnu => conditional(cx, insn, flag::PF, false),
-        Op::Ffree => with_register(cx, insn, |x87, i| x87.set_empty(i, true)),
+        Op::Ffree => with_register(cx, insn, |x87, i| {
+            x87.set_c1(false);
+            x87.set_empty(i, true);
+        }),
         Op::Ffreep => with_register(cx, insn, |x87, i| {
+            x87.set_c1(false);
             x87.set_empty(i, true);
             x87.pop();
         }),

@@ -182,7 +182,9 @@ impl X87 {
             }
             return;
         }
-        if self.accept(&outcome) {
+        // A denormal is loaded even if that exception is not masked.
+        let stopped = outcome.flags.contains(Flags::INVALID);
+        if self.accept(&outcome) || !stopped {
             self.push_raw(outcome.value);
         }
     }

@@ -294,25 +294,37 @@ pub fn extract(a: F80) -> (F80, Outcome<F80>) {
     }
 }
 
-/// FPREM (`nearest` false) and FPREM1: one step, and the quotient's low bits if it was the last.
-pub fn remainder(a: F80, b: F80, nearest: bool, control: Control) -> (Outcome<F80>, Option<u8>) {
+/// How far a remainder got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is none.
+    None,
+    /// The dividend is smaller, but not yet the remainder.
+    Partial,
+    /// The remainder, and the quotient's low three bits.
+    Whole(u8),
+}
+
+/// FPREM (`nearest` false) and FPREM1: one step.
+pub fn remainder(a: F80, b: F80, nearest: bool, control: Control) -> (Outcome<F80>, Step) {
     let (x, y) = (a.unpack(), b.unpack());
     if let Some(nan) = nan_of(&x, &y) {
-        return (nan, Some(0));
+        return (nan, Step::None);
     }
     let before = denormal(&x) | denormal(&y);
     let control = control.in_full();
     match (x.kind, y.kind) {
         (Kind::Infinity, _) | (_, Kind::Zero) => {
-            (Outcome::with(F80::INDEFINITE, Flags::INVALID), Some(0))
+            (Outcome::with(F80::INDEFINITE, Flags::INVALID), Step::None)
         }
-        (Kind::Zero, _) => (Outcome::with(a, before), Some(0)),
-        (_, Kind::Infinity) => (Outcome::with(a.canonical(), before), Some(0)),
+        (Kind::Zero, _) => (Outcome::with(a, before), Step::Whole(0)),
+        (_, Kind::Infinity) => (Outcome::with(a.canonical(), before), Step::Whole(0)),
         _ => match remainder::step(&x, &y, nearest) {
-            Remainder::Partial(rest) => (finish(Exact::of(&rest), control, before), None),
-            Remainder::Whole(rest, quotient) => {
-                (finish(Exact::of(&rest), control, before), Some(quotient))
-            }
+            Remainder::Partial(rest) => (finish(Exact::of(&rest), control, before), Step::Partial),
+            Remainder::Whole(rest, quotient) => (
+                finish(Exact::of(&rest), control, before),
+                Step::Whole(quotient),
+            ),
         },
     }
 }
@@ -388,6 +400,11 @@ pub fn store(format: Format, a: F80, control: Control) -> Outcome<u64> {
         control.rounding,
         control.masked.contains(Flags::UNDERFLOW),
     );
+    // Nothing is stored for an unmasked overflow or underflow, so nothing was rounded.
+    let range = r.flags & (Flags::OVERFLOW | Flags::UNDERFLOW);
+    if !control.masked.contains(range) {
+        return Outcome::with(0, range);
+    }
     if r.flags.contains(Flags::OVERFLOW) {
         let largest = format.finite(wide.sign, format.emax, u64::MAX << (64 - format.precision));
         let value = if r.infinite {
@@ -395,13 +412,9 @@ pub fn store(format: Format, a: F80, control: Control) -> Outcome<u64> {
         } else {
             largest
         };
-        let inexact = match control.masked.contains(Flags::OVERFLOW) {
-            true => Flags::INEXACT,
-            false => Flags::empty(),
-        };
         return Outcome {
             value,
-            flags: r.flags | inexact,
+            flags: r.flags | Flags::INEXACT,
             up: r.infinite,
         };
     }
