@@ -4,7 +4,7 @@ use super::flags::{self, add, sub, when};
 use crate::cost::Class;
 use crate::cpu::insn::{Insn, Op, Width};
 use crate::cpu::state::flag;
-use crate::cpu::{Cx, Fault};
+use crate::cpu::{Cx, Fault, Place};
 
 const RAX: u8 = 0;
 const RCX: u8 = 1;
@@ -40,7 +40,8 @@ fn exchange_add(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     Ok(())
 }
 
-/// CMPXCHG writes its destination in either case, if only with what it held.
+/// CMPXCHG writes memory in either case, if only with what it held; a register that is not equal
+/// stays whole.
 fn compare_exchange(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let place = cx.place(insn, 0)?;
     let new = cx.get(insn, 1)?;
@@ -50,7 +51,9 @@ fn compare_exchange(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     if expected == old {
         cx.put(place, new);
     } else {
-        cx.put(place, old);
+        if let Place::Mem(span) = place {
+            cx.store(span, old);
+        }
         cx.set_reg(RAX, insn.size, old);
     }
     flags::set(cx.cpu, status);

@@ -1,6 +1,6 @@
 //! Single bits, scans and counts.
 
-use super::flags::{self, when};
+use super::flags::{self, when, zsp};
 use crate::addr::VirtAddr;
 use crate::cost::Class;
 use crate::cpu::insn::{Insn, Op, Operand, Width};
@@ -61,20 +61,20 @@ fn bit_string(cx: &mut Cx<'_>, insn: &Insn, number: u64, write: bool) -> Result<
     Ok(Place::Mem(span))
 }
 
-/// BSF and BSR. A zero source leaves the destination as it was, which Intel promises for the
-/// bits of the operand size.
+/// BSF and BSR. A zero source leaves the destination as it was. Only ZF is promised; current Intel
+/// CPUs clear the other flags and set PF by the number found.
 fn scan(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let source = cx.get(insn, 1)?;
-    let zero = source == 0;
-    if !zero {
-        let found = match insn.op {
-            Op::Bsf => source.trailing_zeros(),
-            _ => 63 - source.leading_zeros(),
-        };
-        cx.set(insn, 0, u64::from(found))?;
+    if source == 0 {
+        flags::set(cx.cpu, flag::ZF | flag::PF);
+        return Ok(());
     }
-    flags::set_some(cx.cpu, flag::ZF, when(zero, flag::ZF));
-    Ok(())
+    let found = u64::from(match insn.op {
+        Op::Bsf => source.trailing_zeros(),
+        _ => 63 - source.leading_zeros(),
+    });
+    flags::set(cx.cpu, zsp(Width::Byte, found) & flag::PF);
+    cx.set(insn, 0, found)
 }
 
 fn population(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {

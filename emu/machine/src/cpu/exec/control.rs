@@ -58,11 +58,17 @@ fn near_target(cx: &mut Cx<'_>, insn: &Insn) -> Result<u64, Fault> {
     Ok(target & insn.size.mask())
 }
 
+/// The return address is stored before the target is checked, as CPUs do; RSP moves last.
 fn call(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let target = near_target(cx, insn)?;
     let back = cx.next;
-    jump(cx, target)?;
-    push(cx, insn.size, back)
+    let before = cx.cpu.gpr[4];
+    push(cx, insn.size, back)?;
+    let jumped = jump(cx, target);
+    if jumped.is_err() {
+        cx.cpu.gpr[4] = before;
+    }
+    jumped
 }
 
 fn near_return(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {

@@ -13,8 +13,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     match insn.op {
         Op::In => input(cx, insn),
         Op::Out => output(cx, insn),
-        Op::Ins => repeat(cx, insn, input_string),
-        _ => repeat(cx, insn, output_string),
+        _ => strings(cx, insn),
     }
 }
 
@@ -46,9 +45,18 @@ fn output(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     Ok(())
 }
 
-fn input_string(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+/// INS and OUTS: the port must be open even for a count of zero.
+fn strings(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let port = cx.reg(RDX, Width::Word) as u16;
     check(cx, port, insn.size)?;
+    match insn.op {
+        Op::Ins => repeat(cx, insn, input_string),
+        _ => repeat(cx, insn, output_string),
+    }
+}
+
+fn input_string(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let port = cx.reg(RDX, Width::Word) as u16;
     let len = insn.size.bytes();
     let offset = cx.reg(RDI, insn.mem.address);
     let va = cx.linear(Seg::Es, offset, u64::from(len), true)?;
@@ -61,7 +69,6 @@ fn input_string(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 
 fn output_string(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let port = cx.reg(RDX, Width::Word) as u16;
-    check(cx, port, insn.size)?;
     let value = source(cx, insn)?;
     write(cx, port, insn.size, value);
     advance(cx, insn, RSI);
