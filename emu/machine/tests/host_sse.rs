@@ -210,10 +210,7 @@ fn every_form_does_what_the_host_does() {
             case.full = random.next() as u8;
             case.status = (random.below(8) as u16) << 11;
             for st in &mut case.st {
-                *st = machine::cpu::fp::F80 {
-                    sig: random.bits(),
-                    se: 0xffff,
-                };
+                *st = random.f80();
             }
             let want = host.run(&bytes, &case);
             judged += 1;

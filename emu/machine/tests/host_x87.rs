@@ -173,7 +173,7 @@ fn forget_pointers(code: Code, at: usize, case: &mut Case) {
     case.memory[at + range.start..at + range.end].fill(0);
 }
 
-/// FBLD of digits above nine, and the word that it is stored in after, are undefined.
+/// One case of a form: what differs, if anything does.
 fn judge(code: Code, guest: &mut Guest, random: &mut Random) -> Option<String> {
     let Some(instruction) = build(code, random) else {
         return Some(format!("{code:?}: no way to build it\n"));

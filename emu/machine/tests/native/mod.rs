@@ -55,7 +55,11 @@ impl Random {
     }
 
     pub(crate) fn single(&mut self) -> u64 {
-        let fraction = if self.below(4) == 0 { self.below(2) << 22 } else { self.bits() & 0x7f_ffff };
+        let fraction = if self.below(4) == 0 {
+            self.below(2) << 22
+        } else {
+            self.bits() & 0x7f_ffff
+        };
         self.below(2) << 31 | self.field(255) << 23 | fraction
     }
 
@@ -91,7 +95,9 @@ impl Random {
         match self.below(8) {
             0..=1 => self.double(),
             2..=4 => self.single() | self.single() << 32,
-            5 => u64::from_le_bytes([0; 8].map(|_: u8| b"\0\x01ab\xff\x80zA"[self.below(8) as usize])),
+            5 => u64::from_le_bytes(
+                [0; 8].map(|_: u8| b"\0\x01ab\xff\x80zA"[self.below(8) as usize]),
+            ),
             6 => u64::from_le_bytes([0; 8].map(|_: u8| b"\0abc"[self.below(4) as usize])),
             _ => self.bits(),
         }
@@ -188,24 +194,64 @@ impl Case {
                 text += &format!("  {name}: got {ours}, host {theirs}\n");
             }
         };
-        note("fault".into(), format!("{:?}", self.fault), format!("{:?}", host.fault));
+        note(
+            "fault".into(),
+            format!("{:?}", self.fault),
+            format!("{:?}", host.fault),
+        );
         for i in 0..15 {
-            note(format!("gpr {i}"), format!("{:#x}", self.gpr[i]), format!("{:#x}", host.gpr[i]));
+            note(
+                format!("gpr {i}"),
+                format!("{:#x}", self.gpr[i]),
+                format!("{:#x}", host.gpr[i]),
+            );
         }
-        note("rflags".into(), format!("{:#x}", self.rflags), format!("{:#x}", host.rflags));
-        note("mxcsr".into(), format!("{:#x}", self.mxcsr), format!("{:#x}", host.mxcsr));
-        note("control".into(), format!("{:#x}", self.control), format!("{:#x}", host.control));
-        note("status".into(), format!("{:#x}", self.status), format!("{:#x}", host.status));
-        note("full".into(), format!("{:#x}", self.full), format!("{:#x}", host.full));
+        note(
+            "rflags".into(),
+            format!("{:#x}", self.rflags),
+            format!("{:#x}", host.rflags),
+        );
+        note(
+            "mxcsr".into(),
+            format!("{:#x}", self.mxcsr),
+            format!("{:#x}", host.mxcsr),
+        );
+        note(
+            "control".into(),
+            format!("{:#x}", self.control),
+            format!("{:#x}", host.control),
+        );
+        note(
+            "status".into(),
+            format!("{:#x}", self.status),
+            format!("{:#x}", host.status),
+        );
+        note(
+            "full".into(),
+            format!("{:#x}", self.full),
+            format!("{:#x}", host.full),
+        );
         for i in 0..8 {
-            note(format!("st{i}"), format!("{:x?}", self.st[i]), format!("{:x?}", host.st[i]));
+            note(
+                format!("st{i}"),
+                format!("{:x?}", self.st[i]),
+                format!("{:x?}", host.st[i]),
+            );
         }
         for i in 0..16 {
-            note(format!("xmm{i}"), format!("{:#034x}", self.xmm[i]), format!("{:#034x}", host.xmm[i]));
+            note(
+                format!("xmm{i}"),
+                format!("{:#034x}", self.xmm[i]),
+                format!("{:#034x}", host.xmm[i]),
+            );
         }
         for i in (0..MEMORY).step_by(8) {
             let hex = |m: &[u8; MEMORY]| format!("{:02x?}", &m[i..i + 8]);
-            note(format!("memory {:+}", i as i64 - OPERAND as i64), hex(&self.memory), hex(&host.memory));
+            note(
+                format!("memory {:+}", i as i64 - OPERAND as i64),
+                hex(&self.memory),
+                hex(&host.memory),
+            );
         }
         text
     }
@@ -243,10 +289,14 @@ unsafe impl Send for Host {}
 /// The one host; tests take turns.
 pub(crate) fn host() -> MutexGuard<'static, Host> {
     static HOST: OnceLock<Mutex<Host>> = OnceLock::new();
-    HOST.get_or_init(|| Mutex::new(Host::new())).lock().unwrap_or_else(PoisonError::into_inner)
+    HOST.get_or_init(|| Mutex::new(Host::new()))
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
-const SAVED: [AsmRegister64; 13] = [rax, rcx, rdx, rbx, rsi, rdi, r8, r9, r10, r11, r12, r13, r14];
+const SAVED: [AsmRegister64; 13] = [
+    rax, rcx, rdx, rbx, rsi, rdi, r8, r9, r10, r11, r12, r13, r14,
+];
 const PLACES: [usize; 13] = [0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14];
 
 fn assemble(build: impl Fn(&mut CodeAssembler) -> Result<(), IcedError>) -> Vec<u8> {
@@ -304,7 +354,11 @@ impl Host {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
             // SAFETY: an anonymous mapping wherever the kernel likes.
             let at = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0) };
-            assert_ne!(at, libc::MAP_FAILED, "the host refuses memory that is executable");
+            assert_ne!(
+                at,
+                libc::MAP_FAILED,
+                "the host refuses memory that is executable"
+            );
             at.cast::<u8>()
         };
         let (code, memory) = (map(4096), map(4096));
@@ -330,8 +384,12 @@ impl Host {
     /// Runs one instruction natively.
     pub(crate) fn run(&mut self, instruction: &[u8], case: &Case) -> Case {
         assert!(instruction.len() <= SLOT);
-        let mut block =
-            Block { image: case.image(), gpr: case.gpr, rflags: case.rflags, mxcsr: 0x1f80 };
+        let mut block = Block {
+            image: case.image(),
+            gpr: case.gpr,
+            rflags: case.rflags,
+            mxcsr: 0x1f80,
+        };
         let operand = self.memory as usize + OPERAND;
         block.gpr[7] = operand as u64;
         SIGNAL.store(0, Ordering::SeqCst);
@@ -341,7 +399,8 @@ impl Host {
             let slot = self.code.add(self.slot);
             slot.write_bytes(0x90, SLOT);
             slot.copy_from_nonoverlapping(instruction.as_ptr(), instruction.len());
-            self.memory.copy_from_nonoverlapping(case.memory.as_ptr(), MEMORY);
+            self.memory
+                .copy_from_nonoverlapping(case.memory.as_ptr(), MEMORY);
             let run: extern "C" fn(*mut Block) = std::mem::transmute(self.code);
             run(&mut block);
         }
@@ -351,7 +410,10 @@ impl Host {
         after.rflags = block.rflags & (flag::STATUS | flag::FIXED);
         after.gpr[7] = block.gpr[7].wrapping_sub(operand as u64);
         // SAFETY: MEMORY bytes of the mapping, which nothing else uses now.
-        unsafe { self.memory.copy_to_nonoverlapping(after.memory.as_mut_ptr(), MEMORY) };
+        unsafe {
+            self.memory
+                .copy_to_nonoverlapping(after.memory.as_mut_ptr(), MEMORY)
+        };
         after.fault = match SIGNAL.load(Ordering::SeqCst) {
             0 => None,
             libc::SIGFPE => Some(vector::XM),
@@ -386,7 +448,11 @@ impl Guest {
             let gate = (handler & 0xffff) | 8 << 16 | 0x8e00 << 32 | (handler >> 16 & 0xffff) << 48;
             assert!(bus.ram.write(PhysAddr(IDT + 16 * vector), 8, gate));
         }
-        Guest { bus, mmu: Mmu::default(), code: CodeCache::default() }
+        Guest {
+            bus,
+            mmu: Mmu::default(),
+            code: CodeCache::default(),
+        }
     }
 
     fn cpu(case: &Case) -> Cpu {
@@ -395,8 +461,14 @@ impl Guest {
             rflags: case.rflags,
             cr0: cr0::PE | cr0::ET | cr0::NE | cr0::MP,
             cr4: cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT,
-            gdtr: Table { base: GDT, limit: 15 },
-            idtr: Table { base: IDT, limit: 32 * 16 - 1 },
+            gdtr: Table {
+                base: GDT,
+                limit: 15,
+            },
+            idtr: Table {
+                base: IDT,
+                limit: 32 * 16 - 1,
+            },
             xmm: case.xmm,
             mxcsr: case.mxcsr,
             ..Cpu::default()
@@ -406,12 +478,22 @@ impl Guest {
         cpu.gpr[..15].copy_from_slice(&case.gpr);
         cpu.gpr[4] = STACK;
         cpu.gpr[7] = GUEST_MEMORY + OPERAND as u64;
-        cpu.x87 = X87 { control: case.control, status: case.status, ..X87::default() };
+        cpu.x87 = X87 {
+            control: case.control,
+            status: case.status,
+            ..X87::default()
+        };
         let top = usize::from(case.status >> 11 & 7);
         for i in 0..8 {
             cpu.x87.registers[(top + i) & 7] = case.st[i];
         }
-        cpu.x87.tag = (0..8).fold(0, |tag, i| if case.full >> i & 1 == 0 { tag | 3 << (2 * i) } else { tag });
+        cpu.x87.tag = (0..8).fold(0, |tag, i| {
+            if case.full >> i & 1 == 0 {
+                tag | 3 << (2 * i)
+            } else {
+                tag
+            }
+        });
         cpu
     }
 
@@ -420,9 +502,15 @@ impl Guest {
         assert!(self.bus.ram.load(PhysAddr(CODE), instruction));
         assert!(self.bus.ram.load(PhysAddr(GUEST_MEMORY), &case.memory));
         let mut cpu = Self::cpu(case);
-        Cx::new(&mut cpu, &mut self.mmu, &mut self.bus, CostModel::Unit, u64::MAX)
-            .step(&mut self.code)
-            .map_err(|halt| format!("{halt:?}"))?;
+        Cx::new(
+            &mut cpu,
+            &mut self.mmu,
+            &mut self.bus,
+            CostModel::Unit,
+            u64::MAX,
+        )
+        .step(&mut self.code)
+        .map_err(|halt| format!("{halt:?}"))?;
         let mut after = case.clone();
         after.fault = (cpu.rip >= HANDLERS).then(|| ((cpu.rip - HANDLERS) / 16) as u8);
         if after.fault.is_none() {
@@ -439,7 +527,9 @@ impl Guest {
         for i in 0..8 {
             after.st[i] = cpu.x87.registers[(top + i) & 7];
         }
-        after.full = (0..8).fold(0, |full, i| full | u8::from(cpu.x87.tag >> (2 * i) & 3 != 3) << i);
+        after.full = (0..8).fold(0, |full, i| {
+            full | u8::from(cpu.x87.tag >> (2 * i) & 3 != 3) << i
+        });
         let page = self.bus.ram.page(PhysAddr(GUEST_MEMORY)).unwrap();
         after.memory.copy_from_slice(&page[..MEMORY]);
         Ok(after)
