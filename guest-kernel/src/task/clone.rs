@@ -1,0 +1,305 @@
+//! `clone`: the one function that makes tasks.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use abi::event::{FrameKind, SchedProcessFork};
+use linux_raw_sys::general as linux;
+
+use super::group::Group;
+use super::parts::{Draft, Making, PARTS};
+use super::pid::Pid;
+use super::tree::{INIT, TREE};
+use super::{COMM_LEN, Context, Credentials, Files, Fs, Task, current};
+use crate::arch::boot;
+use crate::arch::context::Thread;
+use crate::arch::layout::{PAGE_SIZE, USER_END};
+use crate::arch::trap::{NO_VECTOR, TrapFrame, user_frame};
+use crate::errno::{Errno, Result};
+use crate::mm::{frame, kernel_map};
+use crate::probe;
+use crate::sched::{self, NewTask, TaskId, WaitQueue};
+use crate::signal::{SigHand, TaskSignals};
+use crate::sync::SpinLock;
+
+/// Pages of a kernel stack.
+const STACK_PAGES: usize = 6;
+
+/// A request for a task, whoever makes it: fork, vfork, clone, clone3 and
+/// kernel threads come down to this.
+#[derive(Clone, Debug, Default)]
+pub struct CloneArgs {
+    /// CLONE_* flags, without the exit signal.
+    pub flags: u64,
+    /// What the parent is sent at the end; 0 is nothing.
+    pub exit_signal: u32,
+    /// The child's stack pointer; 0 keeps the parent's.
+    pub stack: u64,
+    /// The child's FS base, with CLONE_SETTLS.
+    pub tls: u64,
+    /// Where the parent reads the child's number, with CLONE_PARENT_SETTID.
+    pub parent_tid: u64,
+    /// Where the child reads its number, with CLONE_CHILD_SETTID, and where it
+    /// is cleared at the end, with CLONE_CHILD_CLEARTID.
+    pub child_tid: u64,
+    /// Came through clone3, whose rules are stricter.
+    pub strict: bool,
+    /// What a kernel thread does: a function and its argument.
+    pub kernel: Option<(extern "C" fn(u64), u64)>,
+}
+
+/// What a parent waits for after CLONE_VFORK.
+pub struct Vfork {
+    done: AtomicBool,
+    queue: WaitQueue,
+}
+
+impl Vfork {
+    pub(super) fn new() -> Self {
+        Vfork {
+            done: AtomicBool::new(false),
+            queue: WaitQueue::new(),
+        }
+    }
+
+    /// The child has left the memory.
+    pub(super) fn complete(&self) {
+        self.done.store(true, Ordering::Release);
+        self.queue.wake_all();
+    }
+
+    fn wait(&self) {
+        let done = || self.done.load(Ordering::Acquire).then_some(());
+        // A parent that is killed does not wait any longer.
+        let _ = self.queue.wait_killable(done);
+    }
+}
+
+/// Flags whose parts this kernel does not have, and that only privileged tasks
+/// may ask for where they exist: to each the answer of a Linux that was built
+/// without it.
+const NAMESPACES: u32 = linux::CLONE_NEWNS
+    | linux::CLONE_NEWCGROUP
+    | linux::CLONE_NEWUTS
+    | linux::CLONE_NEWIPC
+    | linux::CLONE_NEWUSER
+    | linux::CLONE_NEWPID
+    | linux::CLONE_NEWNET;
+
+impl CloneArgs {
+    /// True if the flag is set.
+    #[must_use]
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags & u64::from(flag) != 0
+    }
+
+    /// Refuses what makes no sense, as Linux does.
+    fn check(&self) -> Result<()> {
+        let needs = |flag, other| !self.has(flag) || self.has(other);
+        let sound = needs(linux::CLONE_THREAD, linux::CLONE_SIGHAND)
+            && needs(linux::CLONE_SIGHAND, linux::CLONE_VM)
+            && !(self.has(linux::CLONE_NEWNS) && self.has(linux::CLONE_FS));
+        if !sound || self.has(NAMESPACES) || self.has(linux::CLONE_PIDFD) {
+            return Err(Errno::EINVAL);
+        }
+        if self.has(linux::CLONE_SETTLS) && self.tls >= USER_END {
+            return Err(Errno::EPERM);
+        }
+        if self.strict {
+            self.check_strict()?;
+        }
+        // A second task in pid 1's group could not be told from it.
+        Ok(())
+    }
+
+    fn check_strict(&self) -> Result<()> {
+        let silent = self.has(linux::CLONE_THREAD) || self.has(linux::CLONE_PARENT);
+        let known = u64::from(u32::MAX) & !u64::from(linux::CLONE_DETACHED | 0xFF);
+        if self.flags & !known != 0 || self.exit_signal > 64 || silent && self.exit_signal != 0 {
+            return Err(Errno::EINVAL);
+        }
+        Ok(())
+    }
+}
+
+/// Makes a task. The caller goes on at once, or with CLONE_VFORK when the
+/// child has left the memory that they share.
+///
+/// # Errors
+/// `EINVAL` and `EPERM` for flags that do not go together, `EAGAIN` without a
+/// free number, `ENOMEM`. Nothing is left behind then.
+pub fn clone(args: &CloneArgs) -> Result<TaskId> {
+    args.check()?;
+    let parent = current();
+    frame::room()?;
+    let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
+    let mut draft = Draft {
+        pid: Pid::take()?,
+        group: None,
+        mm: None,
+        files: None,
+        fs: None,
+        sighand: None,
+        credentials: Credentials::default(),
+        signals: TaskSignals::default(),
+        fpu: None,
+        fs_base: 0,
+        gs_base: 0,
+        parent: 0,
+        exit_signal: args.exit_signal,
+        clear_tid: 0,
+        vfork: None,
+        tell_parent: 0,
+        tell_child: 0,
+    };
+    for part in PARTS {
+        let step = if args.has(part.flag) {
+            part.share
+        } else {
+            part.copy
+        };
+        step(&mut Making {
+            parent: &parent,
+            args,
+            draft: &mut draft,
+        })?;
+    }
+    frame::room()?;
+    if parent.group().condemns(parent.id()) {
+        return Err(Errno::ERESTARTNOINTR);
+    }
+    Ok(start(&parent, args, draft, stack))
+}
+
+/// Lets a complete child go. Nothing fails from here on.
+fn start(
+    parent: &Arc<Task>,
+    args: &CloneArgs,
+    draft: Draft,
+    stack: kernel_map::Pages,
+) -> TaskId {
+    let id = draft.pid.id();
+    tell(parent, &draft, id);
+    let frame = child_frame(parent, args);
+    let (entry, argument) = args.kernel.unwrap_or((to_user_mode, 0));
+    // SAFETY: the stack was made for this task.
+    let mut thread = unsafe { Thread::starting(stack.end(), frame, entry, argument) };
+    thread.root = draft.mm.as_ref().map_or(0, |mm| mm.root());
+    thread.fs_base = draft.fs_base;
+    thread.gs_base = draft.gs_base;
+    let (exit_signal, parent_group, vfork) =
+        (draft.exit_signal, draft.parent, draft.vfork.clone());
+    let (task, fpu) = assemble(parent, args, draft, stack.end());
+    thread.fpu = fpu;
+    probe::emit(&SchedProcessFork {
+        parent: parent.id().into(),
+        child: id.into(),
+        tgid: task.tgid().into(),
+        flags: args.flags | u64::from(args.exit_signal),
+    });
+    TREE.lock().enter(&task, parent_group, exit_signal);
+    sched::add(NewTask {
+        id,
+        thread,
+        kernel: args.kernel.is_some(),
+        pointer: Arc::as_ptr(&task).cast(),
+        payload: Box::new((task, stack)),
+    });
+    if let Some(vfork) = vfork {
+        vfork.wait();
+    }
+    id
+}
+
+/// Writes the child's number where it was asked for. As on Linux an address
+/// that cannot be written is the caller's own loss.
+fn tell(parent: &Task, draft: &Draft, id: TaskId) {
+    if draft.tell_parent != 0
+        && let Some(mm) = parent.mm()
+    {
+        let _ = mm.write_value(draft.tell_parent, id.0);
+    }
+    if draft.tell_child != 0
+        && let Some(mm) = &draft.mm
+    {
+        let _ = mm.write_value(draft.tell_child, id.0);
+    }
+}
+
+/// The registers with which the child enters user mode: the parent's, but for
+/// the result, and the stack if it has one of its own.
+fn child_frame(parent: &Task, args: &CloneArgs) -> TrapFrame {
+    if args.kernel.is_some() {
+        return TrapFrame::user(0, 0);
+    }
+    // SAFETY: the parent is the caller, so its frame is complete and still.
+    let mut frame = unsafe { (*user_frame(parent.stack_top)).clone() };
+    frame.rax = 0;
+    frame.vector = NO_VECTOR;
+    if args.stack != 0 {
+        frame.rsp = args.stack;
+    }
+    frame
+}
+
+extern "C" fn to_user_mode(_: u64) {}
+
+fn assemble(
+    parent: &Task,
+    args: &CloneArgs,
+    draft: Draft,
+    stack_top: u64,
+) -> (Arc<Task>, Option<Box<crate::arch::fpu::FpuState>>) {
+    let context = Context {
+        mm: draft.mm,
+        files: draft.files,
+        fs: draft.fs,
+        sighand: draft.sighand.unwrap_or_default(),
+        credentials: draft.credentials,
+    };
+    let task = Task {
+        pid: SpinLock::new(draft.pid),
+        group: draft.group.unwrap_or_else(|| parent.group().clone()),
+        context: SpinLock::new(context),
+        signals: SpinLock::new(draft.signals),
+        clear_tid: AtomicU64::new(draft.clear_tid),
+        robust_list: AtomicU64::new(0),
+        vfork: SpinLock::new(draft.vfork),
+        comm: SpinLock::new(parent.comm()),
+        kernel: AtomicU32::new(args.kernel.is_some().into()),
+        stack_top,
+    };
+    (Arc::new(task), draft.fpu)
+}
+
+/// Makes the code of boot the idle task, from which all others are cloned.
+/// The task lives for ever.
+#[must_use]
+pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
+    let mut comm = [0; COMM_LEN];
+    comm[..4].copy_from_slice(b"idle");
+    let task = Arc::new(Task {
+        pid: SpinLock::new(Pid::IDLE),
+        group: Arc::new(Group::first()),
+        context: SpinLock::new(Context {
+            mm: None,
+            files: Some(files),
+            fs: Some(fs),
+            sighand: Arc::new(SigHand::new()),
+            credentials: Credentials::default(),
+        }),
+        signals: SpinLock::new(TaskSignals::default()),
+        clear_tid: AtomicU64::new(0),
+        robust_list: AtomicU64::new(0),
+        vfork: SpinLock::new(None),
+        comm: SpinLock::new(comm),
+        kernel: AtomicU32::new(1),
+        stack_top: boot::stack_top(),
+    });
+    TREE.lock().enter(&task, 0, 0);
+    // SAFETY: the reference is given up and so never goes away.
+    unsafe { &*Arc::into_raw(task) }
+}
+
+const _: () = assert!(INIT == 1 && STACK_PAGES as u64 * PAGE_SIZE >= 16384);

@@ -1,0 +1,231 @@
+//! Tasks: contexts of execution that share or copy each part of their state.
+//!
+//! | file | what |
+//! |---|---|
+//! | `clone` | the only place that makes a task |
+//! | `parts` | the table of the parts of a context: how each is shared or copied |
+//! | `group`, `tree` | thread groups, and who is whose child |
+//! | `exec`, `elf`, `image` | another program in the same task |
+//! | `exit`, `wait` | the end, and who hears of it |
+//! | `signal` | who sends to whom, and what becomes of the task |
+//! | `fault` | exceptions: pages to bring in, signals to send |
+//! | `kthread` | kernel threads |
+
+pub mod clone;
+mod elf;
+pub mod exec;
+pub mod exit;
+pub mod fault;
+pub mod group;
+mod image;
+pub mod kthread;
+mod parts;
+mod pid;
+pub mod robust;
+pub mod signal;
+pub mod tree;
+pub mod wait;
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::arch::percpu;
+use crate::fs::{FdTable, FsContext};
+use crate::mm::Mm;
+use crate::sched::TaskId;
+use crate::signal::{SigHand, TaskSignals};
+use crate::sync::SpinLock;
+
+use group::Group;
+use pid::Pid;
+use tree::TREE;
+
+pub use tree::count;
+
+/// Who a task is to permission checks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials {
+    /// Real user id.
+    pub uid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// Effective group id.
+    pub egid: u32,
+}
+
+/// A descriptor table that tasks may share.
+pub type Files = Arc<SpinLock<FdTable>>;
+/// A working directory, root and umask that tasks may share.
+pub type Fs = Arc<SpinLock<FsContext>>;
+
+/// The parts of a context that a task refers to. They go one by one when the
+/// task exits.
+pub(super) struct Context {
+    pub mm: Option<Arc<Mm>>,
+    pub files: Option<Files>,
+    pub fs: Option<Fs>,
+    pub sighand: Arc<SigHand>,
+    pub credentials: Credentials,
+}
+
+/// A context of execution.
+pub struct Task {
+    /// The PID; exec by a task that is not its group's leader changes it.
+    pid: SpinLock<Pid>,
+    group: Arc<Group>,
+    context: SpinLock<Context>,
+    /// What has been sent to this task, and what it blocks.
+    pub signals: SpinLock<TaskSignals>,
+    /// Cleared, with a futex wake-up, when the task leaves its memory.
+    clear_tid: AtomicU64,
+    /// The head of the list of locks that it holds.
+    robust_list: AtomicU64,
+    /// Who waits until this task leaves its memory.
+    vfork: SpinLock<Option<Arc<clone::Vfork>>>,
+    comm: SpinLock<[u8; COMM_LEN]>,
+    /// Non-zero for a kernel thread.
+    kernel: AtomicU32,
+    stack_top: u64,
+}
+
+/// Bytes of a task's name, with its NUL.
+pub const COMM_LEN: usize = 16;
+
+/// The running task.
+#[must_use]
+pub fn current() -> Arc<Task> {
+    let task = percpu::payload().cast::<Task>();
+    debug_assert!(!task.is_null());
+    // SAFETY: the scheduler's payload holds a reference for as long as the
+    // task can run, and it runs.
+    unsafe {
+        Arc::increment_strong_count(task);
+        Arc::from_raw(task)
+    }
+}
+
+impl Task {
+    /// Its PID.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.pid.lock().id()
+    }
+
+    /// Its thread group's number.
+    #[must_use]
+    pub fn tgid(&self) -> TaskId {
+        self.group.id()
+    }
+
+    /// Its thread group.
+    #[must_use]
+    pub fn group(&self) -> &Arc<Group> {
+        &self.group
+    }
+
+    /// True if its PID is its group's number.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.id() == self.tgid()
+    }
+
+    /// Its process group.
+    #[must_use]
+    pub fn process_group(&self) -> i32 {
+        self.group.process_group() as i32
+    }
+
+    /// Its address space; kernel threads have none.
+    #[must_use]
+    pub fn mm(&self) -> Option<Arc<Mm>> {
+        self.context.lock().mm.clone()
+    }
+
+    /// Its descriptor table.
+    ///
+    /// # Panics
+    /// If it has exited: only a task itself and its creator ask.
+    #[must_use]
+    pub fn files(&self) -> Files {
+        let context = self.context.lock();
+        context.files.clone().expect("a task that runs has files")
+    }
+
+    /// Its working directory, root and umask.
+    ///
+    /// # Panics
+    /// As [`Task::files`].
+    #[must_use]
+    pub fn fs(&self) -> Fs {
+        let context = self.context.lock();
+        context.fs.clone().expect("a task that runs has a directory")
+    }
+
+    /// Its table of handlers.
+    #[must_use]
+    pub fn sighand(&self) -> Arc<SigHand> {
+        self.context.lock().sighand.clone()
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        self.context.lock().credentials
+    }
+
+    /// How many descriptors it may have.
+    #[must_use]
+    pub fn descriptor_limit(&self) -> usize {
+        let (soft, _) = self.group.limit(group::LIMIT_NOFILE);
+        usize::try_from(soft).unwrap_or(usize::MAX)
+    }
+
+    /// True for a task that never runs in user mode.
+    #[must_use]
+    pub fn is_kernel(&self) -> bool {
+        self.kernel.load(Ordering::Relaxed) != 0
+    }
+
+    /// Sets the address that is cleared at the task's end.
+    pub fn set_clear_tid(&self, address: u64) {
+        self.clear_tid.store(address, Ordering::Relaxed);
+    }
+
+    /// Sets the head of the list of locks that it holds.
+    pub fn set_robust_list(&self, head: u64) {
+        self.robust_list.store(head, Ordering::Relaxed);
+    }
+
+    /// The head of the list of locks that it holds.
+    #[must_use]
+    pub fn robust_list(&self) -> u64 {
+        self.robust_list.load(Ordering::Relaxed)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn comm(&self) -> [u8; COMM_LEN] {
+        *self.comm.lock()
+    }
+
+    /// Gives it a name, cut to what fits.
+    pub fn set_comm(&self, name: &[u8]) {
+        let len = name.len().min(COMM_LEN - 1);
+        let mut comm = [0; COMM_LEN];
+        comm[..len].copy_from_slice(&name[..len]);
+        *self.comm.lock() = comm;
+    }
+}
+
+/// The task with this PID.
+#[must_use]
+pub fn find(pid: u32) -> Option<Arc<Task>> {
+    TREE.lock().task(pid)
+}
+
+/// Tells the rooms below what they may ask of this one.
+pub fn init() {
+    crate::mm::user::CURRENT.set(|| current().mm());
+}

@@ -1,0 +1,228 @@
+//! The parts of a context, one line each: which flag of clone shares it, and
+//! what sharing and copying are. `clone` walks this table and nothing else, so
+//! there is one body for every kind of task.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use linux_raw_sys::general as linux;
+
+use super::clone::{CloneArgs, Vfork};
+use super::group::Group;
+use super::pid::Pid;
+use super::{Credentials, Files, Fs, Task};
+use crate::arch::fpu::FpuState;
+use crate::errno::Result;
+use crate::mm::{Mm, frame};
+use crate::sched;
+use crate::signal::{SigHand, TaskSignals};
+use crate::sync::SpinLock;
+
+/// A child in the making. Whatever it holds goes when it is dropped, so a
+/// clone that fails leaves nothing behind.
+pub(super) struct Draft {
+    pub pid: Pid,
+    pub group: Option<Arc<Group>>,
+    pub mm: Option<Arc<Mm>>,
+    pub files: Option<Files>,
+    pub fs: Option<Fs>,
+    pub sighand: Option<Arc<SigHand>>,
+    pub credentials: Credentials,
+    pub signals: TaskSignals,
+    pub fpu: Option<Box<FpuState>>,
+    pub fs_base: u64,
+    pub gs_base: u64,
+    pub parent: u32,
+    pub exit_signal: u32,
+    pub clear_tid: u64,
+    pub vfork: Option<Arc<Vfork>>,
+    /// Addresses at which the child's number is written once nothing can fail:
+    /// in the parent's memory, and in the child's.
+    pub tell_parent: u64,
+    pub tell_child: u64,
+}
+
+/// Who is cloned, how, and into what.
+pub(super) struct Making<'a> {
+    pub parent: &'a Arc<Task>,
+    pub args: &'a CloneArgs,
+    pub draft: &'a mut Draft,
+}
+
+/// What is done about a part.
+type Step = fn(&mut Making<'_>) -> Result<()>;
+
+/// A part of a context.
+pub(super) struct Part {
+    /// Its name.
+    #[expect(dead_code, reason = "the table is also documentation")]
+    pub name: &'static str,
+    /// The flag that shares it; 0 if no flag does.
+    pub flag: u32,
+    /// With the flag.
+    pub share: Step,
+    /// Without.
+    pub copy: Step,
+}
+
+macro_rules! parts {
+    ($($name:literal $flag:expr, share $share:expr, copy $copy:expr;)*) => {
+        /// The table, in the order in which a child is put together.
+        pub(super) static PARTS: &[Part] = &[$(Part {
+            name: $name, flag: $flag, share: $share, copy: $copy,
+        },)*];
+    };
+}
+
+parts! {
+    "credentials" 0, share nothing, copy copy_credentials;
+    "files" linux::CLONE_FILES, share share_files, copy copy_files;
+    "fs" linux::CLONE_FS, share share_fs, copy copy_fs;
+    "sighand" linux::CLONE_SIGHAND, share share_sighand, copy copy_sighand;
+    "thread group" linux::CLONE_THREAD, share share_group, copy new_group;
+    "parent" linux::CLONE_PARENT, share share_parent, copy become_parent;
+    "signals" linux::CLONE_VM, share copy_signals_without_stack, copy copy_signals;
+    "mm" linux::CLONE_VM, share share_mm, copy copy_mm;
+    "fpu" 0, share nothing, copy copy_fpu;
+    "tls" linux::CLONE_SETTLS, share set_tls, copy copy_tls;
+    "parent_tid" linux::CLONE_PARENT_SETTID, share set_parent_tid, copy nothing;
+    "child_tid" linux::CLONE_CHILD_SETTID, share set_child_tid, copy nothing;
+    "clear_child_tid" linux::CLONE_CHILD_CLEARTID, share set_clear_tid, copy nothing;
+    "vfork" linux::CLONE_VFORK, share let_parent_wait, copy nothing;
+}
+
+fn nothing(_: &mut Making<'_>) -> Result<()> {
+    Ok(())
+}
+
+fn copy_credentials(making: &mut Making<'_>) -> Result<()> {
+    making.draft.credentials = making.parent.credentials();
+    Ok(())
+}
+
+fn share_files(making: &mut Making<'_>) -> Result<()> {
+    making.draft.files = making.parent.context.lock().files.clone();
+    Ok(())
+}
+
+fn copy_files(making: &mut Making<'_>) -> Result<()> {
+    frame::room()?;
+    let shared = making.parent.context.lock().files.clone();
+    let copy = shared.map(|files| files.lock().copy()).transpose()?;
+    making.draft.files = copy.map(|files| Arc::new(SpinLock::new(files)));
+    Ok(())
+}
+
+fn share_fs(making: &mut Making<'_>) -> Result<()> {
+    making.draft.fs = making.parent.context.lock().fs.clone();
+    Ok(())
+}
+
+fn copy_fs(making: &mut Making<'_>) -> Result<()> {
+    frame::room()?;
+    let shared = making.parent.context.lock().fs.clone();
+    making.draft.fs = shared.map(|fs| Arc::new(SpinLock::new(fs.lock().clone())));
+    Ok(())
+}
+
+fn share_sighand(making: &mut Making<'_>) -> Result<()> {
+    making.draft.sighand = Some(making.parent.sighand());
+    Ok(())
+}
+
+fn copy_sighand(making: &mut Making<'_>) -> Result<()> {
+    frame::room()?;
+    making.draft.sighand = Some(making.parent.sighand().copy());
+    Ok(())
+}
+
+fn share_group(making: &mut Making<'_>) -> Result<()> {
+    making.draft.group = Some(making.parent.group().clone());
+    Ok(())
+}
+
+fn new_group(making: &mut Making<'_>) -> Result<()> {
+    frame::room()?;
+    let group = making.parent.group().child(making.draft.pid.id());
+    making.draft.group = Some(Arc::new(group));
+    making.draft.exit_signal = making.args.exit_signal;
+    Ok(())
+}
+
+/// The caller's parent becomes the child's, which ends with the signal with
+/// which the caller's group ends. (A thread's parent is its group's anyway.)
+fn share_parent(making: &mut Making<'_>) -> Result<()> {
+    let tree = super::TREE.lock();
+    if let Some(node) = tree.node(making.parent.tgid().0) {
+        making.draft.parent = node.parent;
+        making.draft.exit_signal = node.exit_signal;
+    }
+    Ok(())
+}
+
+fn become_parent(making: &mut Making<'_>) -> Result<()> {
+    making.draft.parent = making.parent.tgid().0;
+    Ok(())
+}
+
+fn copy_signals(making: &mut Making<'_>) -> Result<()> {
+    making.draft.signals = making.parent.signals.lock().for_child(true);
+    Ok(())
+}
+
+/// With the memory shared, the parent's alternate stack is the parent's: only
+/// while it waits for a vfork child may that one use it.
+fn copy_signals_without_stack(making: &mut Making<'_>) -> Result<()> {
+    let waits = making.args.has(linux::CLONE_VFORK);
+    making.draft.signals = making.parent.signals.lock().for_child(waits);
+    Ok(())
+}
+
+fn share_mm(making: &mut Making<'_>) -> Result<()> {
+    making.draft.mm = making.parent.mm();
+    Ok(())
+}
+
+fn copy_mm(making: &mut Making<'_>) -> Result<()> {
+    let mm = making.parent.mm();
+    making.draft.mm = mm.map(|mm| mm.fork()).transpose()?;
+    Ok(())
+}
+
+fn copy_fpu(making: &mut Making<'_>) -> Result<()> {
+    frame::room()?;
+    making.draft.fpu = sched::with_fpu(|fpu| fpu.clone()).map(Box::new);
+    Ok(())
+}
+
+fn set_tls(making: &mut Making<'_>) -> Result<()> {
+    copy_tls(making)?;
+    making.draft.fs_base = making.args.tls;
+    Ok(())
+}
+
+fn copy_tls(making: &mut Making<'_>) -> Result<()> {
+    (making.draft.fs_base, making.draft.gs_base) = sched::user_bases();
+    Ok(())
+}
+
+fn set_parent_tid(making: &mut Making<'_>) -> Result<()> {
+    making.draft.tell_parent = making.args.parent_tid;
+    Ok(())
+}
+
+fn set_child_tid(making: &mut Making<'_>) -> Result<()> {
+    making.draft.tell_child = making.args.child_tid;
+    Ok(())
+}
+
+fn set_clear_tid(making: &mut Making<'_>) -> Result<()> {
+    making.draft.clear_tid = making.args.child_tid;
+    Ok(())
+}
+
+fn let_parent_wait(making: &mut Making<'_>) -> Result<()> {
+    frame::room()?;
+    making.draft.vfork = Some(Arc::new(Vfork::new()));
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Who is there, and who is whose child. Children belong to thread groups.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::event::SchedProcessFree;
+
+use super::Task;
+use super::group::Group;
+use crate::probe;
+use crate::sync::SpinLock;
+
+/// The group that gets the children of groups that end.
+pub const INIT: u32 = 1;
+
+/// A thread group's place among the others.
+pub(super) struct Node {
+    pub group: Arc<Group>,
+    /// The tasks that have not exited, in the order of their creation.
+    pub members: Vec<u32>,
+    pub parent: u32,
+    /// The groups that this one may wait for, oldest first.
+    pub children: Vec<u32>,
+    /// What the parent is sent when the group ends; 0 is nothing.
+    pub exit_signal: u32,
+    /// The wait status with which the leader exited.
+    pub leader_status: i32,
+    /// The group's own wait status, once its last task has exited.
+    pub zombie: Option<i32>,
+}
+
+/// All tasks and groups.
+pub(super) struct Tree {
+    tasks: BTreeMap<u32, Arc<Task>>,
+    groups: BTreeMap<u32, Node>,
+}
+
+pub(super) static TREE: SpinLock<Tree> = SpinLock::new(Tree {
+    tasks: BTreeMap::new(),
+    groups: BTreeMap::new(),
+});
+
+/// How many tasks there are, zombies included.
+#[must_use]
+pub fn count() -> usize {
+    TREE.lock().tasks.len()
+}
+
+impl Tree {
+    pub(super) fn task(&self, pid: u32) -> Option<Arc<Task>> {
+        self.tasks.get(&pid).cloned()
+    }
+
+    pub(super) fn node(&self, tgid: u32) -> Option<&Node> {
+        self.groups.get(&tgid)
+    }
+
+    pub(super) fn node_mut(&mut self, tgid: u32) -> Option<&mut Node> {
+        self.groups.get_mut(&tgid)
+    }
+
+    /// The groups, by number.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Node> {
+        self.groups.values()
+    }
+
+    /// The tasks of a group that have not exited.
+    pub(super) fn members(&self, tgid: u32) -> Vec<Arc<Task>> {
+        let members = self.node(tgid).map_or(&[][..], |node| &node.members);
+        members.iter().filter_map(|&pid| self.task(pid)).collect()
+    }
+
+    /// Enters a task; as the leader of a new group, a child of `parent`, if it
+    /// leads one.
+    pub(super) fn enter(&mut self, task: &Arc<Task>, parent: u32, exit_signal: u32) {
+        let pid = task.id().0;
+        let tgid = task.tgid().0;
+        self.tasks.insert(pid, task.clone());
+        if pid == tgid {
+            let node = Node {
+                group: task.group().clone(),
+                members: Vec::new(),
+                parent,
+                children: Vec::new(),
+                exit_signal,
+                leader_status: 0,
+                zombie: None,
+            };
+            self.groups.insert(tgid, node);
+            if let Some(parent) = self.node_mut(parent).filter(|_| tgid != parent) {
+                parent.children.push(tgid);
+            }
+        }
+        if let Some(node) = self.node_mut(tgid) {
+            node.members.push(pid);
+        }
+    }
+
+    /// Takes a task out that has exited; gives what is to be dropped when the
+    /// tree is unlocked.
+    #[must_use]
+    pub(super) fn forget_task(&mut self, pid: u32) -> Option<Arc<Task>> {
+        let task = self.tasks.remove(&pid)?;
+        probe::emit(&SchedProcessFree { task: pid.into() });
+        Some(task)
+    }
+
+    /// Takes a group out that has ended, with its leader.
+    #[must_use]
+    pub(super) fn forget_group(&mut self, tgid: u32) -> Option<Arc<Task>> {
+        let node = self.groups.remove(&tgid)?;
+        if let Some(parent) = self.node_mut(node.parent) {
+            parent.children.retain(|&child| child != tgid);
+        }
+        self.forget_task(tgid)
+    }
+
+    /// Gives a group's children to init; those among them that have ended
+    /// already are told to it.
+    pub(super) fn orphan_children(&mut self, tgid: u32) -> Vec<u32> {
+        let Some(node) = self.node_mut(tgid) else {
+            return Vec::new();
+        };
+        let children = core::mem::take(&mut node.children);
+        for &child in &children {
+            if let Some(node) = self.node_mut(child) {
+                node.parent = INIT;
+                // Whatever the old parent was to be sent, init gets SIGCHLD.
+                if node.exit_signal != 0 {
+                    node.exit_signal = linux_raw_sys::general::SIGCHLD;
+                }
+            }
+        }
+        if let Some(init) = self.node_mut(INIT) {
+            init.children.extend(&children);
+        }
+        children
+    }
+
+    /// Renumbers the running task, alone in its group, to its leader's number.
+    /// Gives the old leader, whose number it takes.
+    pub(super) fn take_leaders_place(&mut self, old: u32, tgid: u32) -> Option<Arc<Task>> {
+        let task = self.tasks.remove(&old)?;
+        let leader = self.tasks.insert(tgid, task);
+        if let Some(node) = self.node_mut(tgid) {
+            node.members = alloc::vec![tgid];
+        }
+        leader
+    }
+}
