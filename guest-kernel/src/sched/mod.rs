@@ -11,11 +11,11 @@ pub mod time;
 pub mod timer;
 mod wait;
 
-pub use entity::{NewTask, Payload, Sleep};
+pub use entity::{NewTask, Sleep};
 pub use run::{
-    add, current, exit_current, fatal_pending, finish_switch, idle, init, is_known, pending_work,
-    preempt, rename, request_resched, runs_now, set_fpu, set_root, set_signal, set_user_bases,
-    signal_pending, stop_current, user_bases, wake, wake_stopped, with_fpu, yield_now,
+    add, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work, preempt,
+    rename, request_resched, set_fpu, set_root, set_signal, set_user_bases, signal_pending,
+    stop_current, user_bases, wake, wake_stopped, wants_switch, with_fpu, yield_now,
 };
 pub use time::Time;
 pub use wait::WaitQueue;

@@ -66,12 +66,12 @@ impl Scheduler {
 }
 
 /// Makes the running code the idle task, and sets the policy.
-pub fn init(policy: &'static dyn Policy) {
+pub fn init(policy: &'static dyn Policy, pointer: *const ()) {
     POLICY.set(policy);
     let entity = Entity {
         thread: Thread::running(boot::stack_top()),
         kernel: true,
-        pointer: core::ptr::null(),
+        pointer,
         sleep: None,
         woken: false,
         signal: false,
@@ -79,6 +79,9 @@ pub fn init(policy: &'static dyn Policy) {
         payload: None,
     };
     SCHEDULER.lock().entities.insert(0, Box::new(entity));
+    irq::disable();
+    percpu::with(|cpu| cpu.payload = pointer);
+    irq::restore();
 }
 
 /// The running task.
@@ -185,10 +188,20 @@ pub fn preempt() {
     }
 }
 
-/// Before user mode: is it time to switch? Interrupts are off.
+/// Before user mode: is it time to switch, or does a signal wait? Interrupts
+/// are off.
 #[must_use]
 pub fn pending_work() -> bool {
-    percpu::with(|cpu| cpu.need_resched)
+    percpu::with(|cpu| cpu.need_resched) || signal_pending()
+}
+
+/// Is it time to switch?
+#[must_use]
+pub fn wants_switch() -> bool {
+    irq::disable();
+    let wants = percpu::with(|cpu| cpu.need_resched);
+    irq::restore();
+    wants
 }
 
 /// A new wait begins: earlier wake-ups do not count.
@@ -368,11 +381,11 @@ pub fn set_fpu(state: Box<FpuState>) {
     drop(before);
 }
 
-/// The running task's end. `state` says whether somebody will wait for it.
-/// `last` is done when nothing can come between it and the switch.
-pub fn exit_current(state: TaskState, last: impl FnOnce()) -> ! {
+/// The running task's end. `last` is done when nothing can come between it and
+/// the switch; it says whether somebody will wait for the task.
+pub fn exit_current(last: impl FnOnce() -> TaskState) -> ! {
     irq::off();
-    last();
+    let state = last();
     let mut scheduler = SCHEDULER.lock();
     scheduler.dead = Some(percpu::task());
     switch_away(scheduler, state);

@@ -1,24 +1,51 @@
 //! System calls: the table, and what surrounds each call.
 
+mod file;
+mod futex;
+mod io;
+mod ioctl;
+mod limits;
+mod memory;
+mod misc;
+mod poll;
+mod signal;
+mod stat;
+mod structs;
 pub mod table;
+mod task;
+mod time;
+mod user_io;
+
+use abi::event::{SysEnter, SysExit, SysMissing};
 
 use crate::arch::trap::TrapFrame;
+use crate::errno::Errno;
+use crate::probe;
 
-/// One call: its arguments, and the caller's registers for the few calls that
-/// work on them.
-pub struct Call<'a> {
-    /// The number.
-    pub nr: u64,
-    /// The six arguments.
-    pub args: [u64; 6],
-    /// The caller's registers.
-    pub frame: &'a mut TrapFrame,
-}
+pub use table::Call;
 
-impl Call<'_> {
-    /// Argument `index` as the 32-bit number that C passed.
-    #[must_use]
-    pub fn int(&self, index: usize) -> i32 {
-        self.args[index] as i32
-    }
+/// Does the system call that a frame asks for, and puts its result there.
+pub fn handle(frame: &mut TrapFrame) {
+    let nr = u64::from(frame.rax as u32);
+    let args = [
+        frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9,
+    ];
+    probe::emit(&SysEnter {
+        nr,
+        a0: args[0],
+        a1: args[1],
+        a2: args[2],
+        a3: args[3],
+    });
+    let mut call = Call { nr, args, frame };
+    let result = match table::find(nr) {
+        Some(entry) => (entry.handler)(&mut call),
+        None => {
+            probe::emit(&SysMissing { nr });
+            Err(Errno::ENOSYS)
+        }
+    };
+    let value = result.unwrap_or_else(Errno::as_return);
+    frame.rax = value;
+    probe::emit(&SysExit { nr, ret: value });
 }

@@ -2,8 +2,21 @@
 
 use linux_raw_sys::general as nr;
 
-use super::Call;
+use super::{file, futex, io, ioctl, limits, memory, misc, poll, signal, stat, task, time};
+use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
+
+/// One call: its arguments, and the caller's registers for the few calls that
+/// work on them.
+pub struct Call<'a> {
+    /// The number.
+    #[expect(dead_code, reason = "no handler serves two numbers yet")]
+    pub nr: u64,
+    /// The six arguments.
+    pub args: [u64; 6],
+    /// The caller's registers.
+    pub frame: &'a mut TrapFrame,
+}
 
 /// What an argument is, for whoever prints calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +38,18 @@ pub struct Entry {
     /// Its number.
     pub nr: u32,
     /// Its name.
+    #[expect(
+        dead_code,
+        reason = "the table is also what a reader prints calls from"
+    )]
     pub name: &'static str,
     /// What does it.
     pub handler: fn(&mut Call<'_>) -> Result<u64>,
     /// Its arguments.
+    #[expect(
+        dead_code,
+        reason = "the table is also what a reader prints calls from"
+    )]
     pub args: &'static [ArgKind],
 }
 
@@ -44,7 +65,104 @@ macro_rules! table {
     };
 }
 
-table! {}
+table! {
+    __NR_read read io::read [Fd Pointer Int];
+    __NR_write write io::write [Fd Pointer Int];
+    __NR_open open file::open [Str Hex Hex];
+    __NR_close close io::close [Fd];
+    __NR_stat stat stat::stat_path [Str Pointer];
+    __NR_fstat fstat stat::fstat [Fd Pointer];
+    __NR_lstat lstat stat::lstat [Str Pointer];
+    __NR_poll poll poll::poll [Pointer Int Int];
+    __NR_lseek lseek io::lseek [Fd Int Int];
+    __NR_mmap mmap memory::mmap [Pointer Hex Hex Hex Fd Hex];
+    __NR_mprotect mprotect memory::mprotect [Pointer Hex Hex];
+    __NR_munmap munmap memory::munmap [Pointer Hex];
+    __NR_brk brk memory::brk [Pointer];
+    __NR_rt_sigaction rt_sigaction signal::rt_sigaction [Int Pointer Pointer Int];
+    __NR_rt_sigprocmask rt_sigprocmask signal::rt_sigprocmask [Int Pointer Pointer Int];
+    __NR_rt_sigreturn rt_sigreturn signal::rt_sigreturn [];
+    __NR_ioctl ioctl ioctl::ioctl [Fd Hex Pointer];
+    __NR_pread64 pread64 io::pread64 [Fd Pointer Int Int];
+    __NR_pwrite64 pwrite64 io::pwrite64 [Fd Pointer Int Int];
+    __NR_readv readv io::readv [Fd Pointer Int];
+    __NR_writev writev io::writev [Fd Pointer Int];
+    __NR_access access stat::access [Str Hex];
+    __NR_pipe pipe file::pipe [Pointer];
+    __NR_sched_yield sched_yield task::sched_yield [];
+    __NR_mremap mremap memory::mremap [Pointer Hex Hex Hex Pointer];
+    __NR_madvise madvise memory::madvise [Pointer Hex Int];
+    __NR_dup dup file::dup [Fd];
+    __NR_dup2 dup2 file::dup2 [Fd Fd];
+    __NR_pause pause signal::pause [];
+    __NR_nanosleep nanosleep time::nanosleep [Pointer Pointer];
+    __NR_getpid getpid task::getpid [];
+    __NR_clone clone task::clone [Hex Pointer Pointer Pointer Pointer];
+    __NR_fork fork task::fork [];
+    __NR_vfork vfork task::vfork [];
+    __NR_execve execve task::execve [Str Pointer Pointer];
+    __NR_exit exit task::exit [Int];
+    __NR_wait4 wait4 task::wait4 [Int Pointer Hex Pointer];
+    __NR_kill kill signal::kill [Int Int];
+    __NR_uname uname misc::uname [Pointer];
+    __NR_fcntl fcntl file::fcntl [Fd Int Hex];
+    __NR_ftruncate ftruncate io::ftruncate [Fd Int];
+    __NR_getcwd getcwd file::getcwd [Pointer Int];
+    __NR_chdir chdir file::chdir [Str];
+    __NR_fchdir fchdir file::fchdir [Fd];
+    __NR_mkdir mkdir file::mkdir [Str Hex];
+    __NR_rmdir rmdir file::rmdir [Str];
+    __NR_creat creat file::creat [Str Hex];
+    __NR_unlink unlink file::unlink [Str];
+    __NR_readlink readlink file::readlink [Str Pointer Int];
+    __NR_umask umask file::umask [Hex];
+    __NR_gettimeofday gettimeofday time::gettimeofday [Pointer Pointer];
+    __NR_getrlimit getrlimit limits::getrlimit [Int Pointer];
+    __NR_setrlimit setrlimit limits::setrlimit [Int Pointer];
+    __NR_sysinfo sysinfo misc::sysinfo [Pointer];
+    __NR_getuid getuid task::getuid [];
+    __NR_getgid getgid task::getgid [];
+    __NR_setpgid setpgid task::setpgid [Int Int];
+    __NR_geteuid geteuid task::geteuid [];
+    __NR_getegid getegid task::getegid [];
+    __NR_getppid getppid task::getppid [];
+    __NR_getpgrp getpgrp task::getpgrp [];
+    __NR_setsid setsid task::setsid [];
+    __NR_getpgid getpgid task::getpgid [Int];
+    __NR_getsid getsid task::getsid [Int];
+    __NR_rt_sigpending rt_sigpending signal::rt_sigpending [Pointer Int];
+    __NR_rt_sigsuspend rt_sigsuspend signal::rt_sigsuspend [Pointer Int];
+    __NR_sigaltstack sigaltstack signal::sigaltstack [Pointer Pointer];
+    __NR_arch_prctl arch_prctl task::arch_prctl [Hex Pointer];
+    __NR_gettid gettid task::gettid [];
+    __NR_tkill tkill signal::tkill [Int Int];
+    __NR_time time time::time [Pointer];
+    __NR_futex futex futex::futex [Pointer Hex Int Pointer Pointer Int];
+    __NR_sched_getaffinity sched_getaffinity task::sched_getaffinity [Int Int Pointer];
+    __NR_getdents64 getdents64 stat::getdents64 [Fd Pointer Int];
+    __NR_set_tid_address set_tid_address task::set_tid_address [Pointer];
+    __NR_restart_syscall restart_syscall signal::restart_syscall [];
+    __NR_clock_gettime clock_gettime time::clock_gettime [Int Pointer];
+    __NR_clock_getres clock_getres time::clock_getres [Int Pointer];
+    __NR_clock_nanosleep clock_nanosleep time::clock_nanosleep [Int Hex Pointer Pointer];
+    __NR_exit_group exit_group task::exit_group [Int];
+    __NR_tgkill tgkill signal::tgkill [Int Int Int];
+    __NR_waitid waitid task::waitid [Int Int Pointer Hex Pointer];
+    __NR_openat openat file::openat [Fd Str Hex Hex];
+    __NR_mkdirat mkdirat file::mkdirat [Fd Str Hex];
+    __NR_newfstatat newfstatat stat::newfstatat [Fd Str Pointer Hex];
+    __NR_unlinkat unlinkat file::unlinkat [Fd Str Hex];
+    __NR_readlinkat readlinkat file::readlinkat [Fd Str Pointer Int];
+    __NR_faccessat faccessat stat::faccessat [Fd Str Hex];
+    __NR_set_robust_list set_robust_list futex::set_robust_list [Pointer Int];
+    __NR_dup3 dup3 file::dup3 [Fd Fd Hex];
+    __NR_pipe2 pipe2 file::pipe2 [Pointer Hex];
+    __NR_prlimit64 prlimit64 limits::prlimit64 [Int Int Pointer Pointer];
+    __NR_getrandom getrandom misc::getrandom [Pointer Int Hex];
+    __NR_statx statx stat::statx_path [Fd Str Hex Hex Pointer];
+    __NR_clone3 clone3 task::clone3 [Pointer Int];
+    __NR_faccessat2 faccessat2 stat::faccessat2 [Fd Str Hex Hex];
+}
 
 /// The calls by number, built at compile time.
 static BY_NUMBER: [Option<&Entry>; 512] = {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use abi::event::{FrameKind, SchedProcessFork};
+use abi::event::{FrameKind, SchedProcessFork, TaskRename};
 use linux_raw_sys::general as linux;
 
 use super::group::Group;
@@ -47,6 +47,8 @@ pub struct CloneArgs {
     pub strict: bool,
     /// What a kernel thread does: a function and its argument.
     pub kernel: Option<(extern "C" fn(u64), u64)>,
+    /// A kernel thread's name.
+    pub name: Option<&'static str>,
 }
 
 /// What a parent waits for after CLONE_VFORK.
@@ -75,6 +77,9 @@ impl Vfork {
         let _ = self.queue.wait_killable(done);
     }
 }
+
+/// clone3 only: the child's caught signals go back to their default.
+pub(super) const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 
 /// Flags whose parts this kernel does not have, and that only privileged tasks
 /// may ask for where they exist: to each the answer of a Linux that was built
@@ -109,13 +114,16 @@ impl CloneArgs {
         if self.strict {
             self.check_strict()?;
         }
-        // A second task in pid 1's group could not be told from it.
         Ok(())
     }
 
     fn check_strict(&self) -> Result<()> {
         let silent = self.has(linux::CLONE_THREAD) || self.has(linux::CLONE_PARENT);
-        let known = u64::from(u32::MAX) & !u64::from(linux::CLONE_DETACHED | 0xFF);
+        let lower = u64::from(u32::MAX) & !u64::from(linux::CLONE_DETACHED | linux::CSIGNAL);
+        let known = lower | CLONE_CLEAR_SIGHAND;
+        if self.flags & CLONE_CLEAR_SIGHAND != 0 && self.has(linux::CLONE_SIGHAND) {
+            return Err(Errno::EINVAL);
+        }
         if self.flags & !known != 0 || self.exit_signal > 64 || silent && self.exit_signal != 0 {
             return Err(Errno::EINVAL);
         }
@@ -132,6 +140,9 @@ impl CloneArgs {
 pub fn clone(args: &CloneArgs) -> Result<TaskId> {
     args.check()?;
     let parent = current();
+    if parent.tgid().0 == INIT && args.has(linux::CLONE_PARENT) {
+        return Err(Errno::EINVAL);
+    }
     frame::room()?;
     let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
     let mut draft = Draft {
@@ -173,12 +184,7 @@ pub fn clone(args: &CloneArgs) -> Result<TaskId> {
 }
 
 /// Lets a complete child go. Nothing fails from here on.
-fn start(
-    parent: &Arc<Task>,
-    args: &CloneArgs,
-    draft: Draft,
-    stack: kernel_map::Pages,
-) -> TaskId {
+fn start(parent: &Arc<Task>, args: &CloneArgs, draft: Draft, stack: kernel_map::Pages) -> TaskId {
     let id = draft.pid.id();
     tell(parent, &draft, id);
     let frame = child_frame(parent, args);
@@ -188,8 +194,7 @@ fn start(
     thread.root = draft.mm.as_ref().map_or(0, |mm| mm.root());
     thread.fs_base = draft.fs_base;
     thread.gs_base = draft.gs_base;
-    let (exit_signal, parent_group, vfork) =
-        (draft.exit_signal, draft.parent, draft.vfork.clone());
+    let (exit_signal, parent_group, vfork) = (draft.exit_signal, draft.parent, draft.vfork.clone());
     let (task, fpu) = assemble(parent, args, draft, stack.end());
     thread.fpu = fpu;
     probe::emit(&SchedProcessFork {
@@ -198,6 +203,13 @@ fn start(
         tgid: task.tgid().into(),
         flags: args.flags | u64::from(args.exit_signal),
     });
+    if let Some(name) = args.name {
+        task.set_comm(name.as_bytes());
+        probe::emit(&TaskRename {
+            task: id.into(),
+            comm: name.into(),
+        });
+    }
     TREE.lock().enter(&task, parent_group, exit_signal);
     sched::add(NewTask {
         id,

@@ -106,7 +106,10 @@ impl Group {
     #[must_use]
     pub fn limit(&self, resource: usize) -> Limit {
         let limits = self.limits.lock();
-        limits.get(resource).copied().unwrap_or((u64::MAX, u64::MAX))
+        limits
+            .get(resource)
+            .copied()
+            .unwrap_or((u64::MAX, u64::MAX))
     }
 
     /// Sets a limit.

@@ -160,7 +160,10 @@ impl Task {
     #[must_use]
     pub fn fs(&self) -> Fs {
         let context = self.context.lock();
-        context.fs.clone().expect("a task that runs has a directory")
+        context
+            .fs
+            .clone()
+            .expect("a task that runs has a directory")
     }
 
     /// Its table of handlers.
@@ -186,6 +189,12 @@ impl Task {
     #[must_use]
     pub fn is_kernel(&self) -> bool {
         self.kernel.load(Ordering::Relaxed) != 0
+    }
+
+    /// The top of its kernel stack.
+    #[must_use]
+    pub fn stack_top(&self) -> u64 {
+        self.stack_top
     }
 
     /// Sets the address that is cleared at the task's end.

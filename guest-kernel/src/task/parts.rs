@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 use linux_raw_sys::general as linux;
 
-use super::clone::{CloneArgs, Vfork};
+use super::clone::{CLONE_CLEAR_SIGHAND, CloneArgs, Vfork};
 use super::group::Group;
 use super::pid::Pid;
 use super::{Credentials, Files, Fs, Task};
@@ -132,7 +132,11 @@ fn share_sighand(making: &mut Making<'_>) -> Result<()> {
 
 fn copy_sighand(making: &mut Making<'_>) -> Result<()> {
     frame::room()?;
-    making.draft.sighand = Some(making.parent.sighand().copy());
+    let copy = making.parent.sighand().copy();
+    if making.args.flags & CLONE_CLEAR_SIGHAND != 0 {
+        copy.0.lock().exec();
+    }
+    making.draft.sighand = Some(copy);
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::sync::SpinLock;
 pub const INIT: u32 = 1;
 
 /// A thread group's place among the others.
-pub(super) struct Node {
+pub struct Node {
     pub group: Arc<Group>,
     /// The tasks that have not exited, in the order of their creation.
     pub members: Vec<u32>,
@@ -31,12 +31,12 @@ pub(super) struct Node {
 }
 
 /// All tasks and groups.
-pub(super) struct Tree {
+pub struct Tree {
     tasks: BTreeMap<u32, Arc<Task>>,
     groups: BTreeMap<u32, Node>,
 }
 
-pub(super) static TREE: SpinLock<Tree> = SpinLock::new(Tree {
+pub static TREE: SpinLock<Tree> = SpinLock::new(Tree {
     tasks: BTreeMap::new(),
     groups: BTreeMap::new(),
 });
@@ -48,32 +48,32 @@ pub fn count() -> usize {
 }
 
 impl Tree {
-    pub(super) fn task(&self, pid: u32) -> Option<Arc<Task>> {
+    pub fn task(&self, pid: u32) -> Option<Arc<Task>> {
         self.tasks.get(&pid).cloned()
     }
 
-    pub(super) fn node(&self, tgid: u32) -> Option<&Node> {
+    pub fn node(&self, tgid: u32) -> Option<&Node> {
         self.groups.get(&tgid)
     }
 
-    pub(super) fn node_mut(&mut self, tgid: u32) -> Option<&mut Node> {
+    pub fn node_mut(&mut self, tgid: u32) -> Option<&mut Node> {
         self.groups.get_mut(&tgid)
     }
 
     /// The groups, by number.
-    pub(super) fn groups(&self) -> impl Iterator<Item = &Node> {
+    pub fn groups(&self) -> impl Iterator<Item = &Node> {
         self.groups.values()
     }
 
     /// The tasks of a group that have not exited.
-    pub(super) fn members(&self, tgid: u32) -> Vec<Arc<Task>> {
+    pub fn members(&self, tgid: u32) -> Vec<Arc<Task>> {
         let members = self.node(tgid).map_or(&[][..], |node| &node.members);
         members.iter().filter_map(|&pid| self.task(pid)).collect()
     }
 
     /// Enters a task; as the leader of a new group, a child of `parent`, if it
     /// leads one.
-    pub(super) fn enter(&mut self, task: &Arc<Task>, parent: u32, exit_signal: u32) {
+    pub fn enter(&mut self, task: &Arc<Task>, parent: u32, exit_signal: u32) {
         let pid = task.id().0;
         let tgid = task.tgid().0;
         self.tasks.insert(pid, task.clone());
@@ -100,7 +100,7 @@ impl Tree {
     /// Takes a task out that has exited; gives what is to be dropped when the
     /// tree is unlocked.
     #[must_use]
-    pub(super) fn forget_task(&mut self, pid: u32) -> Option<Arc<Task>> {
+    pub fn forget_task(&mut self, pid: u32) -> Option<Arc<Task>> {
         let task = self.tasks.remove(&pid)?;
         probe::emit(&SchedProcessFree { task: pid.into() });
         Some(task)
@@ -108,7 +108,7 @@ impl Tree {
 
     /// Takes a group out that has ended, with its leader.
     #[must_use]
-    pub(super) fn forget_group(&mut self, tgid: u32) -> Option<Arc<Task>> {
+    pub fn forget_group(&mut self, tgid: u32) -> Option<Arc<Task>> {
         let node = self.groups.remove(&tgid)?;
         if let Some(parent) = self.node_mut(node.parent) {
             parent.children.retain(|&child| child != tgid);
@@ -118,7 +118,7 @@ impl Tree {
 
     /// Gives a group's children to init; those among them that have ended
     /// already are told to it.
-    pub(super) fn orphan_children(&mut self, tgid: u32) -> Vec<u32> {
+    pub fn orphan_children(&mut self, tgid: u32) -> Vec<u32> {
         let Some(node) = self.node_mut(tgid) else {
             return Vec::new();
         };
@@ -140,7 +140,7 @@ impl Tree {
 
     /// Renumbers the running task, alone in its group, to its leader's number.
     /// Gives the old leader, whose number it takes.
-    pub(super) fn take_leaders_place(&mut self, old: u32, tgid: u32) -> Option<Arc<Task>> {
+    pub fn take_leaders_place(&mut self, old: u32, tgid: u32) -> Option<Arc<Task>> {
         let task = self.tasks.remove(&old)?;
         let leader = self.tasks.insert(tgid, task);
         if let Some(node) = self.node_mut(tgid) {

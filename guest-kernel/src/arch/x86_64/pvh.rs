@@ -65,7 +65,7 @@ impl BootInfo {
     }
 
     /// The RAM ranges, as the loader lists them.
-    pub fn memory(&self) -> impl Iterator<Item = Range> + '_ {
+    pub fn memory(&self) -> impl Iterator<Item = Range> + Clone + '_ {
         // SAFETY: the block says that so many entries are there.
         let ranges = unsafe {
             slice::from_raw_parts(

@@ -1,0 +1,156 @@
+//! `execve`: another program in the same task. What clone shared by flags
+//! comes apart here where Linux says so: memory, descriptors, handlers.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::event::SchedProcessExec;
+use linux_raw_sys::general::SIGCHLD;
+
+use super::image::Strings;
+use super::{Files, Task, current, elf, exit, image, tree::TREE};
+use crate::arch::fpu::FpuState;
+use crate::arch::trap::TrapFrame;
+use crate::errno::{Errno, Result};
+use crate::fs::{Inode, path};
+use crate::mm::{Backing, Mm, frame};
+use crate::probe;
+use crate::sched;
+use crate::sync::SpinLock;
+
+/// Where the running task's paths begin.
+fn start(task: &Task) -> path::Start {
+    let fs = task.fs();
+    let fs = fs.lock();
+    path::Start {
+        root: fs.root.clone(),
+        base: fs.cwd.clone(),
+    }
+}
+
+/// Finds a program file.
+///
+/// # Errors
+/// Those of walking a path; `EACCES` if it may not be executed.
+pub fn find(path: &[u8]) -> Result<Arc<Inode>> {
+    let inode = path::lookup(&start(&current()), path, true)?;
+    if inode.regular().is_none() || !inode.is_executable() {
+        return Err(Errno::EACCES);
+    }
+    Ok(inode)
+}
+
+/// Runs another program in the running task; gives the registers with which
+/// it starts.
+///
+/// # Errors
+/// Those of [`find`]; `ENOEXEC`, `E2BIG`, `ENOMEM`. The task is what it was.
+pub fn exec(
+    filename: &[u8],
+    inode: Arc<Inode>,
+    args: &[Vec<u8>],
+    env: &[Vec<u8>],
+) -> Result<TrapFrame> {
+    let task = current();
+    let mm = Mm::new()?;
+    let file: Arc<dyn Backing> = inode;
+    let program = elf::load(&mm, &file)?;
+    let strings = Strings {
+        filename,
+        args,
+        env,
+    };
+    let stack = image::build(&mm, &program, &strings, task.credentials())?;
+    let files = own_files(&task)?;
+    frame::room()?;
+    let old_pid = task.id();
+    be_alone(&task)?;
+    commit(&task, mm, files);
+    let name = filename.rsplit(|&byte| byte == b'/').next();
+    task.set_comm(name.unwrap_or(filename));
+    let text = core::str::from_utf8(filename).unwrap_or("?");
+    probe::emit(&SchedProcessExec {
+        task: task.id().into(),
+        old_pid: old_pid.into(),
+        filename: text.into(),
+    });
+    Ok(TrapFrame::user(program.entry, stack))
+}
+
+/// The descriptor table that the new program gets: the task's own, or a copy
+/// if others share it.
+fn own_files(task: &Task) -> Result<Files> {
+    let files = task.files();
+    // One reference is the task's, one this function's.
+    if Arc::strong_count(&files) <= 2 {
+        return Ok(files);
+    }
+    let copy = files.lock().copy()?;
+    Ok(Arc::new(SpinLock::new(copy)))
+}
+
+/// Ends the group's other tasks; the caller gets the group's number.
+///
+/// # Errors
+/// `EAGAIN` if the group ends or another task got here first.
+fn be_alone(task: &Arc<Task>) -> Result<()> {
+    let group = task.group();
+    {
+        let mut ending = group.ending.lock();
+        if ending.status.is_some() || ending.exec.is_some() {
+            return Err(Errno::EAGAIN);
+        }
+        ending.exec = Some(task.id());
+    }
+    let tgid = task.tgid().0;
+    for member in TREE.lock().members(tgid) {
+        super::signal::recalculate(&member);
+    }
+    let alone = || {
+        let tree = TREE.lock();
+        let node = tree.node(tgid)?;
+        (node.members.len() == 1).then_some(())
+    };
+    let waited = group.shrunk.wait_killable(alone);
+    if waited.is_ok() && !task.is_leader() {
+        take_leaders_place(task);
+    }
+    group.ending.lock().exec = None;
+    super::signal::recalculate(task);
+    waited
+}
+
+fn take_leaders_place(task: &Arc<Task>) {
+    let (old, tgid) = (task.id(), task.tgid());
+    // A leader that has exited has left the CPU for good by now, except on its
+    // very last steps: those are not preempted.
+    let leader = TREE.lock().take_leaders_place(old.0, tgid.0);
+    if let Some(leader) = &leader {
+        core::mem::swap(&mut *leader.pid.lock(), &mut *task.pid.lock());
+    }
+    sched::rename(tgid);
+}
+
+/// The point of no return.
+fn commit(task: &Arc<Task>, mm: Arc<Mm>, files: Files) {
+    exit::leave_memory(task, Some(mm));
+    let shared_files = {
+        let mut context = task.context.lock();
+        if Arc::strong_count(&context.sighand) > 1 {
+            context.sighand = context.sighand.copy();
+        }
+        context.sighand.0.lock().exec();
+        context.files.replace(files.clone())
+    };
+    drop(shared_files);
+    let closed = files.lock().take_close_on_exec();
+    drop(closed);
+    task.signals.lock().exec();
+    task.kernel.store(0, core::sync::atomic::Ordering::Relaxed);
+    if let Some(node) = TREE.lock().node_mut(task.tgid().0) {
+        node.exit_signal = SIGCHLD;
+    }
+    sched::set_fpu(Box::new(FpuState::new()));
+    sched::set_user_bases(0, 0);
+}

@@ -1,0 +1,213 @@
+//! The end of a task.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use abi::event::{SchedProcessExit, TaskState};
+use abi::exit::Exit;
+use linux_raw_sys::general::SIGCHLD;
+
+use super::tree::{INIT, TREE, Tree};
+use super::{Task, current, robust, signal};
+use crate::arch;
+use crate::futex::{self, Futex};
+use crate::mm::Mm;
+use crate::probe;
+use crate::sched;
+use crate::signal::{Fields, SigInfo, Signal, code};
+
+/// The wait status of a task that exited with a code.
+#[must_use]
+pub fn exited(code: i32) -> i32 {
+    (code & 0xFF) << 8
+}
+
+/// Ends the running task with a wait status. No reference to anything may be
+/// held by the caller: it does not come back.
+pub fn exit(status: i32) -> ! {
+    {
+        let task = current();
+        probe::emit(&SchedProcessExit {
+            task: task.id().into(),
+            status: status as u64,
+        });
+        leave_memory(&task, None);
+        let (files, fs) = {
+            let mut context = task.context.lock();
+            (context.files.take(), context.fs.take())
+        };
+        drop(files);
+        drop(fs);
+    }
+    sched::exit_current(|| bury(status))
+}
+
+/// Ends the running task's whole group with a wait status.
+pub fn exit_group(status: i32) -> ! {
+    let status = {
+        let task = current();
+        let status = end_group(&task, status);
+        // A thread of a group that has already ended otherwise.
+        task.group().ending().unwrap_or(status)
+    };
+    exit(status)
+}
+
+/// Tells every task of a group to end with a wait status, unless the group
+/// ends already. Gives the status with which it ends.
+pub(super) fn end_group(task: &Task, status: i32) -> i32 {
+    let status = *task.group().ending.lock().status.get_or_insert(status);
+    let members = TREE.lock().members(task.tgid().0);
+    for member in &members {
+        signal::recalculate(member);
+    }
+    status
+}
+
+/// Leaves the task's memory, for another one or for good: whoever shares it
+/// sees what was promised to them.
+pub(super) fn leave_memory(task: &Arc<Task>, next: Option<Arc<Mm>>) {
+    if let Some(mm) = task.mm() {
+        robust::release(task, &mm);
+        clear_tid(task, &mm);
+    }
+    let root = next.as_ref().map_or(0, |mm| mm.root());
+    let before = core::mem::replace(&mut task.context.lock().mm, next);
+    sched::set_root(root);
+    drop(before);
+    let vfork = task.vfork.lock().take();
+    if let Some(vfork) = vfork {
+        vfork.complete();
+    }
+}
+
+fn clear_tid(task: &Task, mm: &Arc<Mm>) {
+    let address = task.clear_tid.swap(0, Ordering::Relaxed);
+    // One reference is the task's own, one its caller's: nobody else would see it.
+    if address == 0 || Arc::strong_count(mm) <= 2 {
+        return;
+    }
+    if mm.write_value(address, 0_u32).is_ok()
+        && let Ok(futex) = Futex::at(mm, address, false)
+    {
+        futex::wake(&futex, 1, u32::MAX);
+    }
+}
+
+/// The last steps, which nothing interrupts: the task leaves the tree, or
+/// becomes a zombie in it, and whoever waits for it hears so.
+fn bury(status: i32) -> TaskState {
+    let task = current();
+    let (pid, tgid) = (task.id().0, task.tgid().0);
+    let mut tree = TREE.lock();
+    let forgotten = if pid == tgid {
+        None
+    } else {
+        tree.forget_task(pid)
+    };
+    let Some(node) = tree.node_mut(tgid) else {
+        return TaskState::Dead;
+    };
+    node.members.retain(|&member| member != pid);
+    if pid == tgid {
+        node.leader_status = status;
+    }
+    let last = node.members.is_empty();
+    let state = if last {
+        end_of_group(tree, &task)
+    } else {
+        drop(tree);
+        if pid == tgid {
+            TaskState::Zombie
+        } else {
+            TaskState::Dead
+        }
+    };
+    drop(forgotten);
+    task.group().shrunk.wake_all();
+    state
+}
+
+type Locked = crate::sync::SpinGuard<'static, Tree>;
+
+/// The last task of a group is gone.
+fn end_of_group(mut tree: Locked, task: &Arc<Task>) -> TaskState {
+    let tgid = task.tgid().0;
+    let ending = task.group().ending();
+    let Some(node) = tree.node_mut(tgid) else {
+        return TaskState::Dead;
+    };
+    let status = ending.unwrap_or(node.leader_status);
+    node.zombie = Some(status);
+    let (parent, exit_signal) = (node.parent, node.exit_signal);
+    if tgid == INIT {
+        arch::debug_exit(machine_exit(status).to_raw());
+    }
+    let orphans = tree.orphan_children(tgid);
+    let parents = tree.members(parent);
+    let ignored = exit_signal == SIGCHLD && parents.iter().any(|task| reaps(task));
+    let nobody = parents.first().is_none_or(|task| task.is_kernel());
+    let forgotten = if ignored || nobody {
+        tree.forget_group(tgid)
+    } else {
+        None
+    };
+    let gone = forgotten.is_some();
+    let mut zombies = orphans;
+    zombies.retain(|&orphan| tree.node(orphan).is_some_and(|node| node.zombie.is_some()));
+    drop(tree);
+    drop(forgotten);
+    if let Some(parent) = parents.first() {
+        tell(parent, task, exit_signal, status);
+    }
+    if !zombies.is_empty() {
+        tell_init();
+    }
+    if gone {
+        TaskState::Dead
+    } else {
+        TaskState::Zombie
+    }
+}
+
+fn reaps(parent: &Task) -> bool {
+    parent.sighand().0.lock().reaps_children()
+}
+
+/// Sends the exit signal and wakes whoever waits.
+fn tell(parent: &Arc<Task>, child: &Task, exit_signal: u32, status: i32) {
+    if let Some(number) = Signal::new(u64::from(exit_signal)) {
+        let (code, value) = match status & 0x7F {
+            0 => (code::CLD_EXITED, status >> 8 & 0xFF),
+            killer => (code::CLD_KILLED, killer),
+        };
+        let info = SigInfo {
+            signal: number,
+            code,
+            fields: Fields::Child {
+                pid: child.tgid().0 as i32,
+                uid: child.credentials().uid,
+                status: value,
+            },
+        };
+        signal::send(parent, true, info);
+    }
+    parent.group().children.wake_all();
+}
+
+/// Init has got children that have ended already.
+fn tell_init() {
+    let members = TREE.lock().members(INIT);
+    if let Some(init) = members.first() {
+        signal::send(init, true, SigInfo::kernel(Signal::SIGCHLD));
+        init.group().children.wake_all();
+    }
+}
+
+/// What the machine says when init ends.
+fn machine_exit(status: i32) -> Exit {
+    match status & 0x7F {
+        0 => Exit::Status((status >> 8) as u8),
+        killer => Exit::Signal(killer as u8),
+    }
+}

@@ -1,0 +1,138 @@
+//! Waiting for children.
+
+use alloc::sync::Arc;
+
+use linux_raw_sys::general as linux;
+
+use super::tree::{Node, TREE, Tree};
+use super::{Task, current};
+use crate::errno::{Errno, Result};
+
+/// Which children are meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// Any.
+    Any,
+    /// The one with this number.
+    Pid(u32),
+    /// Those of a process group.
+    ProcessGroup(u32),
+}
+
+/// A child's change of state.
+#[derive(Clone, Copy, Debug)]
+pub struct Change {
+    /// The child.
+    pub pid: u32,
+    /// Its user id.
+    pub uid: u32,
+    /// The wait status.
+    pub status: i32,
+}
+
+/// What is waited for: the flags of wait4, with WEXITED understood.
+#[derive(Clone, Copy, Debug)]
+pub struct Options(pub u32);
+
+impl Options {
+    fn has(self, flag: u32) -> bool {
+        self.0 & flag != 0
+    }
+
+    /// Whether a child that ends with this signal is meant.
+    fn cover(self, exit_signal: u32) -> bool {
+        self.has(linux::__WALL) || self.has(linux::__WCLONE) == (exit_signal != linux::SIGCHLD)
+    }
+}
+
+/// Waits for a child that ended, stopped or went on. `None` if WNOHANG is
+/// given and none did.
+///
+/// # Errors
+/// `ECHILD` if there is no such child, `ERESTARTSYS`.
+pub fn wait(which: Which, options: Options) -> Result<Option<Change>> {
+    let me = current();
+    let group = me.group().clone();
+    let tgid = me.tgid().0;
+    drop(me);
+    let mut look = || look(tgid, which, options).transpose();
+    if options.has(linux::WNOHANG) {
+        return look().transpose();
+    }
+    let found = group.children.wait_interruptible(None, look)?;
+    found.transpose()
+}
+
+/// Looks through the children once.
+fn look(tgid: u32, which: Which, options: Options) -> Result<Option<Change>> {
+    let mut tree = TREE.lock();
+    let children = tree.node(tgid).map_or(&[][..], |node| &node.children);
+    let mut any = false;
+    let mut found = None;
+    for &child in children {
+        let Some(node) = tree.node(child) else {
+            continue;
+        };
+        if !matches(node, which) || !options.cover(node.exit_signal) {
+            continue;
+        }
+        any = true;
+        found = change(node, options);
+        if found.is_some() {
+            break;
+        }
+    }
+    let Some(change) = found else {
+        return if any { Ok(None) } else { Err(Errno::ECHILD) };
+    };
+    let forgotten = take(&mut tree, change.pid, options);
+    drop(tree);
+    drop(forgotten);
+    Ok(Some(change))
+}
+
+fn matches(node: &Node, which: Which) -> bool {
+    match which {
+        Which::Any => true,
+        Which::Pid(pid) => node.group.id().0 == pid,
+        Which::ProcessGroup(group) => node.group.process_group() == group,
+    }
+}
+
+/// What there is to tell of a child.
+fn change(node: &Node, options: Options) -> Option<Change> {
+    let status = if let Some(status) = node.zombie {
+        options.has(linux::WEXITED).then_some(status)
+    } else {
+        let signals = node.group.signals.lock();
+        let stopped = options.has(linux::WUNTRACED) && signals.report_stopped;
+        match signals.stop {
+            Some(signal) if stopped => Some(i32::from(signal.number()) << 8 | 0x7F),
+            _ if options.has(linux::WCONTINUED) && signals.report_continued => Some(0xFFFF),
+            _ => None,
+        }
+    };
+    Some(Change {
+        pid: node.group.id().0,
+        uid: 0,
+        status: status?,
+    })
+}
+
+/// Makes sure that a change is told once: a zombie goes.
+fn take(tree: &mut Tree, pid: u32, options: Options) -> Option<Arc<Task>> {
+    if options.has(linux::WNOWAIT) {
+        return None;
+    }
+    let node = tree.node(pid)?;
+    if node.zombie.is_some() {
+        return tree.forget_group(pid);
+    }
+    let mut signals = node.group.signals.lock();
+    if signals.stop.is_some() {
+        signals.report_stopped = false;
+    } else {
+        signals.report_continued = false;
+    }
+    None
+}
