@@ -177,7 +177,7 @@ fn init_tasks(initrd: &'static [u8]) {
         group_exists: task::signal::process_group_exists,
         now,
     });
-    sched::softirq::on_console(interrupt::console_work);
+    sched::softirq::on_console(fs::tty::deferred);
     arch::serial::enable_receive_interrupt();
     arch::irq::on();
     let threads = [

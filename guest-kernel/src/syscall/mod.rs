@@ -4,7 +4,6 @@ mod file;
 mod futex;
 mod io;
 mod ioctl;
-mod limits;
 mod memory;
 mod misc;
 mod poll;

@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general as nr;
 
-use super::{file, futex, io, ioctl, limits, memory, misc, poll, signal, stat, task, time};
+use super::{file, futex, io, ioctl, memory, misc, poll, signal, stat, task, time};
 use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
 
@@ -16,6 +16,14 @@ pub struct Call<'a> {
     pub args: [u64; 6],
     /// The caller's registers.
     pub frame: &'a mut TrapFrame,
+}
+
+impl Call<'_> {
+    /// Argument `index` as the 32-bit number that C passed.
+    #[must_use]
+    pub fn int(&self, index: usize) -> i32 {
+        self.args[index] as i32
+    }
 }
 
 /// What an argument is, for whoever prints calls.
@@ -114,11 +122,12 @@ table! {
     __NR_rmdir rmdir file::rmdir [Str];
     __NR_creat creat file::creat [Str Hex];
     __NR_unlink unlink file::unlink [Str];
+    __NR_symlink symlink file::symlink [Str Str];
     __NR_readlink readlink file::readlink [Str Pointer Int];
     __NR_umask umask file::umask [Hex];
     __NR_gettimeofday gettimeofday time::gettimeofday [Pointer Pointer];
-    __NR_getrlimit getrlimit limits::getrlimit [Int Pointer];
-    __NR_setrlimit setrlimit limits::setrlimit [Int Pointer];
+    __NR_getrlimit getrlimit misc::getrlimit [Int Pointer];
+    __NR_setrlimit setrlimit misc::setrlimit [Int Pointer];
     __NR_sysinfo sysinfo misc::sysinfo [Pointer];
     __NR_getuid getuid task::getuid [];
     __NR_getgid getgid task::getgid [];
@@ -153,11 +162,14 @@ table! {
     __NR_newfstatat newfstatat stat::newfstatat [Fd Str Pointer Hex];
     __NR_unlinkat unlinkat file::unlinkat [Fd Str Hex];
     __NR_readlinkat readlinkat file::readlinkat [Fd Str Pointer Int];
+    __NR_symlinkat symlinkat file::symlinkat [Str Fd Str];
     __NR_faccessat faccessat stat::faccessat [Fd Str Hex];
+    __NR_ppoll ppoll poll::ppoll [Pointer Int Pointer Pointer Int];
+    __NR_get_robust_list get_robust_list futex::get_robust_list [Int Pointer Pointer];
     __NR_set_robust_list set_robust_list futex::set_robust_list [Pointer Int];
     __NR_dup3 dup3 file::dup3 [Fd Fd Hex];
     __NR_pipe2 pipe2 file::pipe2 [Pointer Hex];
-    __NR_prlimit64 prlimit64 limits::prlimit64 [Int Int Pointer Pointer];
+    __NR_prlimit64 prlimit64 misc::prlimit64 [Int Int Pointer Pointer];
     __NR_getrandom getrandom misc::getrandom [Pointer Int Hex];
     __NR_statx statx stat::statx_path [Fd Str Hex Hex Pointer];
     __NR_clone3 clone3 task::clone3 [Pointer Int];

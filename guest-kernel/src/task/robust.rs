@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 use linux_raw_sys::general::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 
 use super::Task;
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
 use crate::futex::{self, Futex};
 use crate::mm::Mm;
 use crate::mm::fault::Access;
@@ -62,4 +62,16 @@ fn orphan(task: &Task, mm: &Arc<Mm>, word: u64) -> Result<()> {
         futex::wake(&Futex::at(mm, word, false)?, 1, u32::MAX);
     }
     Ok(())
+}
+
+/// What `get_robust_list` shows of a task.
+///
+/// # Errors
+/// `ESRCH` if there is no such task.
+pub fn head_of(pid: u32) -> Result<u64> {
+    let task = match pid {
+        0 => Some(super::current()),
+        pid => super::find(pid),
+    };
+    Ok(task.ok_or(Errno::ESRCH)?.robust_list())
 }

@@ -55,7 +55,7 @@ pub fn wait(which: Which, options: Options) -> Result<Option<Change>> {
     let group = me.group().clone();
     let tgid = me.tgid().0;
     drop(me);
-    let mut look = || look(tgid, which, options).transpose();
+    let look = || look(tgid, which, options).transpose();
     if options.has(linux::WNOHANG) {
         return look().transpose();
     }
