@@ -121,10 +121,20 @@ impl Cx<'_> {
         Err(Fault::plain(vector::DB))
     }
 
+    /// Outside IA-32e mode there are no handlers yet. A table without the gate
+    /// is a fault all the same, which becomes a triple fault.
+    fn protected_mode_gate(&self, event: &Delivery) -> Fault {
+        let index = u16::from(event.vector);
+        if index * 8 + 7 > self.cpu.idtr.limit {
+            return Fault::coded(vector::GP, index << 3 | IDT | event.external);
+        }
+        Fault::Missing("interrupts outside IA-32e mode")
+    }
+
     /// Pushes the frame and jumps; changes nothing but the stack's memory if it faults.
     fn deliver(&mut self, event: Delivery) -> Result<(), Fault> {
         if !self.cpu.long_mode() {
-            return Err(Fault::Missing("interrupts outside IA-32e mode"));
+            return Err(self.protected_mode_gate(&event));
         }
         let gate = self.gate(&event)?;
         let code = gate.selector & !3 | event.external;
