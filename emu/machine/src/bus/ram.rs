@@ -37,6 +37,9 @@ pub struct Ram {
     size: u64,
     #[serde(skip)]
     frames: Vec<Frame>,
+    /// Host only: how often code was overwritten anywhere.
+    #[serde(skip)]
+    epoch: u64,
 }
 
 impl Ram {
@@ -46,6 +49,7 @@ impl Ram {
         let mut ram = Ram {
             size,
             frames: Vec::new(),
+            epoch: 0,
         };
         ram.allocate();
         ram
@@ -130,6 +134,7 @@ impl Ram {
         };
         if frame.holds_code {
             frame.forget_code();
+            self.epoch += 1;
         }
         let page = match &mut frame.bytes {
             Some(page) => page,
@@ -155,6 +160,7 @@ impl Ram {
                 return false;
             };
             frame.forget_code();
+            self.epoch += 1;
             let page = frame.bytes.get_or_insert_with(|| Box::new(ZERO));
             let start = pa.offset() as usize;
             page[start..start + now.len()].copy_from_slice(now);
@@ -187,6 +193,13 @@ impl Ram {
             .map_or(0, |frame| frame.generation)
     }
 
+    /// A number that changes whenever any frame's generation does. Host only.
+    #[inline]
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The frames that hold something other than zeros, in order, by number
     /// within RAM (the hole is not counted).
     pub(crate) fn contents(&self) -> impl Iterator<Item = (u64, &Page)> {
@@ -201,6 +214,8 @@ impl Ram {
         match self.frames.get_mut(index as usize) {
             Some(frame) => {
                 frame.bytes = Some(Box::new(*bytes));
+                frame.forget_code();
+                self.epoch += 1;
                 true
             }
             None => false,

@@ -49,7 +49,25 @@ pub struct CodeCache {
     pages: Vec<Option<CodePage>>,
     /// The instruction that crosses a page, which is decoded each time.
     crossing: Option<Insn>,
+    recent: Recent,
 }
+
+/// The page that was fetched from last. While nothing has changed that could change its
+/// translation or its code, the way there need not be gone again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Recent {
+    /// Linear address of the page; its low bits are [`IN_USE`] and the mode of the CPU.
+    page: u64,
+    /// The epochs of translations and of code, added up: both only grow.
+    epoch: u64,
+    /// Where the page lies.
+    frame: u64,
+}
+
+/// Bit of [`Recent::page`] that an empty one does not have.
+const IN_USE: u64 = 4;
+
+const UNSOUND: Fault = Fault::Missing("a sound cache of decoded instructions");
 
 impl Clone for CodeCache {
     /// A copy of a machine decodes for itself.
@@ -59,24 +77,25 @@ impl Clone for CodeCache {
 }
 
 impl CodeCache {
-    /// Whether the instruction at `pa` has been decoded and not been overwritten since.
+    /// Whether the decoded instructions of this frame are those that stand there.
     #[inline]
-    fn knows(&self, pa: PhysAddr, generation: u32, bits: u32) -> bool {
-        match self.pages.get(pa.frame() as usize) {
-            Some(Some(page)) => {
-                page.generation == generation
-                    && page.bits == bits
-                    && page.slots[pa.offset() as usize] != 0
-            }
+    fn knows(&self, frame: u64, generation: u32, bits: u32) -> bool {
+        match self.pages.get(frame as usize) {
+            Some(Some(page)) => page.generation == generation && page.bits == bits,
             _ => false,
         }
     }
 
+    /// The place of an instruction within its frame's, if it has been decoded.
     #[inline]
-    fn at(&self, pa: PhysAddr) -> Option<&Insn> {
-        let page = self.pages.get(pa.frame() as usize)?.as_ref()?;
-        let slot = usize::from(page.slots[pa.offset() as usize]);
-        page.insns.get(slot.wrapping_sub(1))
+    fn find(&self, frame: u64, offset: u64) -> Option<usize> {
+        let page = self.pages.get(frame as usize)?.as_ref()?;
+        usize::from(page.slots[(offset % PAGE_SIZE) as usize]).checked_sub(1)
+    }
+
+    #[inline]
+    fn get(&self, frame: u64, index: usize) -> Option<&Insn> {
+        self.pages.get(frame as usize)?.as_ref()?.insns.get(index)
     }
 
     fn page(&mut self, frame: u64) -> &mut Option<CodePage> {
@@ -93,18 +112,47 @@ impl Cx<'_> {
     #[inline]
     pub(super) fn fetch<'c>(&mut self, code: &'c mut CodeCache) -> Result<&'c Insn, Fault> {
         let (va, bits) = self.fetch_address()?;
+        let mode = IN_USE | u64::from(self.user) << 1 | u64::from(self.code64);
+        let page = va.0 & !(PAGE_SIZE - 1) | mode;
+        let frame = code.recent.frame;
+        if code.recent.page == page
+            && code.recent.epoch == self.code_epoch()
+            && let Some(index) = code.find(frame, va.offset())
+        {
+            return code.get(frame, index).ok_or(UNSOUND);
+        }
+        self.fetch_slowly(code, va, bits, page)
+    }
+
+    /// A number that changes whenever the bytes at some linear address may have.
+    #[inline]
+    fn code_epoch(&self) -> u64 {
+        self.mmu.epoch() + self.bus.ram.epoch()
+    }
+
+    #[inline(never)]
+    fn fetch_slowly<'c>(
+        &mut self,
+        code: &'c mut CodeCache,
+        va: VirtAddr,
+        bits: u32,
+        page: u64,
+    ) -> Result<&'c Insn, Fault> {
         let rights = Access {
             fetch: true,
             user: self.user,
             ..Access::default()
         };
         let pa = self.translate(va, rights)?;
-        let generation = self.bus.ram.generation(pa);
-        if !code.knows(pa, generation, bits) {
-            return self.decode_into(code, va, pa, bits, rights);
+        let frame = pa.frame();
+        if code.knows(frame, self.bus.ram.generation(pa), bits)
+            && let Some(index) = code.find(frame, pa.offset())
+        {
+            let epoch = self.code_epoch();
+            code.recent = Recent { page, epoch, frame };
+            return code.get(frame, index).ok_or(UNSOUND);
         }
-        code.at(pa)
-            .ok_or(Fault::Missing("a sound cache of decoded instructions"))
+        self.decode_into(code, va, pa, bits, rights)
     }
 
     /// The linear address of the next instruction and the width of the code.

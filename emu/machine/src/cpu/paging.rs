@@ -18,6 +18,7 @@ impl Cx<'_> {
         self.code64 = self.cpu.code64();
         self.user = self.cpu.cpl() == 3;
         self.paging = paging_of(self.cpu);
+        self.mmu.set_paging(&self.paging);
     }
 
     /// MOV to CR0. Only the way PVH kernels go is there: from 32-bit protected mode with PAE and

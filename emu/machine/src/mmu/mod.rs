@@ -3,6 +3,7 @@
 //! The TLB is part of the machine. What it holds stays in use until it is
 //! flushed or replaced, whatever the page tables say meanwhile.
 
+mod quick;
 mod tlb;
 mod walk;
 
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::addr::{PhysAddr, VirtAddr};
 use crate::bus::Bus;
-use tlb::{Rights, Tlb};
+use quick::Quick;
+use tlb::{Entry, Rights, Tlb};
 
 /// What the control registers say about paging; the CPU works it out when they
 /// change.
@@ -86,6 +88,15 @@ pub struct Mmu {
     /// Taken by the CPU before each boundary, so it is no state.
     #[serde(skip)]
     work: Work,
+    /// Host only.
+    #[serde(skip)]
+    quick: Quick,
+    /// Host only: what `quick` was checked against.
+    #[serde(skip)]
+    paging: Paging,
+    /// Host only: counts whatever may change a translation.
+    #[serde(skip)]
+    epoch: u64,
 }
 
 impl Mmu {
@@ -101,49 +112,87 @@ impl Mmu {
         va: VirtAddr,
         access: Access,
     ) -> Result<PhysAddr, PageFault> {
-        if !paging.enabled {
-            return Ok(PhysAddr(va.0 & 0xFFFF_FFFF));
+        match self.quick.find(va, access) {
+            Some(pa) => Ok(PhysAddr(pa)),
+            None => self.translate_fully(bus, paging, va, access),
         }
-        if let Some(entry) = self.tlb.find(va.page())
-            && allowed(entry.rights, paging, access)
-            && (!access.write || entry.rights.contains(Rights::DIRTY))
-        {
-            return Ok(PhysAddr((entry.frame << 12) | va.offset()));
-        }
-        self.translate_slowly(bus, paging, va, access)
     }
 
-    #[cold]
     #[inline(never)]
-    fn translate_slowly(
+    fn translate_fully(
         &mut self,
         bus: &mut Bus,
         paging: &Paging,
         va: VirtAddr,
         access: Access,
     ) -> Result<PhysAddr, PageFault> {
-        if let Some(entry) = self.tlb.find(va.page())
-            && !allowed(entry.rights, paging, access)
-        {
-            // The fault comes from the cached rights, stale or not; as on
-            // hardware it takes the entry with it, so that a second try sees
-            // the tables.
-            self.tlb.drop_page(va.page());
-            return Err(refuse(paging, va, access, code::PRESENT));
+        if !paging.enabled {
+            return Ok(PhysAddr(va.0 & 0xFFFF_FFFF));
         }
-        self.work.misses += 1;
-        let found = walk::walk(bus, paging, va, &mut self.work.steps);
-        let leaf = match found {
-            Ok(leaf) => leaf,
-            Err(reason) => return Err(refuse(paging, va, access, reason)),
+        self.set_paging(paging);
+        let entry = match self.tlb.find(va.page()) {
+            Some(entry) if !allowed(entry.rights, paging, access) => {
+                // The fault comes from the cached rights, stale or not; as on
+                // hardware it takes the entry with it, so that a second try
+                // sees the tables.
+                self.forget(va.page());
+                return Err(refuse(paging, va, access, code::PRESENT));
+            }
+            Some(entry) if !access.write || entry.rights.contains(Rights::DIRTY) => *entry,
+            _ => self.refill(bus, paging, va, access)?,
         };
+        self.quick.keep(va, access, entry.frame);
+        Ok(PhysAddr((entry.frame << 12) | va.offset()))
+    }
+
+    /// Walks the tables and puts what they say into the TLB.
+    fn refill(
+        &mut self,
+        bus: &mut Bus,
+        paging: &Paging,
+        va: VirtAddr,
+        access: Access,
+    ) -> Result<Entry, PageFault> {
+        self.work.misses += 1;
+        let leaf = walk::walk(bus, paging, va, &mut self.work.steps)
+            .map_err(|reason| refuse(paging, va, access, reason))?;
         if !allowed(leaf.rights, paging, access) {
-            self.tlb.drop_page(va.page());
+            self.forget(va.page());
             return Err(refuse(paging, va, access, code::PRESENT));
         }
         let entry = walk::mark(bus, &leaf, va, access.write);
-        self.tlb.fill(entry);
-        Ok(PhysAddr((entry.frame << 12) | va.offset()))
+        if let Some(evicted) = self.tlb.fill(entry) {
+            self.quick.drop_page(evicted);
+        }
+        self.epoch += 1;
+        Ok(entry)
+    }
+
+    fn forget(&mut self, page: u64) {
+        self.tlb.drop_page(page);
+        self.quick.drop_page(page);
+        self.epoch += 1;
+    }
+
+    fn forget_all(&mut self) {
+        self.quick.clear();
+        self.epoch += 1;
+    }
+
+    /// The control registers say something new: what was allowed may not be any
+    /// more. The modelled TLB is not concerned, only the host's cache of it.
+    pub fn set_paging(&mut self, paging: &Paging) {
+        if self.paging != *paging {
+            self.paging = *paging;
+            self.forget_all();
+        }
+    }
+
+    /// A number that changes whenever a translation may have changed. Host only.
+    #[inline]
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The physical address of `va` by the tables as they are: no rights, no
@@ -161,16 +210,19 @@ impl Mmu {
     /// global or not.
     pub fn invalidate(&mut self, va: VirtAddr) {
         self.tlb.invalidate(va.page());
+        self.forget_all();
     }
 
     /// A load of CR3: forgets all but global pages.
     pub fn flush(&mut self) {
         self.tlb.flush(false);
+        self.forget_all();
     }
 
     /// Forgets everything: CR0.PG, CR0.WP, CR4.PGE, PAE, SMEP, EFER.NXE changed.
     pub fn flush_all(&mut self) {
         self.tlb.flush(true);
+        self.forget_all();
     }
 
     /// The work done since the last call. The CPU charges it to the instruction

@@ -99,18 +99,20 @@ impl Tlb {
     }
 
     /// Remembers a translation, in place of the same page's old one or of the
-    /// oldest of its set.
-    pub(super) fn fill(&mut self, entry: Entry) {
+    /// oldest of its set. Returns the page whose translation went, if another.
+    pub(super) fn fill(&mut self, entry: Entry) -> Option<u64> {
         let set = set_of(entry.tag);
         let first = set * WAYS;
         let ways = &mut self.entries[first..first + WAYS];
         if let Some(same) = ways.iter_mut().find(|way| way.tag == entry.tag) {
             *same = entry;
-            return;
+            return None;
         }
         let next = &mut self.next[set];
-        ways[usize::from(*next) % WAYS] = entry;
+        let way = &mut ways[usize::from(*next) % WAYS];
         *next = (*next + 1) % WAYS as u8;
+        let old = core::mem::replace(way, entry);
+        (old.tag & VALID != 0).then_some(old.tag & !VALID)
     }
 
     /// Forgets one 4 KiB translation.
