@@ -59,7 +59,9 @@ impl<T> Mutex<T> {
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        (!self.locked.swap(true, Ordering::Acquire)).then_some(MutexGuard { mutex: self })
+        // The guard must not even be made where the lock was not taken:
+        // dropping it unlocks.
+        (!self.locked.swap(true, Ordering::Acquire)).then(|| MutexGuard { mutex: self })
     }
 
     /// The value, without locking, by the only owner.
