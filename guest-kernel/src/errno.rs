@@ -49,6 +49,12 @@ impl Errno {
     /// Like [`Errno::ERESTARTSYS`], but EINTR whenever a handler runs.
     pub const ERESTARTNOHAND: Errno = Errno(514);
 
+    /// True for the errors that ask for a restart and never reach user mode.
+    #[must_use]
+    pub fn is_restart(self) -> bool {
+        (Self::ERESTARTSYS.0..=Self::ERESTART_RESTARTBLOCK.0).contains(&self.0)
+    }
+
     /// The value that a system call returns for this error.
     #[must_use]
     pub fn as_return(self) -> u64 {

@@ -17,12 +17,11 @@ mod pick;
 mod restart;
 mod state;
 
-pub use altstack::{AltStack, StackT};
+pub use altstack::StackT;
 pub use frame::{enter_handler, leave_handler};
-pub use handlers::{Actions, SIG_DFL, SIG_IGN, SigAction, SigHand};
+pub use handlers::{SIG_DFL, SigAction, SigHand};
 pub use info::{Fields, SigInfo, code};
 pub use number::{DefaultAction, SigSet, Signal};
-pub use pending::Pending;
 pub use pick::{Delivery, next};
 pub use restart::{Restart, for_handler, without_handler};
 pub use state::{GroupSignals, TaskSignals};

@@ -74,15 +74,7 @@ fn interrupted(frame: &mut TrapFrame) -> Option<Errno> {
         return None;
     }
     frame.vector = NO_VECTOR;
-    let error = Errno::from_return(frame.rax)?;
-    matches!(
-        error,
-        Errno::ERESTARTSYS
-            | Errno::ERESTARTNOINTR
-            | Errno::ERESTARTNOHAND
-            | Errno::ERESTART_RESTARTBLOCK
-    )
-    .then_some(error)
+    Errno::from_return(frame.rax).filter(|error| error.is_restart())
 }
 
 fn again(frame: &mut TrapFrame, number: u64) {

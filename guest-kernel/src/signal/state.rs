@@ -51,6 +51,7 @@ impl TaskSignals {
     pub fn exec(&mut self) {
         self.altstack = AltStack::default();
         self.saved = None;
+        self.restart = Restart::None;
     }
 }
 
@@ -61,6 +62,9 @@ pub struct GroupSignals {
     pub pending: Pending,
     /// The group is stopped or stopping because of this signal.
     pub stop: Option<Signal>,
+    /// A task has taken this signal to stop the group, and not done so yet.
+    /// SIGCONT takes it back.
+    pub will_stop: Option<Signal>,
     /// How many of its tasks have yet to stop.
     pub still_running: usize,
     /// It was stopped and nobody has waited for that yet.

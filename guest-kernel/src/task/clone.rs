@@ -10,6 +10,7 @@ use linux_raw_sys::general as linux;
 use super::group::Group;
 use super::parts::{Draft, Making, PARTS};
 use super::pid::Pid;
+use super::signal;
 use super::tree::{INIT, TREE};
 use super::{COMM_LEN, Context, Credentials, Files, Fs, Task, current};
 use crate::arch::boot;
@@ -143,6 +144,10 @@ pub fn clone(args: &CloneArgs) -> Result<TaskId> {
     if parent.tgid().0 == INIT && args.has(linux::CLONE_PARENT) {
         return Err(Errno::EINVAL);
     }
+    if sched::signal_pending() {
+        // A child is born between signals, not with half of one.
+        return Err(Errno::ERESTARTNOINTR);
+    }
     frame::room()?;
     let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
     let mut draft = Draft {
@@ -216,8 +221,10 @@ fn start(parent: &Arc<Task>, args: &CloneArgs, draft: Draft, stack: kernel_map::
         thread,
         kernel: args.kernel.is_some(),
         pointer: Arc::as_ptr(&task).cast(),
-        payload: Box::new((task, stack)),
+        payload: Box::new((task.clone(), stack)),
     });
+    signal::enter_group(&task);
+    drop(task);
     if let Some(vfork) = vfork {
         vfork.wait();
     }

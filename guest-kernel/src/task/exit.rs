@@ -116,7 +116,9 @@ fn bury(status: i32) -> TaskState {
     let state = if last {
         end_of_group(tree, &task)
     } else {
+        let members = tree.members(tgid);
         drop(tree);
+        signal::leave_group(&task, &members);
         if pid == tgid {
             TaskState::Zombie
         } else {

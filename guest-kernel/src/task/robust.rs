@@ -39,26 +39,32 @@ fn walk(task: &Task, mm: &Arc<Mm>, head: u64) -> Result<()> {
         }
         let next = mm.read_value(at);
         if at != pending & !INHERITS {
-            orphan(task, mm, at.wrapping_add(offset))?;
+            orphan(task, mm, entry, offset, false)?;
         }
         entry = next?;
     }
     if pending != 0 {
-        orphan(task, mm, (pending & !INHERITS).wrapping_add(offset))?;
+        orphan(task, mm, pending, offset, true)?;
     }
     Ok(())
 }
 
-/// Marks one lock, if the task holds it.
-fn orphan(task: &Task, mm: &Arc<Mm>, word: u64) -> Result<()> {
+/// Marks one lock, if the task holds it. If it was at work on it when it died,
+/// it may have unlocked it and not woken the next.
+fn orphan(task: &Task, mm: &Arc<Mm>, entry: u64, offset: u64, pending: bool) -> Result<()> {
     let own = task.id().0;
+    let word = (entry & !INHERITS).wrapping_add(offset);
     let before = mm.with_word(word, Access::Write, |word| {
         let mark = |value: u32| {
             (value & FUTEX_TID_MASK == own).then_some(value & FUTEX_WAITERS | FUTEX_OWNER_DIED)
         };
         word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, mark)
     })?;
-    if before.is_ok_and(|value| value & FUTEX_WAITERS != 0) {
+    let wakes = match before {
+        Ok(value) => value & FUTEX_WAITERS != 0,
+        Err(value) => pending && value == 0,
+    };
+    if wakes && entry & INHERITS == 0 {
         futex::wake(&Futex::at(mm, word, false)?, 1, u32::MAX);
     }
     Ok(())

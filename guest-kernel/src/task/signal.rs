@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use abi::event::{SignalDeliver, SignalGenerate};
 
-use super::tree::{INIT, TREE};
+use super::group::Group;
+use super::tree::{INIT, Node, TREE, Tree};
 use super::{Task, current, exit};
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
@@ -149,6 +150,9 @@ fn prepare(task: &Task, members: &[Arc<Task>], signal: Signal) -> bool {
         let mut signals = member.signals.lock();
         signals.pending.remove(undone);
         signals.must_stop &= signal != Signal::SIGCONT;
+    }
+    if signal == Signal::SIGCONT {
+        group.will_stop = None;
     }
     if signal != Signal::SIGCONT || group.stop.take().is_none() {
         return false;
@@ -302,9 +306,21 @@ pub fn set_action(signal: Signal, action: Option<SigAction>) -> Result<SigAction
 pub fn set_blocked(blocked: SigSet) {
     let task = current();
     task.signals.lock().blocked = blocked.without(SigSet::UNSTOPPABLE);
-    let members = TREE.lock().members(task.tgid().0);
-    for member in &members {
-        recalculate(member);
+    mask_changed(&task);
+}
+
+/// Looks at the signals with the running task's new mask; those of the group
+/// that it blocks now, others hear of.
+fn mask_changed(task: &Task) {
+    recalculate(task);
+    let left = {
+        let group = task.group().signals.lock();
+        let own = task.signals.lock();
+        group.pending.set().intersection(own.blocked)
+    };
+    if !left.is_empty() {
+        let members = TREE.lock().members(task.tgid().0);
+        members.iter().for_each(|member| recalculate(member));
     }
 }
 
@@ -324,7 +340,7 @@ pub fn leave_handler(frame: &mut TrapFrame) {
     if signal::leave_handler(frame, &task.signals).is_err() {
         force(SigInfo::kernel(Signal::SIGSEGV));
     }
-    recalculate(&task);
+    mask_changed(&task);
 }
 
 /// Before user mode: does what the pending signals ask for.
@@ -385,7 +401,11 @@ fn next() -> Option<Delivery> {
     let mut actions = sighand.0.lock();
     let mut group = task.group().signals.lock();
     let mut signals = task.signals.lock();
-    signal::next(&mut actions, &mut group, &mut signals)
+    let delivery = signal::next(&mut actions, &mut group, &mut signals);
+    if let Some(Delivery::Stop(signal)) = delivery {
+        group.will_stop = Some(signal);
+    }
+    delivery
 }
 
 /// Nothing is left: an interrupted call goes on, and a mask that was only for
@@ -410,25 +430,86 @@ fn enter(frame: &mut TrapFrame, info: &SigInfo, action: &SigAction) {
         }
         force(SigInfo::kernel(Signal::SIGSEGV));
     }
-    recalculate(&task);
+    mask_changed(&task);
 }
 
-/// The whole group is to stop.
+/// The whole group is to stop, unless SIGCONT has come since the signal was
+/// taken.
 fn begin_stop(signal: Signal) {
     let task = current();
-    let members = TREE.lock().members(task.tgid().0);
-    {
+    let members = {
+        let tree = TREE.lock();
+        let orphaned = signal != Signal::SIGSTOP && is_orphaned(&tree, task.group());
+        let members = tree.members(task.tgid().0);
         let mut group = task.group().signals.lock();
+        if group.will_stop.take().is_none() || group.stop.is_some() || orphaned {
+            return;
+        }
         group.stop = Some(signal);
         group.still_running = members.len();
         group.report_continued = false;
         for member in &members {
             member.signals.lock().must_stop = true;
         }
-    }
+        members
+    };
     for member in &members {
         recalculate(member);
     }
+}
+
+/// True if nobody is left who could let a process group go on: the terminal's
+/// signals do not stop it then. Somebody would be a parent of one of its
+/// members, in another process group of the same session.
+fn is_orphaned(tree: &Tree, group: &Group) -> bool {
+    let ours =
+        |node: &&Node| node.group.process_group() == group.process_group() && node.zombie.is_none();
+    !tree.groups().filter(ours).any(|node| {
+        let parent = tree.node(node.parent).map(|parent| &parent.group);
+        node.parent != INIT
+            && parent.is_some_and(|parent| {
+                parent.process_group() != group.process_group()
+                    && parent.session() == group.session()
+            })
+    })
+}
+
+/// A new task joins a group that is about to stop. Whatever was sent to it
+/// before the scheduler knew it, it hears of now.
+pub(super) fn enter_group(task: &Task) {
+    {
+        let mut group = task.group().signals.lock();
+        if group.still_running > 0 {
+            group.still_running += 1;
+            task.signals.lock().must_stop = true;
+        }
+    }
+    recalculate(task);
+}
+
+/// A task has left a group that goes on without it: what it would have taken
+/// for the group others take, and a stop does not wait for it.
+pub(super) fn leave_group(task: &Task, members: &[Arc<Task>]) {
+    let stopped = {
+        let mut group = task.group().signals.lock();
+        let awaited = core::mem::take(&mut task.signals.lock().must_stop);
+        awaited.then(|| one_less(&mut group)).flatten()
+    };
+    if let Some(signal) = stopped {
+        tell_parent(task, code::CLD_STOPPED, signal);
+    }
+    if !task.group().signals.lock().pending.set().is_empty() {
+        members.iter().for_each(|member| recalculate(member));
+    }
+}
+
+/// One task less that has yet to stop; with the last one the group is stopped,
+/// by the signal given.
+fn one_less(group: &mut GroupSignals) -> Option<Signal> {
+    group.still_running = group.still_running.saturating_sub(1);
+    let stopped = group.stop.filter(|_| group.still_running == 0);
+    group.report_stopped |= stopped.is_some();
+    stopped
 }
 
 /// Stops the running task until SIGCONT or its end; the last of a group to
@@ -437,11 +518,8 @@ fn stop() {
     let task = current();
     let signal = {
         let mut group = task.group().signals.lock();
-        task.signals.lock().must_stop = false;
-        group.still_running = group.still_running.saturating_sub(1);
-        let last = group.still_running == 0;
-        group.report_stopped |= last && group.stop.is_some();
-        group.stop.filter(|_| last)
+        let awaited = core::mem::take(&mut task.signals.lock().must_stop);
+        awaited.then(|| one_less(&mut group)).flatten()
     };
     recalculate(&task);
     if let Some(signal) = signal {
