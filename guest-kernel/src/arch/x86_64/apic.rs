@@ -45,6 +45,8 @@ pub fn init() {
         let base = msr::read(msr::APIC_BASE);
         msr::write(msr::APIC_BASE, base & 0xFFF | LOCAL_APIC | GLOBAL_ENABLE);
     }
+    // First of all: while it is off, every entry of its table stays masked.
+    write(SPURIOUS, ENABLED | u32::from(SPURIOUS_VECTOR));
     write(TASK_PRIORITY, 0);
     write(LVT_LINT0, MASKED);
     write(LVT_LINT1, MASKED);
@@ -52,7 +54,6 @@ pub fn init() {
     write(TIMER_DIVIDE, DIVIDE_BY_1);
     write(LVT_TIMER, u32::from(TIMER_VECTOR));
     write(TIMER_INITIAL, 0);
-    write(SPURIOUS, ENABLED | u32::from(SPURIOUS_VECTOR));
 }
 
 /// This CPU's APIC id.
