@@ -67,10 +67,4 @@ impl Errno {
         let value = value as i64;
         (-4095..0).contains(&value).then(|| Errno(-value as u16))
     }
-
-    /// The positive number.
-    #[must_use]
-    pub fn number(self) -> i32 {
-        i32::from(self.0)
-    }
 }

@@ -21,32 +21,6 @@ pub trait Source {
     fn take(&mut self, into: &mut [u8]) -> usize;
 }
 
-/// Kernel memory as a destination.
-pub struct KernelSink<'a> {
-    rest: &'a mut [u8],
-}
-
-impl<'a> KernelSink<'a> {
-    /// Fills this buffer from its start.
-    pub fn new(buffer: &'a mut [u8]) -> Self {
-        KernelSink { rest: buffer }
-    }
-}
-
-impl Sink for KernelSink<'_> {
-    fn room(&self) -> usize {
-        self.rest.len()
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.rest.len());
-        let (head, tail) = core::mem::take(&mut self.rest).split_at_mut(count);
-        head.copy_from_slice(&bytes[..count]);
-        self.rest = tail;
-        count
-    }
-}
-
 /// Bytes that are moved at a time through the kernel stack.
 pub const CHUNK: usize = 512;
 

@@ -14,11 +14,6 @@ pub trait Backing: Send + Sync {
 
     /// The length in bytes.
     fn len(&self) -> u64;
-
-    /// True if there are no bytes.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// Reads from a backing; the count falls short at its end only.

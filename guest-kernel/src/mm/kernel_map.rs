@@ -64,12 +64,6 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The first byte.
-    #[must_use]
-    pub fn start(&self) -> u64 {
-        self.start
-    }
-
     /// The first byte behind the range.
     #[must_use]
     pub fn end(&self) -> u64 {

@@ -198,60 +198,14 @@ pub fn read_cstr(address: u64, max: usize) -> Result<Vec<u8>> {
     Err(Errno::ENAMETOOLONG)
 }
 
-/// A range of user memory that does not wrap around; nothing more is known.
-#[derive(Clone, Copy, Debug)]
-pub struct UserSlice {
-    address: u64,
-    len: usize,
-}
-
-impl UserSlice {
-    /// Claims a range.
-    ///
-    /// # Errors
-    /// `EFAULT` if it reaches behind the end of user addresses.
-    pub fn new(address: u64, len: usize) -> Result<Self> {
-        let end = address.checked_add(len as u64).ok_or(Errno::EFAULT)?;
-        if end > USER_END {
-            return Err(Errno::EFAULT);
-        }
-        Ok(UserSlice { address, len })
-    }
-
-    /// Its length.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// True if there are no bytes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Reads from an offset; the buffer must fit.
-    ///
-    /// # Errors
-    /// `EFAULT`, `ENOMEM`.
-    pub fn read(&self, offset: usize, buffer: &mut [u8]) -> Result<()> {
-        self.check(offset, buffer.len())?;
-        read_bytes(self.address + offset as u64, buffer)
-    }
-
-    /// Writes at an offset; the bytes must fit.
-    ///
-    /// # Errors
-    /// `EFAULT`, `ENOMEM`.
-    pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<()> {
-        self.check(offset, bytes.len())?;
-        write_bytes(self.address + offset as u64, bytes)
-    }
-
-    fn check(&self, offset: usize, len: usize) -> Result<()> {
-        match offset.checked_add(len) {
-            Some(end) if end <= self.len => Ok(()),
-            _ => Err(Errno::EFAULT),
-        }
+/// Checks that a range lies in the user's half and does not wrap around;
+/// nothing more is known of it then.
+///
+/// # Errors
+/// `EFAULT` if it does not.
+pub fn check_range(address: u64, len: u64) -> Result<()> {
+    match address.checked_add(len) {
+        Some(end) if end <= USER_END => Ok(()),
+        _ => Err(Errno::EFAULT),
     }
 }

@@ -63,11 +63,6 @@ impl<T> Mutex<T> {
         // dropping it unlocks.
         (!self.locked.swap(true, Ordering::Acquire)).then(|| MutexGuard { mutex: self })
     }
-
-    /// The value, without locking, by the only owner.
-    pub fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
-    }
 }
 
 impl<T> Deref for MutexGuard<'_, T> {

@@ -305,21 +305,6 @@ pub fn fatal_pending() -> bool {
     SCHEDULER.lock().running().fatal
 }
 
-/// True if a task with this number may still run.
-#[must_use]
-pub fn is_known(id: TaskId) -> bool {
-    SCHEDULER.lock().entities.contains_key(&id.0)
-}
-
-/// True if a task is on the CPU or waits for it.
-#[must_use]
-pub fn runs_now(id: TaskId) -> bool {
-    SCHEDULER
-        .lock()
-        .entity(id)
-        .is_some_and(|entity| entity.sleep.is_none())
-}
-
 /// Gives the running task another number.
 pub fn rename(to: TaskId) {
     let mut scheduler = SCHEDULER.lock();

@@ -13,8 +13,6 @@ use crate::sync::SpinLock;
 pub enum Action {
     /// A task is woken.
     Wake(TaskId),
-    /// A function is called, by ksoftirqd.
-    Call(fn(u64), u64),
 }
 
 /// A timer that was set. Equal times expire in the order of setting.
@@ -115,7 +113,6 @@ pub(super) fn run_expired() {
             Action::Wake(task) => {
                 super::wake(task);
             }
-            Action::Call(function, argument) => function(argument),
         }
     }
 }

@@ -110,12 +110,6 @@ impl WaitQueue {
         while self.wake_one() {}
     }
 
-    /// True if nobody waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.waiters.lock().list.is_empty()
-    }
-
     fn enter(&self, task: TaskId) -> u64 {
         let mut waiters = self.waiters.lock();
         waiters.tickets += 1;

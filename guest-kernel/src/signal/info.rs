@@ -44,15 +44,6 @@ pub enum Fields {
         /// The sender's real user id.
         uid: u32,
     },
-    /// A task sent it with a value.
-    Queued {
-        /// The sender's group.
-        pid: i32,
-        /// The sender's real user id.
-        uid: u32,
-        /// The value.
-        value: u64,
-    },
     /// A child changed its state.
     Child {
         /// The child.
@@ -115,7 +106,7 @@ impl SigInfo {
 
     /// The `siginfo_t`, as it lies in user memory.
     #[must_use]
-    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+    pub fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         put(0, &i32::from(self.signal.number()).to_le_bytes());
@@ -125,11 +116,6 @@ impl SigInfo {
             Fields::Sender { pid, uid } => {
                 put(16, &pid.to_le_bytes());
                 put(20, &uid.to_le_bytes());
-            }
-            Fields::Queued { pid, uid, value } => {
-                put(16, &pid.to_le_bytes());
-                put(20, &uid.to_le_bytes());
-                put(24, &value.to_le_bytes());
             }
             Fields::Child { pid, uid, status } => {
                 put(16, &pid.to_le_bytes());

@@ -100,8 +100,6 @@ pub struct SigSet(pub u64);
 unsafe impl Plain for SigSet {}
 
 impl SigSet {
-    /// No signal.
-    pub const EMPTY: SigSet = SigSet(0);
     /// The two that can be neither blocked, caught nor ignored.
     pub const UNSTOPPABLE: SigSet = SigSet::of(&[Signal::SIGKILL, Signal::SIGSTOP]);
     /// Those that stop by default.

@@ -17,15 +17,6 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// An empty set.
-    #[must_use]
-    pub const fn new() -> Self {
-        Pending {
-            set: SigSet::EMPTY,
-            queue: VecDeque::new(),
-        }
-    }
-
     /// Which signals are pending.
     #[must_use]
     pub fn set(&self) -> SigSet {

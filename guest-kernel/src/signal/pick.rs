@@ -12,8 +12,8 @@ use super::state::{GroupSignals, TaskSignals};
 pub enum Delivery {
     /// Call the handler.
     Handler(SigInfo, SigAction),
-    /// End the group; the flag says whether the default writes a core file.
-    Terminate(Signal, bool),
+    /// End the group. (Core files are never written.)
+    Terminate(Signal),
     /// Stop the group.
     Stop(Signal),
 }
@@ -49,8 +49,7 @@ fn decide(actions: &mut Actions, info: SigInfo) -> Option<Delivery> {
         SIG_DFL => match signal.default_action() {
             DefaultAction::Ignore | DefaultAction::Continue => None,
             DefaultAction::Stop => Some(Delivery::Stop(signal)),
-            DefaultAction::Terminate => Some(Delivery::Terminate(signal, false)),
-            DefaultAction::Core => Some(Delivery::Terminate(signal, true)),
+            DefaultAction::Terminate | DefaultAction::Core => Some(Delivery::Terminate(signal)),
         },
         _ => {
             if action.has(SA_RESETHAND) {

@@ -43,11 +43,6 @@ impl<T> SpinLock<T> {
         SpinGuard { lock: self }
     }
 
-    /// The value, without locking, by the only owner.
-    pub fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
-    }
-
     /// The guard of a lock that is held, but whose guard was forgotten.
     ///
     /// # Safety
@@ -55,15 +50,6 @@ impl<T> SpinLock<T> {
     /// `irq::disable` is the one whose `restore` this guard will do.
     pub unsafe fn adopt(&self) -> SpinGuard<'_, T> {
         SpinGuard { lock: self }
-    }
-
-    /// Breaks the lock open. Only for a kernel that has panicked: the console
-    /// must work whoever held it.
-    ///
-    /// # Safety
-    /// Nobody else runs any more.
-    pub unsafe fn force_unlock(&self) {
-        self.locked.store(false, Ordering::Release);
     }
 }
 

@@ -205,8 +205,11 @@ pub fn getdents64(call: &mut Call<'_>) -> Result<u64> {
     Ok(done)
 }
 
+/// Where the next entry is looked for, a name, and what it stands for.
+type DirectoryEntry = (u64, Vec<u8>, Arc<Inode>);
+
 /// The entry at `cookie` or the first behind it: `.`, `..`, then the names.
-fn next_entry(inode: &Arc<Inode>, cookie: u64) -> Result<Option<(u64, Vec<u8>, Arc<Inode>)>> {
+fn next_entry(inode: &Arc<Inode>, cookie: u64) -> Result<Option<DirectoryEntry>> {
     let directory = inode.directory()?;
     Ok(match cookie {
         0 => Some((1, b".".to_vec(), inode.clone())),

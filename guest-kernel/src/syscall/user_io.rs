@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::errno::{Errno, Result};
 use crate::fs::transfer::{Sink, Source};
-use crate::mm::user::{self, UserSlice};
+use crate::mm::user;
 
 /// The most that one call moves, as on Linux.
 const MOST: usize = 0x7FFF_F000;
@@ -27,7 +27,7 @@ pub struct Range {
 /// # Errors
 /// EFAULT: it leaves the user's half.
 pub fn range(address: u64, len: u64) -> Result<Range> {
-    UserSlice::new(address, len as usize)?;
+    user::check_range(address, len)?;
     Ok(Range { address, len })
 }
 

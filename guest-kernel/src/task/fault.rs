@@ -23,7 +23,7 @@ const SIMD: u64 = 19;
 /// Deals with an exception; `address` is CR2.
 pub fn handle(frame: &mut TrapFrame, address: u64) {
     assert!(
-        frame.from_user(),
+        frame.is_from_user(),
         "exception {} in the kernel at {:#x}, error {:#x}, address {address:#x}",
         frame.vector,
         frame.rip,

@@ -104,7 +104,7 @@ pub(super) fn build(
     stack.align(16);
     let auxv = auxiliary(program, credentials, filename, platform, seed);
     let words = args.len() + env.len() + 3 + auxv.len();
-    if words % 2 != 0 {
+    if !words.is_multiple_of(2) {
         stack.push(&[0; 8]);
     }
     stack.push_words(&auxv);

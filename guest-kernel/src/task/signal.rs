@@ -362,7 +362,7 @@ pub fn deliver(frame: &mut TrapFrame) {
                 enter(frame, &info, &action);
                 return;
             }
-            Some(Delivery::Terminate(signal, _)) => {
+            Some(Delivery::Terminate(signal)) => {
                 delivered(signal, SIG_DFL);
                 exit::exit_group(i32::from(signal.number()));
             }

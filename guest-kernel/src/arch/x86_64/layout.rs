@@ -12,9 +12,6 @@ pub const DIRECT_MAP: u64 = 0xFFFF_8000_0000_0000;
 /// Where kernel stacks and large kernel objects are mapped (entry 257).
 pub const KERNEL_MAP: u64 = 0xFFFF_8080_0000_0000;
 
-/// Bytes of [`KERNEL_MAP`].
-pub const KERNEL_MAP_SIZE: u64 = 1 << 39;
-
 /// Where the kernel image is linked, as a constant for the boot code.
 pub const KERNEL_BASE: u64 = 0xFFFF_FFFF_8000_0000;
 

@@ -2,8 +2,6 @@
 
 use core::arch::asm;
 
-/// Extended features: SYSCALL, long mode, no-execute.
-pub const EFER: u32 = 0xC000_0080;
 /// Selectors of SYSCALL and SYSRET.
 pub const STAR: u32 = 0xC000_0081;
 /// Where SYSCALL goes.

@@ -62,7 +62,7 @@ pub const RFLAGS_USER: u64 = 0x25_0DD5;
 impl TrapFrame {
     /// True if user mode was interrupted.
     #[must_use]
-    pub fn from_user(&self) -> bool {
+    pub fn is_from_user(&self) -> bool {
         self.cs & 3 == 3
     }
 
@@ -147,7 +147,7 @@ extern "C" fn trap_dispatch(frame: &mut TrapFrame) {
     } else {
         (hooks.interrupt)(frame.vector as u8);
     }
-    if frame.from_user() {
+    if frame.is_from_user() {
         leave_to_user(frame);
     } else if frame.vector >= 32 && frame.rflags & RFLAGS_IF != 0 {
         (hooks.preempt)();
