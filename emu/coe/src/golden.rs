@@ -246,11 +246,11 @@ mod tests {
         assert!(outcome.ends_with("level outcome\nending exit 0\nconsole\n| one\n| two\n"));
         let order = transcript(Level::Order);
         assert!(order.ends_with(
-            "events\nsched_process_fork parent=init child=main flags=SIGCHLD\nsched_switch next=main\nsched_process_exec task=main filename=/bin/p\n"
+            "events\nsched_process_fork parent=init child=main flags=SIGCHLD\nsched_process_exec task=main filename=/bin/p\n"
         ));
         let exact = transcript(Level::Exact);
         assert!(exact.contains("\n+2 sched_process_fork"));
-        assert!(exact.contains("\n+1 sched_switch next=main\n"));
+        assert!(exact.contains("\n+2 sched_process_exec task=main "));
         assert!(exact.ends_with("end at cycle 9\ndigest d1\n"));
     }
 
@@ -278,10 +278,10 @@ mod tests {
     fn an_exact_difference_says_what_each_phase_gained() {
         let golden = transcript(Level::Exact);
         let now = golden
-            .replace("+1 sched_switch", "+301 sched_switch")
+            .replace("+2 sched_process_exec", "+302 sched_process_exec")
             .replace("kernel ", "kernel f");
         let text = difference(&golden, &now).unwrap();
         assert!(text.contains("the kernel is another one"));
-        assert!(text.contains("1 phases changed, together by +300 cycles\n  +300 cycles before sched_switch next=main"), "{text}");
+        assert!(text.contains("1 phases changed, together by +300 cycles\n  +300 cycles before sched_process_exec task=main filename=/bin/p"), "{text}");
     }
 }

@@ -294,18 +294,18 @@ impl Discipline {
     pub(super) fn put(&mut self, byte: u8, out: &mut dyn FnMut(u8)) {
         let process = self.settings.output(OPOST);
         let characters = self.settings.input(IUTF8);
+        let newline = byte == b'\n' && process && self.settings.output(ONLCR);
         match byte {
-            b'\n' if process && self.settings.output(ONLCR) => {
+            b'\n' if newline => {
                 out(b'\r');
                 out(b'\n');
-                self.column = 0;
-                return;
             }
             b'\r' if process && self.settings.output(OCRNL) => out(b'\n'),
             _ => out(byte),
         }
         self.column = match byte {
             b'\r' => 0,
+            b'\n' if newline => 0,
             b'\t' => next_tab(self.column),
             BACKSPACE => self.column.saturating_sub(1),
             _ if is_control(byte) || characters && is_continuation(byte) => self.column,

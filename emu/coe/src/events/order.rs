@@ -1,6 +1,7 @@
 //! The events of a golden: what the program's tasks do and in which order,
 //! without anything that another build of the kernel would change: cycles,
-//! addresses, numbers of tasks and frames, and the kernel's own tasks.
+//! addresses, numbers of tasks and frames, the kernel's own tasks, and what
+//! `init` does in main's name before main's program runs.
 
 use super::Line;
 use crate::names::tasks::is_program_name;
@@ -26,6 +27,8 @@ const FIELDS: &[(&str, &[&str])] = &[
 pub struct Order {
     /// The program's task that ran last.
     running: String,
+    /// Main's program runs.
+    started: bool,
 }
 
 impl Order {
@@ -34,11 +37,15 @@ impl Order {
         if line.name == "sched_switch" {
             return self.switch(line);
         }
+        if !self.started && !matches!(line.name, "sched_process_fork" | "sched_process_exec") {
+            return None;
+        }
         let (_, fields) = FIELDS.iter().find(|(name, _)| *name == line.name)?;
         let whose = line.get("child").or_else(|| line.get("task"))?;
         if !is_program_name(whose) {
             return None;
         }
+        self.started |= line.name == "sched_process_exec";
         let mut text = line.name.to_owned();
         for name in *fields {
             match line.get(name) {
@@ -59,7 +66,7 @@ impl Order {
             return None;
         }
         next.clone_into(&mut self.running);
-        Some(format!("sched_switch next={next}"))
+        self.started.then(|| format!("sched_switch next={next}"))
     }
 }
 
@@ -91,7 +98,6 @@ mod tests {
             lines(&[]),
             [
                 "sched_process_fork parent=init child=main flags=SIGCHLD",
-                "sched_switch next=main",
                 "sched_process_exec task=main filename=/bin/p",
             ]
         );
@@ -108,7 +114,7 @@ mod tests {
             (SysExit, [1, 5, 0, 0, 0]),
         ]);
         assert_eq!(
-            shown[3..],
+            shown[2..],
             [
                 "page_fault task=main kind=cow",
                 "sys_exit task=main nr=mmap",
