@@ -13,10 +13,9 @@ mod wait;
 
 pub use entity::{NewTask, Sleep};
 pub use run::{
-    add, current, exit_current, fatal_pending, finish_switch, idle, init, look_at_signals,
-    pending_work, preempt, rename, request_resched, set_fpu, set_root, set_signal, set_user_bases,
-    signal_pending, stop_current, user_bases, wake, wake_stopped, wants_switch, with_fpu,
-    yield_now,
+    add, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work, preempt,
+    rename, request_resched, set_fpu, set_root, set_signal, set_user_bases, signal_pending,
+    stop_current, user_bases, wake, wake_stopped, wants_switch, with_fpu, yield_now,
 };
 pub use time::Time;
 pub use wait::WaitQueue;

@@ -287,12 +287,6 @@ pub fn set_signal(id: TaskId, pending: bool, fatal: bool) {
     }
 }
 
-/// Makes the running task look at its signals before it is back in user mode,
-/// whether there are any or not.
-pub fn look_at_signals() {
-    SCHEDULER.lock().running().signal = true;
-}
-
 /// True if a signal waits for the running task.
 #[must_use]
 pub fn signal_pending() -> bool {

@@ -20,7 +20,7 @@ use abi::event::{SysEnter, SysExit, SysMissing};
 use crate::arch::trap::TrapFrame;
 use crate::errno::Errno;
 use crate::probe;
-use crate::sched;
+use crate::task::signal as signals;
 
 pub use table::Call;
 
@@ -47,10 +47,10 @@ pub fn handle(frame: &mut TrapFrame) {
     };
     let value = result.unwrap_or_else(Errno::as_return);
     frame.rax = value;
-    if Errno::from_return(value).is_some_and(Errno::is_restart) {
-        // Somebody else may have taken the signal since: the call must start
-        // again, and its error never be seen.
-        sched::look_at_signals();
-    }
     probe::emit(&SysExit { nr, ret: value });
+    if Errno::from_return(value).is_some_and(Errno::is_restart) {
+        // Not left to the way out: somebody else may have taken the signal by
+        // then, and the error would be seen.
+        signals::deliver(frame);
+    }
 }

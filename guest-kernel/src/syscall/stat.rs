@@ -12,6 +12,7 @@ use super::Call;
 use super::file::{descriptor, lookup_flags, user_path};
 use crate::errno::{Errno, Result};
 use crate::fs::Inode;
+use crate::fs::directory::Entry;
 use crate::fs::hooks::Timestamp;
 use crate::mm::user;
 
@@ -187,8 +188,8 @@ pub fn getdents64(call: &mut Call<'_>) -> Result<u64> {
     file.inode().directory()?;
     let size = u64::from(size as u32);
     let mut done = 0;
-    while let Some((next, name, inode)) = next_entry(file.inode(), file.cookie())? {
-        let record = record(&inode, next, &name);
+    while let Some(entry) = next_entry(file.inode(), file.cookie())? {
+        let record = record(&entry);
         if done + record.len() as u64 > size {
             return if done > 0 {
                 Ok(done)
@@ -199,38 +200,38 @@ pub fn getdents64(call: &mut Call<'_>) -> Result<u64> {
         if let Err(error) = user::write_bytes(address.wrapping_add(done), &record) {
             return if done > 0 { Ok(done) } else { Err(error) };
         }
-        file.set_cookie(next);
+        file.set_cookie(entry.next);
         done += record.len() as u64;
     }
     Ok(done)
 }
 
-/// Where the next entry is looked for, a name, and what it stands for.
-type DirectoryEntry = (u64, Vec<u8>, Arc<Inode>);
-
 /// The entry at `cookie` or the first behind it: `.`, `..`, then the names.
-fn next_entry(inode: &Arc<Inode>, cookie: u64) -> Result<Option<DirectoryEntry>> {
+fn next_entry(inode: &Arc<Inode>, cookie: u64) -> Result<Option<Entry>> {
     let directory = inode.directory()?;
+    let own = |next, name: &[u8], inode| Entry {
+        next,
+        name: name.to_vec(),
+        inode,
+    };
     Ok(match cookie {
-        0 => Some((1, b".".to_vec(), inode.clone())),
+        0 => Some(own(1, b".", inode.clone())),
         1 => {
             let parent = directory.parent().unwrap_or_else(|| inode.clone());
-            Some((2, b"..".to_vec(), parent))
+            Some(own(2, b"..", parent))
         }
-        _ => directory
-            .entry_from(cookie)
-            .map(|entry| (entry.next, entry.name, entry.inode)),
+        _ => directory.entry_from(cookie),
     })
 }
 
-fn record(inode: &Inode, next: u64, name: &[u8]) -> Vec<u8> {
-    let len = (DIRENT_HEADER + name.len() + 1).next_multiple_of(8);
+fn record(entry: &Entry) -> Vec<u8> {
+    let len = (DIRENT_HEADER + entry.name.len() + 1).next_multiple_of(8);
     let mut record = Vec::with_capacity(len);
-    record.extend_from_slice(&inode.number().to_le_bytes());
-    record.extend_from_slice(&next.to_le_bytes());
+    record.extend_from_slice(&entry.inode.number().to_le_bytes());
+    record.extend_from_slice(&entry.next.to_le_bytes());
     record.extend_from_slice(&(len as u16).to_le_bytes());
-    record.push((inode.mode() >> 12) as u8);
-    record.extend_from_slice(name);
+    record.push((entry.inode.mode() >> 12) as u8);
+    record.extend_from_slice(&entry.name);
     record.resize(len, 0);
     record
 }
