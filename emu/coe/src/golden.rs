@@ -154,16 +154,19 @@ pub fn difference(golden: &str, now: &str) -> Option<String> {
     for line in &golden[at.saturating_sub(CONTEXT)..at] {
         let _ = writeln!(text, "    {line}");
     }
-    let rest = |lines: &[&str], sign: char, text: &mut String| {
-        for line in lines.iter().skip(at).take(CONTEXT) {
+    // As many lines as differ in the same place, but not a whole file of them.
+    let differing = (at..golden.len().max(now.len()))
+        .take_while(|at| golden.get(*at) != now.get(*at))
+        .count()
+        .min(CONTEXT);
+    for (lines, sign) in [(&golden, '-'), (&now, '+')] {
+        for line in lines.iter().skip(at).take(differing) {
             let _ = writeln!(text, "  {sign} {line}");
         }
         if lines.len() <= at {
             let _ = writeln!(text, "  {sign} (nothing more)");
         }
-    };
-    rest(&golden, '-', &mut text);
-    rest(&now, '+', &mut text);
+    }
     text.push_str(&phases(&golden, &now));
     Some(text)
 }

@@ -22,7 +22,7 @@ pub fn memory(text: &str) -> Result<u64, String> {
         _ => return Err(format!("expected {EXPECTED}")),
     };
     let count: u64 = digits.parse().map_err(|_| format!("expected {EXPECTED}"))?;
-    let bytes = count.checked_mul(1 << shift).unwrap_or(u64::MAX);
+    let bytes = count.saturating_mul(1 << shift);
     if bytes < *MEMORY.start() {
         return Err("too small: the kernel and its programs need at least 16MiB".to_owned());
     }
