@@ -6,7 +6,7 @@ use abi::event::FrameKind;
 use linux_raw_sys::general::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 
 use super::hooks;
-use super::transfer::{self, Sink, Source};
+use super::transfer::{Sink, Source};
 use crate::errno::{Errno, Result};
 use crate::mm::frame::{self, Frame};
 use crate::sched::WaitQueue;
@@ -166,7 +166,7 @@ impl Pipe {
                 break;
             };
             let wanted = (end - start).min(to.room());
-            if transfer::from_frame(&frame, start, wanted, to) < wanted {
+            if to.put_frame(&frame, start, wanted) < wanted {
                 // Nothing of this page counts as read: it stays.
                 return if done > 0 {
                     Ok(done)
@@ -227,34 +227,43 @@ impl Pipe {
         let _turn = self.writing.lock();
         let mut merge = merge;
         while from.left() > 0 {
-            let (readers, merges, full) = self.ring.lock().room_for(merge);
-            if readers == 0 {
-                hooks::broken_pipe();
-                return Err(Errno::EPIPE);
+            let room = self.ring.lock().room(merge);
+            let (frame, at, count) = match room {
+                Room::NoReader => {
+                    hooks::broken_pipe();
+                    return Err(Errno::EPIPE);
+                }
+                Room::None => return Ok(()),
+                Room::Behind(frame, at) => (frame, at, merge),
+                // Only what is written of a page is ever read.
+                Room::Page => {
+                    let count = PAGE.min(from.left());
+                    (frame::alloc_uncleared(FrameKind::PageCache)?, 0, count)
+                }
+            };
+            if from.take_to_frame(&frame, at, count) < count {
+                return Err(Errno::EFAULT);
             }
-            if full && !merges {
-                return Ok(());
-            }
-            let count = if merges { merge } else { PAGE.min(from.left()) };
-            self.add(from, count, merges)?;
+            let spare = self.ring.lock().append(frame, at, count);
+            drop(spare);
+            self.readable.wake_all();
             *done += count;
             merge = 0;
         }
         Ok(())
     }
+}
 
-    /// Adds up to a page of bytes, all or nothing; room for it was seen.
-    fn add(&self, from: &mut dyn Source, count: usize, merges: bool) -> Result<()> {
-        // Only what was written of it is ever read.
-        let frame = frame::alloc_uncleared(FrameKind::PageCache)?;
-        if transfer::to_frame(&frame, 0, count, from) < count {
-            return Err(Errno::EFAULT);
-        }
-        let spare = self.ring.lock().push(frame, count, merges);
-        drop(spare);
-        self.readable.wake_all();
-        Ok(())
-    }
+/// Where the next bytes can go.
+enum Room {
+    /// Nobody will ever read them.
+    NoReader,
+    /// Every page is in use.
+    None,
+    /// Behind the bytes of the newest page, from here on.
+    Behind(Frame, usize),
+    /// Into a page of their own.
+    Page,
 }
 
 impl Ring {
@@ -285,29 +294,35 @@ impl Ring {
         self.slots.pop_front()
     }
 
-    /// How many readers there are, whether `merge` bytes fit behind those of
-    /// the newest page, and whether every page is in use.
-    fn room_for(&self, merge: usize) -> (usize, bool, bool) {
-        let newest = self.slots.back();
-        let merges = merge > 0 && newest.is_some_and(|slot| slot.end + merge <= PAGE);
-        (self.readers, merges, self.slots.len() == SLOTS)
+    /// Where the next bytes can go; `merge` of them, if not 0, behind those of
+    /// the newest page.
+    fn room(&self, merge: usize) -> Room {
+        if self.readers == 0 {
+            return Room::NoReader;
+        }
+        match self.slots.back() {
+            Some(newest) if merge > 0 && newest.end + merge <= PAGE => {
+                Room::Behind(newest.frame.clone(), newest.end)
+            }
+            _ if self.slots.len() == SLOTS => Room::None,
+            _ => Room::Page,
+        }
     }
 
-    /// Puts a page's first `count` bytes at the end; gives the page back if
-    /// they went into the one before it. If that one was read empty meanwhile,
-    /// there is room for a page.
-    fn push(&mut self, frame: Frame, count: usize, merges: bool) -> Option<Frame> {
+    /// Adds bytes that were written into a frame. Gives the frame back if the
+    /// ring has it already: they lie behind those of the newest page. If that
+    /// was read empty meanwhile, it comes again with these.
+    fn append(&mut self, frame: Frame, at: usize, count: usize) -> Option<Frame> {
         match self.slots.back_mut() {
-            Some(slot) if merges => {
-                transfer::between(&frame, &slot.frame, slot.end, count);
-                slot.end += count;
+            Some(newest) if newest.frame.address() == frame.address() => {
+                newest.end += count;
                 Some(frame)
             }
             _ => {
                 self.slots.push_back(Slot {
                     frame,
-                    start: 0,
-                    end: count,
+                    start: at,
+                    end: at + count,
                 });
                 None
             }

@@ -107,7 +107,7 @@ impl Regular {
             let within = (at % PAGE) as usize;
             let count = (PAGE - at % PAGE).min(len - at).min(to.room() as u64) as usize;
             let moved = match self.frame(at / PAGE) {
-                Some(frame) => transfer::from_frame(&frame, within, count, to),
+                Some(frame) => to.put_frame(&frame, within, count),
                 None => {
                     let bytes = self.untouched(at / PAGE);
                     let bytes = &bytes[within.min(bytes.len())..];
@@ -158,7 +158,7 @@ impl Regular {
             return Err(Errno::EFBIG);
         }
         let frame = self.frame_or_new(at / PAGE)?;
-        let moved = transfer::to_frame(&frame, (at % PAGE) as usize, count, from);
+        let moved = from.take_to_frame(&frame, (at % PAGE) as usize, count);
         let mut content = self.content.lock();
         content.len = content.len.max(at + moved as u64);
         Ok((moved, moved == count))

@@ -11,6 +11,8 @@ pub trait Sink {
     fn room(&self) -> usize;
     /// Stores bytes, at most `room()`; fewer than given means a bad address.
     fn put(&mut self, bytes: &[u8]) -> usize;
+    /// Like `put`, with bytes of a frame.
+    fn put_frame(&mut self, frame: &Frame, at: usize, count: usize) -> usize;
 }
 
 /// Gives bytes: the origin of a write.
@@ -19,42 +21,12 @@ pub trait Source {
     fn left(&self) -> usize;
     /// Fetches bytes, at most `left()`; fewer than asked means a bad address.
     fn take(&mut self, into: &mut [u8]) -> usize;
+    /// Like `take`, into a frame.
+    fn take_to_frame(&mut self, frame: &Frame, at: usize, count: usize) -> usize;
 }
 
 /// Bytes that are moved at a time through the kernel stack.
 pub const CHUNK: usize = 512;
-
-/// Copies from a frame; returns how many bytes the sink took.
-pub(super) fn from_frame(frame: &Frame, at: usize, count: usize, to: &mut dyn Sink) -> usize {
-    let mut chunk = [0; CHUNK];
-    let mut done = 0;
-    while done < count {
-        let chunk = &mut chunk[..CHUNK.min(count - done)];
-        frame.read(at + done, chunk);
-        let moved = to.put(chunk);
-        done += moved;
-        if moved < chunk.len() {
-            break;
-        }
-    }
-    done
-}
-
-/// Copies into a frame; returns how many bytes the source gave.
-pub(super) fn to_frame(frame: &Frame, at: usize, count: usize, from: &mut dyn Source) -> usize {
-    let mut chunk = [0; CHUNK];
-    let mut done = 0;
-    while done < count {
-        let chunk = &mut chunk[..CHUNK.min(count - done)];
-        let moved = from.take(chunk);
-        frame.write(at + done, &chunk[..moved]);
-        done += moved;
-        if moved < chunk.len() {
-            break;
-        }
-    }
-    done
-}
 
 /// Hands over bytes, and zeros up to `count` behind them.
 pub(super) fn from_bytes(bytes: &[u8], count: usize, to: &mut dyn Sink) -> usize {
@@ -83,16 +55,4 @@ pub(super) fn zeros(count: usize, to: &mut dyn Sink) -> usize {
         }
     }
     done
-}
-
-/// Copies the first `count` bytes of a frame to `at` in another.
-pub(super) fn between(from: &Frame, to: &Frame, at: usize, count: usize) {
-    let mut chunk = [0; CHUNK];
-    let mut done = 0;
-    while done < count {
-        let chunk = &mut chunk[..CHUNK.min(count - done)];
-        from.read(done, chunk);
-        to.write(at + done, chunk);
-        done += chunk.len();
-    }
 }

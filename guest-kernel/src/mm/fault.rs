@@ -83,7 +83,12 @@ impl Mm {
     /// # Errors
     /// The reason why it never will be.
     pub fn fault(&self, address: u64, access: Access) -> Result<FaultKind, Refusal> {
-        let (kind, _) = self.lock().bring_in(address, access)?;
+        let mut space = self.lock();
+        let (kind, _) = space.bring_in(address, access)?;
+        if kind == FaultKind::Spurious {
+            // The CPU still held an older translation with fewer rights.
+            space.tables.flush(address);
+        }
         Ok(kind)
     }
 
@@ -138,8 +143,6 @@ impl Space {
             drop(before);
             kind
         } else {
-            // The CPU may still hold an older translation with fewer rights.
-            self.tables.flush(page);
             FaultKind::Spurious
         };
         Ok((kind, place))

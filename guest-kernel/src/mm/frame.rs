@@ -164,6 +164,18 @@ impl Frame {
         unsafe { core::ptr::write_bytes(self.bytes().add(offset), 0, len) };
     }
 
+    /// Copies bytes of another frame in; it may also be this one.
+    ///
+    /// # Panics
+    /// If they do not lie in the frames.
+    pub fn copy_part(&self, offset: usize, from: &Frame, from_offset: usize, len: usize) {
+        assert!(offset + len <= PAGE_SIZE as usize && from_offset + len <= PAGE_SIZE as usize);
+        // SAFETY: inside both frames; `copy` allows them to overlap.
+        unsafe {
+            core::ptr::copy(from.bytes().add(from_offset), self.bytes().add(offset), len);
+        }
+    }
+
     /// Takes over the other frame's bytes.
     pub fn copy_from(&self, other: &Frame) {
         // SAFETY: two whole frames; if they are one, nothing is to be done.

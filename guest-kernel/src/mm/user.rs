@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::mem::{MaybeUninit, size_of};
 
 use super::fault::{Access, Refusal};
+use super::frame::Frame;
 use super::space::Mm;
 use crate::arch::layout::{PAGE_SIZE, USER_END};
 use crate::errno::{Errno, Result};
@@ -61,7 +62,7 @@ impl Mm {
         address: u64,
         len: usize,
         access: Access,
-        mut each: impl FnMut(&super::frame::Frame, usize, usize, usize),
+        mut each: impl FnMut(&Frame, usize, usize, usize),
     ) -> Result<()> {
         let end = address.checked_add(len as u64).ok_or(Errno::EFAULT)?;
         if end > USER_END {
@@ -107,6 +108,32 @@ impl Mm {
                 frame.write(inside, &bytes[done..done + count]);
             },
         )
+    }
+
+    /// Copies bytes out of the address space, into a frame.
+    ///
+    /// # Errors
+    /// `EFAULT`, `ENOMEM`.
+    pub fn read_to_frame(&self, address: u64, len: usize, to: &Frame, offset: usize) -> Result<()> {
+        self.pieces(address, len, Access::Read, |frame, inside, done, count| {
+            to.copy_part(offset + done, frame, inside, count);
+        })
+    }
+
+    /// Copies bytes of a frame into the address space.
+    ///
+    /// # Errors
+    /// `EFAULT`, `ENOMEM`; what lies before the bad page has been written.
+    pub fn write_from_frame(
+        &self,
+        address: u64,
+        len: usize,
+        from: &Frame,
+        offset: usize,
+    ) -> Result<()> {
+        self.pieces(address, len, Access::Write, |frame, inside, done, count| {
+            frame.copy_part(inside, from, offset + done, count);
+        })
     }
 
     /// Fills a range with zeros.

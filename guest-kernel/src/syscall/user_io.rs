@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::errno::{Errno, Result};
 use crate::fs::transfer::{Sink, Source};
+use crate::mm::frame::Frame;
 use crate::mm::user;
 
 /// The most that one call moves, as on Linux.
@@ -96,18 +97,20 @@ impl<'a> UserBuffer<'a> {
     }
 }
 
-impl Sink for UserBuffer<'_> {
-    fn room(&self) -> usize {
-        self.left
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> usize {
+impl UserBuffer<'_> {
+    /// Moves up to `most` bytes: each piece with an address, how many were
+    /// moved before it, and its length. Stops at the first that fails.
+    fn walk(
+        &mut self,
+        most: usize,
+        mut each: impl FnMut(u64, usize, usize) -> Result<()>,
+    ) -> usize {
         let mut done = 0;
-        while done < bytes.len().min(done + self.left) {
-            let Some((address, count)) = self.next(bytes.len() - done) else {
+        while done < most {
+            let Some((address, count)) = self.next((most - done).min(self.left)) else {
                 break;
             };
-            if user::write_bytes(address, &bytes[done..done + count]).is_err() {
+            if count == 0 || each(address, done, count).is_err() {
                 break;
             }
             self.advance(count);
@@ -117,23 +120,38 @@ impl Sink for UserBuffer<'_> {
     }
 }
 
+impl Sink for UserBuffer<'_> {
+    fn room(&self) -> usize {
+        self.left
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        self.walk(bytes.len(), |address, done, count| {
+            user::write_bytes(address, &bytes[done..done + count])
+        })
+    }
+
+    fn put_frame(&mut self, frame: &Frame, at: usize, count: usize) -> usize {
+        self.walk(count, |address, done, count| {
+            user::current()?.write_from_frame(address, count, frame, at + done)
+        })
+    }
+}
+
 impl Source for UserBuffer<'_> {
     fn left(&self) -> usize {
         self.left
     }
 
     fn take(&mut self, into: &mut [u8]) -> usize {
-        let mut done = 0;
-        while done < into.len().min(done + self.left) {
-            let Some((address, count)) = self.next(into.len() - done) else {
-                break;
-            };
-            if user::read_bytes(address, &mut into[done..done + count]).is_err() {
-                break;
-            }
-            self.advance(count);
-            done += count;
-        }
-        done
+        self.walk(into.len(), |address, done, count| {
+            user::read_bytes(address, &mut into[done..done + count])
+        })
+    }
+
+    fn take_to_frame(&mut self, frame: &Frame, at: usize, count: usize) -> usize {
+        self.walk(count, |address, done, count| {
+            user::current()?.read_to_frame(address, count, frame, at + done)
+        })
     }
 }
