@@ -41,6 +41,8 @@ fn main() {
     println!("{:.3} {:?} {:e}", std::f64::consts::PI, 0.1 + 0.2, 1e300);
     let args: Vec<_> = std::env::args().skip(1).collect();
     println!("arguments {args:?}, HOME {:?}", std::env::var("HOME"));
+    // The default message names the thread by its id, which is another one everywhere.
+    std::panic::set_hook(Box::new(|_| println!("a thread panics")));
     let caught = thread::spawn(|| panic!("on purpose")).join().is_err();
     println!("a panic of a thread is caught: {caught}");
     std::process::exit(3);
