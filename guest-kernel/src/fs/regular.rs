@@ -1,6 +1,7 @@
 //! Regular files: contents in page frames.
 
 use alloc::collections::BTreeMap;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::event::FrameKind;
 
@@ -11,6 +12,10 @@ use crate::mm::frame::{self, Frame};
 use crate::sync::{Mutex, SpinLock};
 
 const PAGE: u64 = 4096;
+
+/// How many frames hold contents of files. Writing makes no more of them than
+/// half of the memory, as in Linux's file system in memory.
+static PAGES: AtomicU64 = AtomicU64::new(0);
 
 /// The contents of a file.
 ///
@@ -89,7 +94,19 @@ impl Regular {
             new.clear(kept, initial.len() - kept);
         }
         content.frames.insert(index, new.clone());
+        PAGES.fetch_add(1, Ordering::Relaxed);
         Ok(new)
+    }
+
+    /// The frame of a page that is to be written.
+    fn frame_to_write(&self, index: u64) -> Result<Frame> {
+        if let Some(frame) = self.frame(index) {
+            return Ok(frame);
+        }
+        if PAGES.load(Ordering::Relaxed) >= frame::total() / 2 {
+            return Err(Errno::ENOSPC);
+        }
+        self.frame_or_new(index)
     }
 
     /// Reads from `offset` on: as many bytes as are there and fit.
@@ -129,7 +146,7 @@ impl Regular {
     /// write ended and how many bytes it wrote.
     ///
     /// # Errors
-    /// EFAULT, ENOMEM or EFBIG, if not even one byte was written.
+    /// EFAULT, ENOMEM, ENOSPC or EFBIG, if not even one byte was written.
     pub fn write_at(&self, offset: Option<u64>, from: &mut dyn Source) -> Result<(u64, usize)> {
         let _turn = self.writing.lock();
         let offset = offset.unwrap_or_else(|| self.len());
@@ -157,7 +174,7 @@ impl Regular {
         if count == 0 {
             return Err(Errno::EFBIG);
         }
-        let frame = self.frame_or_new(at / PAGE)?;
+        let frame = self.frame_to_write(at / PAGE)?;
         let moved = from.take_to_frame(&frame, (at % PAGE) as usize, count);
         let mut content = self.content.lock();
         content.len = content.len.max(at + moved as u64);
@@ -182,7 +199,15 @@ impl Regular {
             content.frames.split_off(&len.div_ceil(PAGE))
         };
         // The frames are given back without the lock.
+        PAGES.fetch_sub(cut.len() as u64, Ordering::Relaxed);
         drop(cut);
+    }
+}
+
+impl Drop for Regular {
+    fn drop(&mut self) {
+        let pages = self.content.lock().frames.len();
+        PAGES.fetch_sub(pages as u64, Ordering::Relaxed);
     }
 }
 

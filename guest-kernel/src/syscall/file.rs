@@ -16,7 +16,7 @@ use crate::fs::path::{self, Found, LastLink, PATH_MAX, Start};
 use crate::fs::pipe::Pipe;
 use crate::fs::regular::Regular;
 use crate::fs::{FdTable, File, FsContext, Inode, file, pipe};
-use crate::mm::user;
+use crate::mm::{frame, user};
 use crate::sync::SpinLock;
 use crate::task;
 
@@ -110,6 +110,7 @@ fn open_at(dirfd: u64, path: u64, flags: u32, mode: u32) -> Result<u64> {
     let path = user_path(path)?;
     // Before anything is created, as on Linux.
     files().lock().check_free(limit())?;
+    frame::room()?;
     let inode = open_inode(&start(dirfd, &path)?, &path, flags, mode)?;
     let file = File::new(inode, flags & file::KEPT);
     install(&file, flags & O_CLOEXEC != 0)
@@ -289,6 +290,7 @@ fn make_pipe(address: u64, flags: u32) -> Result<u64> {
     if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
+    frame::room()?;
     let close_on_exec = flags & O_CLOEXEC != 0;
     let status = flags & O_NONBLOCK;
     let inode = Inode::new(Kind::Pipe(Pipe::new()), 0o600);
@@ -364,6 +366,7 @@ fn make_directory(dirfd: u64, path: u64, mode: u32) -> Result<u64> {
     if found.inode.is_some() {
         return Err(Errno::EEXIST);
     }
+    frame::room()?;
     let umask = context().lock().umask;
     let inode = Inode::new_directory(&found.parent, mode & 0o1777 & !umask);
     found.parent.directory()?.insert(&found.name, &inode)?;
@@ -396,6 +399,7 @@ fn make_link(target: u64, dirfd: u64, path: u64) -> Result<u64> {
     if found.slash {
         return Err(Errno::ENOENT);
     }
+    frame::room()?;
     let inode = Inode::new(Kind::Symlink(target.into()), 0o777);
     found.parent.directory()?.insert(&found.name, &inode)?;
     found.parent.touch();
