@@ -436,6 +436,9 @@ pub(crate) struct Guest {
     bus: Bus,
     mmu: Mmu,
     code: CodeCache,
+    /// What a kernel may change: whether the x87 and SSE are there for the task.
+    pub(crate) cr0: u64,
+    pub(crate) cr4: u64,
 }
 
 impl Guest {
@@ -452,15 +455,17 @@ impl Guest {
             bus,
             mmu: Mmu::default(),
             code: CodeCache::default(),
+            cr0: cr0::PE | cr0::ET | cr0::NE | cr0::MP,
+            cr4: cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT,
         }
     }
 
-    fn cpu(case: &Case) -> Cpu {
+    fn cpu(&self, case: &Case) -> Cpu {
         let mut cpu = Cpu {
             rip: CODE,
             rflags: case.rflags,
-            cr0: cr0::PE | cr0::ET | cr0::NE | cr0::MP,
-            cr4: cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT,
+            cr0: self.cr0,
+            cr4: self.cr4,
             gdtr: Table {
                 base: GDT,
                 limit: 15,
@@ -501,7 +506,7 @@ impl Guest {
     pub(crate) fn run(&mut self, instruction: &[u8], case: &Case) -> Result<Case, String> {
         assert!(self.bus.ram.load(PhysAddr(CODE), instruction));
         assert!(self.bus.ram.load(PhysAddr(GUEST_MEMORY), &case.memory));
-        let mut cpu = Self::cpu(case);
+        let mut cpu = self.cpu(case);
         Cx::new(
             &mut cpu,
             &mut self.mmu,
