@@ -22,20 +22,36 @@ struct Build {
 }
 
 impl Build {
-    /// Builds coe in a target folder that all runs of this test share.
-    fn new(name: &'static str, args: &[&str], under: &str, runner: Option<&'static str>) -> Self {
+    /// The build under test: with debug assertions and overflow checks.
+    fn debug() -> Self {
+        Build {
+            name: "debug",
+            coe: PathBuf::from(env!("CARGO_BIN_EXE_coe")),
+            runner: None,
+        }
+    }
+
+    /// An optimised build, in the target folder that `cargo run --release` uses too.
+    fn release(
+        name: &'static str,
+        args: &[&str],
+        under: &str,
+        runner: Option<&'static str>,
+    ) -> Self {
         let target_dir = target_dir();
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--locked", "-p", "coe"])
-            .args(args)
-            .arg("--target-dir")
-            .arg(&target_dir)
-            .current_dir(root())
-            .env_remove("CARGO_TARGET_DIR")
-            .status()
-            .expect("cargo starts");
-        assert!(status.success(), "the {name} build of coe fails");
-        Build { name, coe: target_dir.join(under).join("coe"), runner }
+        common::succeed(
+            Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--locked", "--release", "-p", "coe"])
+                .args(args)
+                .arg("--target-dir")
+                .arg(&target_dir)
+                .current_dir(common::root()),
+        );
+        Build {
+            name,
+            coe: target_dir.join(under).join("coe"),
+            runner,
+        }
     }
 
     /// The bytes of the trace that this build records of a scenario.
@@ -54,7 +70,7 @@ impl Build {
             .arg(format!("scenarios/seeds/{scenario}.toml"))
             .arg("-o")
             .arg(&trace)
-            .current_dir(root())
+            .current_dir(common::root())
             .output()
             .expect("coe starts");
         assert!(
@@ -68,19 +84,23 @@ impl Build {
     }
 }
 
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
+/// The target folder of the build under test.
 fn target_dir() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("builds")
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    tmp.parent()
+        .expect("cargo's temporary folder lies in the target folder")
+        .to_owned()
 }
 
 fn assert_same(scenario: &str, builds: &[Build]) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let first = builds[0].record(scenario, dir.path());
     let again = builds[0].record(scenario, dir.path());
-    assert!(first == again, "{scenario}: two runs of the {} build differ", builds[0].name);
+    assert!(
+        first == again,
+        "{scenario}: two runs of the {} build differ",
+        builds[0].name
+    );
     for other in &builds[1..] {
         let trace = other.record(scenario, dir.path());
         assert!(
@@ -94,15 +114,15 @@ fn assert_same(scenario: &str, builds: &[Build]) {
 
 #[test]
 fn one_trace_over_runs_builds_and_hosts() {
-    if !common::tool("qemu-aarch64-static", "qemu-user-static") {
+    if !common::has("qemu-aarch64-static", "qemu-user-static") {
         return;
     }
     let builds = [
-        Build::new("debug", &[], "debug", None),
-        Build::new("release", &["--release"], "release", None),
-        Build::new(
+        Build::debug(),
+        Build::release("release", &[], "release", None),
+        Build::release(
             "aarch64",
-            &["--release", "--target", "aarch64-unknown-linux-musl"],
+            &["--target", "aarch64-unknown-linux-musl"],
             "aarch64-unknown-linux-musl/release",
             Some("qemu-aarch64-static"),
         ),

@@ -24,8 +24,8 @@ machine = { memory = "16MiB" }
 /// The vectors that are injected, in turn: the end of a time slice, which makes
 /// the kernel switch tasks, and the timer's.
 const VECTORS: [u8; 2] = [VECTOR_SLICE, VECTOR_TIMER];
-const VECTOR_TIMER: u8 = 0x20;
-const VECTOR_SLICE: u8 = 0x21;
+const VECTOR_TIMER: u8 = 0xF0;
+const VECTOR_SLICE: u8 = 0xF1;
 
 /// What a user sees of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,10 @@ impl Host for Collector {
     fn event(&mut self, event: Event) {
         match event.payload {
             Payload::Console(byte) => self.outcome.console.push(byte),
-            Payload::Kernel { id: EventId::SchedProcessExec, .. } => self.booted = true,
+            Payload::Kernel {
+                id: EventId::SchedProcessExec,
+                ..
+            } => self.booted = true,
             _ => {}
         }
     }
@@ -62,7 +65,10 @@ fn finish(mut machine: Machine, mut collector: Collector) -> Outcome {
     let stop = machine.run(machine.cycle() + GIVE_UP, &mut collector);
     match stop {
         Stop::Exit(code) => collector.outcome.exit = Some(code),
-        other => collector.outcome.console.extend(format!("[{other:?}]").bytes()),
+        other => collector
+            .outcome
+            .console
+            .extend(format!("[{other:?}]").bytes()),
     }
     collector.outcome
 }
@@ -81,7 +87,12 @@ fn boot() -> (Machine, Collector) {
 
 /// Walks on from the saved machine; every `share`-th new kernel instruction is
 /// this worker's. Returns how many it tried and what went wrong.
-fn walk(start: &(Machine, Collector), want: &Outcome, worker: usize, workers: usize) -> (usize, Vec<String>) {
+fn walk(
+    start: &(Machine, Collector),
+    want: &Outcome,
+    worker: usize,
+    workers: usize,
+) -> (usize, Vec<String>) {
     let (mut machine, mut collector) = start.clone();
     let (mut seen, mut tried, mut wrong) = (HashSet::new(), 0, Vec::new());
     loop {
@@ -89,12 +100,16 @@ fn walk(start: &(Machine, Collector), want: &Outcome, worker: usize, workers: us
         if machine.cpu().cpl() == 0 && seen.insert(rip) && seen.len() % workers == worker {
             let vector = VECTORS[seen.len() / workers % VECTORS.len()];
             let mut copy = machine.clone();
-            copy.push_input(copy.cycle(), Input::Interrupt(vector)).expect("now is not the past");
+            copy.push_input(copy.cycle(), Input::Interrupt(vector))
+                .expect("now is not the past");
             let got = finish(copy, collector.clone());
             tried += 1;
             if got != *want {
                 let console = String::from_utf8_lossy(&got.console).into_owned();
-                wrong.push(format!("vector {vector:#x} at {rip:#x}: exit {:?}, {console:?}", got.exit));
+                wrong.push(format!(
+                    "vector {vector:#x} at {rip:#x}: exit {:?}, {console:?}",
+                    got.exit
+                ));
             }
         }
         if machine.step(&mut collector).is_some() {
@@ -107,13 +122,23 @@ fn walk(start: &(Machine, Collector), want: &Outcome, worker: usize, workers: us
 fn an_interrupt_at_each_kernel_instruction_changes_no_outcome() {
     let start = boot();
     let want = finish(start.0.clone(), start.1.clone());
-    assert_eq!(want.exit, Some(0), "{}", String::from_utf8_lossy(&want.console));
+    assert_eq!(
+        want.exit,
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&want.console)
+    );
 
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let (mut tried, mut wrong) = (0, Vec::new());
     thread::scope(|scope| {
         let handles: Vec<_> = (0..workers)
-            .map(|worker| scope.spawn({ let (start, want) = (&start, &want); move || walk(start, want, worker, workers) }))
+            .map(|worker| {
+                scope.spawn({
+                    let (start, want) = (&start, &want);
+                    move || walk(start, want, worker, workers)
+                })
+            })
             .collect();
         for handle in handles {
             let (more, worse) = handle.join().expect("a worker finishes");
@@ -121,7 +146,15 @@ fn an_interrupt_at_each_kernel_instruction_changes_no_outcome() {
             wrong.extend(worse);
         }
     });
-    println!("{tried} kernel instructions, {} outcomes differ", wrong.len());
+    println!(
+        "{tried} kernel instructions, {} outcomes differ",
+        wrong.len()
+    );
     assert!(tried > 1000, "only {tried} kernel instructions were met");
-    assert!(wrong.is_empty(), "{} of {tried} differ, the first: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+    assert!(
+        wrong.is_empty(),
+        "{} of {tried} differ, the first: {:#?}",
+        wrong.len(),
+        &wrong[..wrong.len().min(5)]
+    );
 }
