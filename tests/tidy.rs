@@ -32,7 +32,9 @@ const COE: Rooms = Rooms {
         ("events", &["names"]),
         (
             "scenario",
-            &["embedded", "error", "events", "exit", "golden", "images", "names"],
+            &[
+                "embedded", "error", "events", "exit", "golden", "images", "names",
+            ],
         ),
         ("report", &["events", "names"]),
     ],

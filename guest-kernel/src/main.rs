@@ -180,7 +180,7 @@ fn init_tasks(initrd: &'static [u8]) {
     sched::softirq::on_console(fs::tty::deferred);
     arch::serial::enable_receive_interrupt();
     arch::irq::on();
-    let threads = [
+    let tasks = [
         task::kthread::kernel_thread("init", start_init, 0, linux_raw_sys::general::CLONE_FS),
         task::kthread::kernel_thread(
             "kthreadd",
@@ -189,8 +189,8 @@ fn init_tasks(initrd: &'static [u8]) {
             task::kthread::CLONE_KERNEL,
         ),
     ];
-    for thread in threads {
-        thread.expect("there is memory for the first tasks");
+    for task in tasks {
+        task.expect("there is memory for the first tasks");
     }
     task::kthread::request("ksoftirqd/0", task::kthread::ksoftirqd, 0);
     arch::irq::off();

@@ -13,8 +13,8 @@ use super::inode::{Inode, Kind};
 use super::pipe::End;
 use super::transfer::{Sink, Source};
 use crate::errno::{Errno, Result};
-use crate::sched::WaitQueue;
-use crate::sync::{Mutex, SpinLock};
+use crate::sched::{Mutex, WaitQueue};
+use crate::sync::SpinLock;
 
 /// The flags that fcntl(F_SETFL) may change.
 const CHANGEABLE: u32 = O_APPEND | O_NONBLOCK | O_NOATIME;

@@ -9,8 +9,8 @@ use super::hooks;
 use super::transfer::{Sink, Source};
 use crate::errno::{Errno, Result};
 use crate::mm::frame::{self, Frame};
-use crate::sched::WaitQueue;
-use crate::sync::{Mutex, SpinLock};
+use crate::sched::{Mutex, WaitQueue};
+use crate::sync::SpinLock;
 
 const PAGE: usize = 4096;
 

@@ -9,7 +9,8 @@ use super::transfer::{self, Sink, Source};
 use crate::errno::{Errno, Result};
 use crate::mm::Backing;
 use crate::mm::frame::{self, Frame};
-use crate::sync::{Mutex, SpinLock};
+use crate::sched::Mutex;
+use crate::sync::SpinLock;
 
 const PAGE: u64 = 4096;
 

@@ -14,8 +14,8 @@ use super::tty_input::{Discipline, Effect};
 use crate::arch::serial;
 use crate::errno::{Errno, Result};
 use crate::sched::softirq::{self, Softirq};
-use crate::sched::{Time, WaitQueue};
-use crate::sync::{Mutex, SpinLock};
+use crate::sched::{Mutex, Time, WaitQueue};
+use crate::sync::SpinLock;
 
 /// The unit of VTIME.
 const TENTH: u64 = 100_000_000;

@@ -11,7 +11,7 @@ use super::page_table::Tables;
 use super::vma::{Prot, Vma};
 use crate::arch::layout::{PAGE_SIZE, USER_END};
 use crate::errno::{Errno, Result};
-use crate::sync::Mutex;
+use crate::sched::{Mutex, MutexGuard};
 
 /// Mappings without a wish go below this, the highest first.
 const MMAP_TOP: u64 = 0x7FFF_F7FF_F000;
@@ -60,7 +60,7 @@ impl Mm {
         self.root
     }
 
-    pub(super) fn lock(&self) -> crate::sync::MutexGuard<'_, Space> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Space> {
         self.space.lock()
     }
 

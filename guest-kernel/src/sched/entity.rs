@@ -6,7 +6,7 @@ use core::any::Any;
 use abi::event::TaskState;
 
 use super::TaskId;
-use crate::arch::context::Thread;
+use crate::arch::context::SavedCpu;
 
 /// What the task room wants to live as long as the task can run: the task
 /// itself and its kernel stack. Dropped by whoever runs after the task's end.
@@ -40,7 +40,7 @@ pub struct NewTask {
     /// Its number.
     pub id: TaskId,
     /// Where it starts.
-    pub thread: Thread,
+    pub cpu: SavedCpu,
     /// True if it never runs in user mode.
     pub kernel: bool,
     /// What the task room finds again through the CPU while the task runs.
@@ -51,7 +51,7 @@ pub struct NewTask {
 
 /// A task in the scheduler's eyes.
 pub(super) struct Entity {
-    pub thread: Thread,
+    pub cpu: SavedCpu,
     pub kernel: bool,
     pub pointer: *const (),
     /// `None` while it runs or waits to run.

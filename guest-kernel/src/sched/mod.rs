@@ -2,7 +2,7 @@
 //! task room's business and comes back to it as an opaque payload.
 
 mod entity;
-pub mod mutex;
+mod mutex;
 pub mod policy;
 mod run;
 pub mod slice;
@@ -12,6 +12,7 @@ pub mod timer;
 mod wait;
 
 pub use entity::{NewTask, Sleep};
+pub use mutex::{Mutex, MutexGuard};
 pub use run::{
     add, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work, preempt,
     rename, request_resched, set_fpu, set_root, set_signal, set_user_bases, signal_pending,

@@ -9,7 +9,7 @@ use abi::event::{SchedSwitch, SchedWakeup, TaskState};
 use super::entity::{Entity, NewTask, Sleep};
 use super::policy::Policy;
 use super::{TaskId, slice};
-use crate::arch::context::{self, Thread};
+use crate::arch::context::{self, SavedCpu};
 use crate::arch::fpu::FpuState;
 use crate::arch::{boot, irq, paging, percpu};
 use crate::probe;
@@ -69,7 +69,7 @@ impl Scheduler {
 pub fn init(policy: &'static dyn Policy, pointer: *const ()) {
     POLICY.set(policy);
     let entity = Entity {
-        thread: Thread::running(boot::stack_top()),
+        cpu: SavedCpu::running(boot::stack_top()),
         kernel: true,
         pointer,
         sleep: None,
@@ -93,7 +93,7 @@ pub fn current() -> TaskId {
 /// Adds a task and makes it runnable, behind all others.
 pub fn add(task: NewTask) {
     let entity = Box::new(Entity {
-        thread: task.thread,
+        cpu: task.cpu,
         kernel: task.kernel,
         pointer: task.pointer,
         sleep: None,
@@ -113,18 +113,18 @@ fn switch_away(mut scheduler: SpinGuard<'_, Scheduler>, state: TaskState) {
     let prev = percpu::task();
     let next = scheduler.pick();
     percpu::with(|cpu| cpu.need_resched = false);
-    let prev_thread = &raw mut scheduler.running().thread;
+    let prev_cpu = &raw mut scheduler.running().cpu;
     let entity = scheduler
         .entities
         .get_mut(&next)
         .expect("what is queued is known to the scheduler");
-    let (kernel, pointer, next_thread) = (entity.kernel, entity.pointer, &raw mut entity.thread);
+    let (kernel, pointer, next_cpu) = (entity.kernel, entity.pointer, &raw mut entity.cpu);
     if next == prev {
         slice::start(kernel);
         return;
     }
-    // SAFETY: the lock is held; nobody changes the thread.
-    let root = unsafe { (*next_thread).root };
+    // SAFETY: the lock is held; nobody changes the saved state.
+    let root = unsafe { (*next_cpu).root };
     probe::emit(&SchedSwitch {
         prev: prev.into(),
         prev_state: if prev == 0 { TaskState::Idle } else { state }.into(),
@@ -144,7 +144,7 @@ fn switch_away(mut scheduler: SpinGuard<'_, Scheduler>, state: TaskState) {
     core::mem::forget(scheduler);
     // SAFETY: interrupts are off under the lock, which `finish_switch` opens on
     // the other side; entities are boxed and stay until they are dead.
-    unsafe { context::switch(prev_thread, next_thread) };
+    unsafe { context::switch(prev_cpu, next_cpu) };
     percpu::with(|cpu| cpu.irq_saved = saved);
     finish_switch();
 }
@@ -312,7 +312,7 @@ pub fn rename(to: TaskId) {
 /// The running task has other page tables from here on; 0 is the kernel's own.
 pub fn set_root(root: u64) {
     let mut scheduler = SCHEDULER.lock();
-    scheduler.running().thread.root = root;
+    scheduler.running().cpu.root = root;
     let root = if root == 0 {
         paging::kernel_root()
     } else {
@@ -326,16 +326,16 @@ pub fn set_root(root: u64) {
 #[must_use]
 pub fn user_bases() -> (u64, u64) {
     let mut scheduler = SCHEDULER.lock();
-    let thread = &scheduler.running().thread;
-    (thread.fs_base, thread.gs_base)
+    let cpu = &scheduler.running().cpu;
+    (cpu.fs_base, cpu.gs_base)
 }
 
 /// Sets the running task's FS and GS bases.
 pub fn set_user_bases(fs: u64, gs: u64) {
     let mut scheduler = SCHEDULER.lock();
-    let thread = &mut scheduler.running().thread;
-    thread.fs_base = fs;
-    thread.gs_base = gs;
+    let cpu = &mut scheduler.running().cpu;
+    cpu.fs_base = fs;
+    cpu.gs_base = gs;
     // SAFETY: user bases; the kernel does not use them.
     unsafe {
         crate::arch::msr::write(crate::arch::msr::FS_BASE, fs);
@@ -347,7 +347,7 @@ pub fn set_user_bases(fs: u64, gs: u64) {
 /// `None` if it never runs in user mode.
 pub fn with_fpu<R>(work: impl FnOnce(&mut FpuState) -> R) -> Option<R> {
     let mut scheduler = SCHEDULER.lock();
-    let fpu = scheduler.running().thread.fpu.as_mut()?;
+    let fpu = scheduler.running().cpu.fpu.as_mut()?;
     fpu.save();
     let result = work(fpu);
     fpu.load();
@@ -361,7 +361,7 @@ pub fn set_fpu(state: Box<FpuState>) {
     let entity = scheduler.running();
     state.load();
     entity.kernel = false;
-    let before = entity.thread.fpu.replace(state);
+    let before = entity.cpu.fpu.replace(state);
     drop(scheduler);
     drop(before);
 }

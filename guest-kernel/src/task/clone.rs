@@ -14,7 +14,7 @@ use super::signal;
 use super::tree::{INIT, TREE};
 use super::{COMM_LEN, Context, Credentials, Files, Fs, Task, current};
 use crate::arch::boot;
-use crate::arch::context::Thread;
+use crate::arch::context::SavedCpu;
 use crate::arch::layout::{PAGE_SIZE, USER_END};
 use crate::arch::trap::{NO_VECTOR, TrapFrame, user_frame};
 use crate::errno::{Errno, Result};
@@ -195,13 +195,13 @@ fn start(parent: &Arc<Task>, args: &CloneArgs, draft: Draft, stack: kernel_map::
     let frame = child_frame(parent, args);
     let (entry, argument) = args.kernel.unwrap_or((to_user_mode, 0));
     // SAFETY: the stack was made for this task.
-    let mut thread = unsafe { Thread::starting(stack.end(), frame, entry, argument) };
-    thread.root = draft.mm.as_ref().map_or(0, |mm| mm.root());
-    thread.fs_base = draft.fs_base;
-    thread.gs_base = draft.gs_base;
+    let mut cpu = unsafe { SavedCpu::starting(stack.end(), frame, entry, argument) };
+    cpu.root = draft.mm.as_ref().map_or(0, |mm| mm.root());
+    cpu.fs_base = draft.fs_base;
+    cpu.gs_base = draft.gs_base;
     let (exit_signal, parent_group, vfork) = (draft.exit_signal, draft.parent, draft.vfork.clone());
     let (task, fpu) = assemble(parent, args, draft, stack.end());
-    thread.fpu = fpu;
+    cpu.fpu = fpu;
     probe::emit(&SchedProcessFork {
         parent: parent.id().into(),
         child: id.into(),
@@ -218,7 +218,7 @@ fn start(parent: &Arc<Task>, args: &CloneArgs, draft: Draft, stack: kernel_map::
     TREE.lock().enter(&task, parent_group, exit_signal);
     sched::add(NewTask {
         id,
-        thread,
+        cpu,
         kernel: args.kernel.is_some(),
         pointer: Arc::as_ptr(&task).cast(),
         payload: Box::new((task.clone(), stack)),

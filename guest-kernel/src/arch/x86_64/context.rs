@@ -8,7 +8,7 @@ use super::trap::{self, TrapFrame, user_frame};
 use super::{gdt, irq, msr, paging, percpu};
 
 /// The CPU state of a task that is not running.
-pub struct Thread {
+pub struct SavedCpu {
     /// The stack pointer at which it goes on.
     rsp: u64,
     /// The top of its kernel stack.
@@ -35,11 +35,11 @@ struct SwitchFrame {
     rip: u64,
 }
 
-impl Thread {
+impl SavedCpu {
     /// The state of the code that is running, for the idle task.
     #[must_use]
     pub fn running(stack_top: u64) -> Self {
-        Thread {
+        SavedCpu {
             rsp: 0,
             stack_top,
             root: 0,
@@ -76,9 +76,9 @@ impl Thread {
                 rip: trap::task_entry as *const () as u64,
             });
         }
-        Thread {
+        SavedCpu {
             rsp,
-            ..Thread::running(stack_top)
+            ..SavedCpu::running(stack_top)
         }
     }
 }
@@ -87,9 +87,9 @@ impl Thread {
 ///
 /// # Safety
 /// Interrupts are off; `prev` is what runs; `next` does not run anywhere and
-/// was left by this function or made by [`Thread::starting`]. Both live until
+/// was left by this function or made by [`SavedCpu::starting`]. Both live until
 /// the switch back.
-pub unsafe fn switch(prev: *mut Thread, next: *mut Thread) {
+pub unsafe fn switch(prev: *mut SavedCpu, next: *mut SavedCpu) {
     // SAFETY: by the caller.
     unsafe {
         if let Some(fpu) = &mut (*prev).fpu {
@@ -104,7 +104,7 @@ pub unsafe fn switch(prev: *mut Thread, next: *mut Thread) {
 ///
 /// # Safety
 /// As [`switch`].
-unsafe fn load(next: &Thread) {
+unsafe fn load(next: &SavedCpu) {
     gdt::set_kernel_stack(next.stack_top);
     if let Some(fpu) = &next.fpu {
         fpu.load();
