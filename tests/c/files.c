@@ -423,7 +423,7 @@ static void pipes(void)
     SHOW(drain(p[0], 777));
     SHOW(fill(p[1], 5000));
     SHOW(drain(p[0], 70000));
-    SHOW(fill(p[1], 1));
+    SHOW(fill(p[1], 13));
     SHOW(drain(p[0], 70000));
     SHOW(CALL3(write, p[1], "bye", 3));
     SHOW(CALL1(close, p[1]));
