@@ -8,7 +8,11 @@ use common::{Stdio, coe, embedded, judge_embedded, native, run_coe};
 /// A test for each program with its arguments, on both kinds of stdout, and
 /// what its output must contain so that two equal failures do not pass.
 macro_rules! judge {
-    ($($test:ident: $program:literal $args:expr, $status:literal, $says:literal;)*) => {$(
+    ($($test:ident: $program:literal $args:expr, $status:literal, $says:literal;)*) => {
+        /// The programs with a test.
+        const JUDGED: &[&str] = &[$($program),*];
+
+        $(
         mod $test {
             use super::*;
 
@@ -30,7 +34,8 @@ macro_rules! judge {
                 assert!(output.contains($says), "natively, without {:?}: {outcome:?}", $says);
             }
         }
-    )*};
+        )*
+    };
 }
 
 judge! {
@@ -68,6 +73,19 @@ judge! {
     threads_many: "threads" ["16"], 0, "16 threads counted to 16000";
     vfork_exec: "vfork-exec" [], 0, "woke when the child had reached 9";
     wait_order: "wait-order" [], 0, "the released one came: true; it exited with 12";
+}
+
+/// A new program is judged, or it is here with the reason.
+#[test]
+fn no_program_is_forgotten() {
+    // `echo-stdin` is judged below; `init` is part of every run; the last one never ends.
+    let others = ["echo-stdin", "init", "spin-forever"];
+    let forgotten: Vec<_> = coe::embedded::PROGRAMS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !JUDGED.contains(name) && !others.contains(name))
+        .collect();
+    assert_eq!(forgotten, [""; 0]);
 }
 
 /// The same text typed at both: the line discipline echoes it, the program
