@@ -40,7 +40,9 @@ impl Watcher for Frames {
             }
             EventId::SchedProcessFork => self.forked = true,
             EventId::SysExit if args[0] == CLONE && self.forked => {
-                let took = |kind: &u64| self.taken.get(kind).unwrap_or(&0) - self.at_clone.get(kind).unwrap_or(&0);
+                let took = |kind: &u64| {
+                    self.taken.get(kind).unwrap_or(&0) - self.at_clone.get(kind).unwrap_or(&0)
+                };
                 let kinds = self.taken.keys().map(|kind| (*kind, took(kind))).collect();
                 self.by_fork.push(kinds);
                 self.forked = false;
@@ -71,14 +73,20 @@ fn count(counts: &Counts, kind: FrameKind) -> i64 {
 #[test]
 fn forking_64_mib_takes_page_tables_stack_and_task_only() {
     let frames = watch("{ run = \"fork-64m\", args = [\"64\"] }");
-    assert!(count(&frames.taken, FrameKind::User) < 16384, "the memory has come back");
+    assert!(
+        count(&frames.taken, FrameKind::User) < 16384,
+        "the memory has come back"
+    );
     // The first clone is init's, the second main's.
     let fork = frames.by_fork.get(1).expect("main forks");
     assert_eq!(count(fork, FrameKind::User), 0, "{fork:?}");
     assert_eq!(count(fork, FrameKind::PageCache), 0, "{fork:?}");
     let tables = count(fork, FrameKind::PageTable);
     assert!((33..=48).contains(&tables), "{fork:?}");
-    assert!((1..=8).contains(&count(fork, FrameKind::KernelStack)), "{fork:?}");
+    assert!(
+        (1..=8).contains(&count(fork, FrameKind::KernelStack)),
+        "{fork:?}"
+    );
     assert!((0..=4).contains(&count(fork, FrameKind::Slab)), "{fork:?}");
 }
 
@@ -98,9 +106,18 @@ fn everything_comes_back() {
         "\"external-cd\"",
     ] {
         let much = watch(program);
-        for kind in [FrameKind::User, FrameKind::PageTable, FrameKind::KernelStack] {
+        for kind in [
+            FrameKind::User,
+            FrameKind::PageTable,
+            FrameKind::KernelStack,
+        ] {
             let (left, expected) = (count(&much.taken, kind), count(&little.taken, kind));
-            assert_eq!(left, expected, "{} frames left after {program}", kind.name());
+            assert_eq!(
+                left,
+                expected,
+                "{} frames left after {program}",
+                kind.name()
+            );
         }
     }
 }
