@@ -9,7 +9,7 @@ use machine::cpu::{CodeCache, Cpu, Cx};
 use machine::mmu::Mmu;
 
 use crate::generate::Case;
-use crate::state::{CODE, DATA, DATA_LEN, FLAGS, Kind, Outcome, State};
+use crate::state::{CODE, DATA, DATA_LEN, FLAGS, GS_BASE, Kind, Outcome, State};
 
 /// Supervisor memory, one page each.
 const TABLES: [u64; 4] = [0x1000, 0x2000, 0x3000, 0x4000];
@@ -124,10 +124,6 @@ impl Emulated {
             gpr: cpu.gpr,
             rip: cpu.rip,
             rflags: cpu.rflags & FLAGS,
-            fs_base: cpu.seg[4].base,
-            gs_base: cpu.seg[5].base,
-            xmm: cpu.xmm,
-            mxcsr: cpu.mxcsr,
             memory,
         }
     }
@@ -183,8 +179,6 @@ fn user_cpu(state: &State) -> Cpu {
             base: IDT,
             limit: 0xFFF,
         },
-        xmm: state.xmm,
-        mxcsr: state.mxcsr,
         ..Cpu::default()
     };
     cpu.msr.efer = efer::LME | efer::LMA | efer::NXE | efer::SCE;
@@ -196,7 +190,6 @@ fn user_cpu(state: &State) -> Cpu {
     };
     cpu.seg[1] = Segment::flat(USER_CODE, 0xA0FB);
     cpu.seg[2] = Segment::flat(USER_DATA, 0xC0F3);
-    cpu.seg[4].base = state.fs_base;
-    cpu.seg[5].base = state.gs_base;
+    cpu.seg[5].base = GS_BASE;
     cpu
 }

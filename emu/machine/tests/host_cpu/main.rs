@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use emulated::Emulated;
 use generate::{Case, Generator};
 use iced_x86::Code;
-use native::Native;
+use native::{BATCH, Native};
 use state::Outcome;
 
 /// Every run tests the same cases in the same order, as far as its time reaches.
@@ -30,7 +30,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 fn general_purpose_instructions_do_what_the_host_does() {
     let mut native = match Native::start() {
         Ok(native) => native,
-        Err(reason) => return eprintln!("skipped: this host cannot trace a child ({reason})"),
+        Err(reason) => {
+            return eprintln!("skipped: this host does not let a child run them ({reason})");
+        }
     };
     let mut emulated = Emulated::new();
     let forms = generate::general_purpose();
@@ -38,14 +40,17 @@ fn general_purpose_instructions_do_what_the_host_does() {
     let mut generator = Generator::new(SEED);
     let mut report = Report::default();
     let start = Instant::now();
-    for _ in 0..ROUNDS {
-        for &form in &forms {
-            if start.elapsed() > LIMIT {
-                break;
-            }
-            if let Some(case) = generator.case(form) {
-                report.compare(&case, native.run(&case), emulated.run(&case));
-            }
+    let mut cases = (0..ROUNDS)
+        .flat_map(|_| &forms)
+        .filter_map(|&form| generator.case(form));
+    while start.elapsed() < LIMIT {
+        let batch: Vec<Case> = cases.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            break;
+        }
+
+        for (case, outcome) in batch.iter().zip(native.run(&batch)) {
+            report.compare(case, outcome, emulated.run(case));
         }
     }
     report.finish(2_000);

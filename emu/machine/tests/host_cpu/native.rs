@@ -1,157 +1,96 @@
-//! The host's CPU: a traced child is stopped for good at one place, and each case sets its
-//! registers, takes one step and looks.
+//! The host's CPU: a child runs batches of cases on itself.
+//!
+//! A case is entered by returning from a signal handler whose saved context is the case's state
+//! with the trap flag set; after one instruction (or its fault) the next signal brings the outcome
+//! in its saved context, and leaves with the next case. So a batch costs two switches between
+//! processes, and each case two crossings into the host's kernel.
 
 use std::io;
+use std::mem;
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use libc::{c_int, c_long, c_void, pid_t, user_fpregs_struct, user_regs_struct};
+use libc::{c_int, c_void, pid_t, siginfo_t, ucontext_t};
 
 use crate::generate::Case;
-use crate::state::{CODE, DATA, DATA_LEN, FLAGS, Kind, Outcome, State};
+use crate::state::{CODE, DATA, DATA_LEN, FLAGS, GS_BASE, Kind, Outcome, State};
 
-/// A child under ptrace, and the memory that it shares with us.
+/// Cases that are handed over at once.
+pub const BATCH: usize = 64;
+
+/// One case on its way there and back.
+#[repr(C)]
+struct Slot {
+    gpr: [u64; 16],
+    rip: u64,
+    rflags: u64,
+    code: [u8; 16],
+    signal: c_int,
+    memory: [u8; DATA_LEN],
+}
+
+/// The child, and the memory that it shares with us.
 pub struct Native {
     child: pid_t,
-    data: *mut u8,
-    code: *mut u8,
-    fp: user_fpregs_struct,
+    slots: *mut Slot,
+    /// Where we write to and read from.
+    pipe: (c_int, c_int),
 }
 
 impl Native {
     /// Starts the child.
     pub fn start() -> io::Result<Native> {
-        let data = share(DATA, DATA_LEN)?;
-        let code = share(CODE, 4096)?;
-        // SAFETY: after fork the child calls only async-signal-safe functions.
+        let len = BATCH * mem::size_of::<Slot>();
+        let slots = map(0, len, libc::MAP_SHARED, libc::PROT_READ | libc::PROT_WRITE)?.cast();
+        let (there, back) = (pipe()?, pipe()?);
+        // SAFETY: the child calls only `serve`, which is made of system calls.
         let child = unsafe { libc::fork() };
         match child {
             -1 => return Err(io::Error::last_os_error()),
-            // SAFETY: plain system calls in the child, which never returns from here.
-            0 => unsafe {
-                libc::ptrace(libc::PTRACE_TRACEME, 0, ptr::null_mut::<c_void>(), 0);
-                libc::raise(libc::SIGSTOP);
-                libc::_exit(0)
-            },
+            0 => serve(slots, there.0, back.1),
             _ => {}
         }
-        if stopped(child)? != libc::SIGSTOP {
-            return Err(io::Error::other("the child did not stop"));
-        }
-        // SAFETY: the struct is plain data; all zero is valid.
-        let mut fp: user_fpregs_struct = unsafe { std::mem::zeroed() };
-        trace(libc::PTRACE_GETFPREGS, child, ptr::from_mut(&mut fp).cast())?;
-        Ok(Native {
-            child,
-            data,
-            code,
-            fp,
-        })
-    }
-
-    /// Runs one case.
-    pub fn run(&mut self, case: &Case) -> Outcome {
-        self.try_run(case).expect("the traced child obeys")
-    }
-
-    fn try_run(&mut self, case: &Case) -> io::Result<Outcome> {
-        let before = &case.state;
-        // SAFETY: both mappings are ours and as long as what is copied; the child is stopped.
+        // SAFETY: our own descriptors. With the child's ends closed its death ends our reads.
         unsafe {
-            ptr::copy_nonoverlapping(before.memory.as_ptr(), self.data, DATA_LEN);
-            ptr::write_bytes(self.code, 0x90, 4096);
-            ptr::copy_nonoverlapping(case.bytes.as_ptr(), self.code, case.bytes.len());
+            libc::close(there.0);
+            libc::close(back.1);
         }
-        self.set_registers(before)?;
-        let fault = self.step()?;
-        let mut state = self.registers()?;
-        // SAFETY: as above.
-        unsafe { ptr::copy_nonoverlapping(self.data, state.memory.as_mut_ptr(), DATA_LEN) };
-        Ok(Outcome { state, fault })
+        let native = Native {
+            child,
+            slots,
+            pipe: (there.1, back.0),
+        };
+        native.wait()?;
+        Ok(native)
     }
 
-    /// One instruction; the kernel stops a REP instruction after each iteration.
-    fn step(&mut self) -> io::Result<Option<Kind>> {
-        let mut count = u64::MAX;
-        loop {
-            trace(libc::PTRACE_SINGLESTEP, self.child, ptr::null_mut())?;
-            match stopped(self.child)? {
-                libc::SIGTRAP => {}
-                libc::SIGFPE => return Ok(Some(Kind::Arithmetic)),
-                libc::SIGILL => return Ok(Some(Kind::Illegal)),
-                libc::SIGSEGV => return Ok(Some(Kind::Memory)),
-                libc::SIGBUS => return Ok(Some(Kind::Alignment)),
-                other => return Ok(Some(Kind::Other(other))),
-            }
-            let regs = self.user_regs()?;
-            // A repetition that goes on has counted and stays where it is.
-            if regs.rip != CODE || regs.rcx == count {
-                return Ok(None);
-            }
-            count = regs.rcx;
+    /// Runs up to [`BATCH`] cases.
+    pub fn run(&mut self, cases: &[Case]) -> Vec<Outcome> {
+        assert!(cases.len() <= BATCH);
+        for (i, case) in cases.iter().enumerate() {
+            // SAFETY: there are BATCH slots, and the child waits for us.
+            unsafe { put(&mut *self.slots.add(i), case) };
         }
+        let count = cases.len() as u8;
+        // SAFETY: writes one byte from a local.
+        let sent = unsafe { libc::write(self.pipe.0, ptr::from_ref(&count).cast(), 1) };
+        assert!(
+            sent == 1 && self.wait().is_ok(),
+            "the child died of one of these cases"
+        );
+        // SAFETY: as above; the child waits again.
+        (0..cases.len())
+            .map(|i| outcome(unsafe { &*self.slots.add(i) }))
+            .collect()
     }
 
-    fn user_regs(&self) -> io::Result<user_regs_struct> {
-        // SAFETY: the struct is plain data; all zero is valid.
-        let mut regs: user_regs_struct = unsafe { std::mem::zeroed() };
-        trace(
-            libc::PTRACE_GETREGS,
-            self.child,
-            ptr::from_mut(&mut regs).cast(),
-        )?;
-        Ok(regs)
-    }
-
-    fn set_registers(&mut self, state: &State) -> io::Result<()> {
-        let mut regs = self.user_regs()?;
-        for (i, &value) in state.gpr.iter().enumerate() {
-            *register(&mut regs, i) = value;
+    fn wait(&self) -> io::Result<()> {
+        let mut byte = 0_u8;
+        // SAFETY: reads one byte into a local.
+        match unsafe { libc::read(self.pipe.1, ptr::from_mut(&mut byte).cast(), 1) } {
+            1 => Ok(()),
+            _ => Err(io::Error::other("the child has died")),
         }
-        regs.rip = state.rip;
-        regs.eflags = state.rflags;
-        regs.fs_base = state.fs_base;
-        regs.gs_base = state.gs_base;
-        // No system call is to be restarted.
-        regs.orig_rax = u64::MAX;
-        trace(
-            libc::PTRACE_SETREGS,
-            self.child,
-            ptr::from_mut(&mut regs).cast(),
-        )?;
-        for (i, &value) in state.xmm.iter().enumerate() {
-            for part in 0..4 {
-                self.fp.xmm_space[4 * i + part] = (value >> (32 * part)) as u32;
-            }
-        }
-        self.fp.mxcsr = state.mxcsr;
-        trace(
-            libc::PTRACE_SETFPREGS,
-            self.child,
-            ptr::from_mut(&mut self.fp).cast(),
-        )
-    }
-
-    fn registers(&mut self) -> io::Result<State> {
-        let mut regs = self.user_regs()?;
-        let mut fp = self.fp;
-        trace(
-            libc::PTRACE_GETFPREGS,
-            self.child,
-            ptr::from_mut(&mut fp).cast(),
-        )?;
-        let word = |i: usize| u128::from(fp.xmm_space[i]);
-        Ok(State {
-            gpr: std::array::from_fn(|i| *register(&mut regs, i)),
-            rip: regs.rip,
-            rflags: regs.eflags & FLAGS,
-            fs_base: regs.fs_base,
-            gs_base: regs.gs_base,
-            xmm: std::array::from_fn(|i| {
-                (0..4).fold(0, |sum, part| sum | word(4 * i + part) << (32 * part))
-            }),
-            mxcsr: fp.mxcsr,
-            memory: vec![0; DATA_LEN],
-        })
     }
 }
 
@@ -165,59 +104,217 @@ impl Drop for Native {
     }
 }
 
-/// The register of this number in encoding order.
-fn register(regs: &mut user_regs_struct, index: usize) -> &mut u64 {
-    match index {
-        0 => &mut regs.rax,
-        1 => &mut regs.rcx,
-        2 => &mut regs.rdx,
-        3 => &mut regs.rbx,
-        4 => &mut regs.rsp,
-        5 => &mut regs.rbp,
-        6 => &mut regs.rsi,
-        7 => &mut regs.rdi,
-        8 => &mut regs.r8,
-        9 => &mut regs.r9,
-        10 => &mut regs.r10,
-        11 => &mut regs.r11,
-        12 => &mut regs.r12,
-        13 => &mut regs.r13,
-        14 => &mut regs.r14,
-        _ => &mut regs.r15,
-    }
+fn put(slot: &mut Slot, case: &Case) {
+    slot.gpr = case.state.gpr;
+    slot.rip = case.state.rip;
+    slot.rflags = case.state.rflags;
+    slot.code = [0x90; 16];
+    slot.code[..case.bytes.len()].copy_from_slice(&case.bytes);
+    slot.memory.copy_from_slice(&case.state.memory);
 }
 
-/// Shared memory at a fixed place; it is an error if something is there already.
-fn share(at: u64, len: usize) -> io::Result<*mut u8> {
-    let rights = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
-    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+fn outcome(slot: &Slot) -> Outcome {
+    let state = State {
+        gpr: slot.gpr,
+        rip: slot.rip,
+        rflags: slot.rflags & FLAGS,
+        memory: slot.memory.to_vec(),
+    };
+    let fault = match slot.signal {
+        libc::SIGTRAP => None,
+        libc::SIGFPE => Some(Kind::Arithmetic),
+        libc::SIGILL => Some(Kind::Illegal),
+        libc::SIGSEGV => Some(Kind::Memory),
+        libc::SIGBUS => Some(Kind::Alignment),
+        other => Some(Kind::Other(other)),
+    };
+    Outcome { state, fault }
+}
+
+fn map(at: u64, len: usize, flags: c_int, rights: c_int) -> io::Result<*mut c_void> {
+    let fixed = if at == 0 {
+        0
+    } else {
+        libc::MAP_FIXED_NOREPLACE
+    };
+    let flags = flags | fixed | libc::MAP_ANONYMOUS;
     // SAFETY: a new mapping that replaces nothing.
     let place = unsafe { libc::mmap(at as *mut c_void, len, rights, flags, -1, 0) };
-    if place == libc::MAP_FAILED || place as u64 != at {
+    if place == libc::MAP_FAILED || at != 0 && place as u64 != at {
         return Err(io::Error::last_os_error());
     }
-    Ok(place.cast())
+    Ok(place)
 }
 
-/// Waits until the child stops; the signal.
-fn stopped(child: pid_t) -> io::Result<c_int> {
-    let mut status = 0;
-    // SAFETY: waits for our own child and writes one integer.
-    if unsafe { libc::waitpid(child, &mut status, 0) } != child {
-        return Err(io::Error::last_os_error());
-    }
-    match libc::WIFSTOPPED(status) {
-        true => Ok(libc::WSTOPSIG(status)),
-        false => Err(io::Error::other("the child has died")),
+fn pipe() -> io::Result<(c_int, c_int)> {
+    let mut ends = [0; 2];
+    // SAFETY: fills an array of two.
+    match unsafe { libc::pipe(ends.as_mut_ptr()) } {
+        0 => Ok((ends[0], ends[1])),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
-fn trace(request: libc::c_uint, child: pid_t, data: *mut c_void) -> io::Result<()> {
-    // SAFETY: `data` is null or points at the struct that the request fills or reads.
-    let result: c_long = unsafe { libc::ptrace(request, child, ptr::null_mut::<c_void>(), data) };
-    if result == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
+/// The child's slots, the number of the case that is running, and how many there are.
+static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+static CURRENT: AtomicUsize = AtomicUsize::new(0);
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// rcx when the current instruction was last seen at its place.
+static LAST_COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// The context to go back to after the batch.
+static HOME: AtomicPtr<libc::mcontext_t> = AtomicPtr::new(ptr::null_mut());
+
+const TRAP_FLAG: u64 = 0x100;
+
+/// The child: says that it is ready, then runs batches until we close the pipe.
+fn serve(slots: *mut Slot, from: c_int, to: c_int) -> ! {
+    SLOTS.store(slots, Ordering::Relaxed);
+    let ready = prepare().is_ok();
+    let mut count = 0_u8;
+    // SAFETY: system calls on our own descriptors and a local; `raise` enters the handler, which
+    // comes back here when the batch is done.
+    unsafe {
+        while ready
+            && libc::write(to, ptr::from_ref(&count).cast(), 1) == 1
+            && libc::read(from, ptr::from_mut(&mut count).cast(), 1) == 1
+        {
+            COUNT.store(usize::from(count), Ordering::Relaxed);
+            CURRENT.store(0, Ordering::Relaxed);
+            libc::raise(libc::SIGUSR1);
+        }
+        libc::_exit(0)
     }
+}
+
+/// Maps code and data, and installs the handler on a stack of its own.
+fn prepare() -> io::Result<()> {
+    const ARCH_SET_GS: c_int = 0x1001;
+    let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    map(DATA, DATA_LEN, libc::MAP_PRIVATE, all)?;
+    map(CODE, 4096, libc::MAP_PRIVATE, all)?;
+    let size = 64 << 10;
+    let stack = map(
+        0,
+        size,
+        libc::MAP_PRIVATE,
+        libc::PROT_READ | libc::PROT_WRITE,
+    )?;
+    let home = map(
+        0,
+        4096,
+        libc::MAP_PRIVATE,
+        libc::PROT_READ | libc::PROT_WRITE,
+    )?;
+    HOME.store(home.cast(), Ordering::Relaxed);
+    // SAFETY: the stack is mapped and nobody else's; the handler has the signature that
+    // SA_SIGINFO asks for; nothing in this process uses GS.
+    unsafe {
+        let alternative = libc::stack_t {
+            ss_sp: stack,
+            ss_flags: 0,
+            ss_size: size,
+        };
+        libc::sigaltstack(&alternative, ptr::null_mut());
+        let mut action: libc::sigaction = mem::zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        for signal in [
+            libc::SIGUSR1,
+            libc::SIGTRAP,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGSEGV,
+            libc::SIGBUS,
+        ] {
+            libc::sigaction(signal, &action, ptr::null_mut());
+        }
+        libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, GS_BASE);
+    }
+    Ok(())
+}
+
+/// Where each register, in encoding order, is kept in a signal's context.
+const PLACES: [c_int; 16] = [
+    libc::REG_RAX,
+    libc::REG_RCX,
+    libc::REG_RDX,
+    libc::REG_RBX,
+    libc::REG_RSP,
+    libc::REG_RBP,
+    libc::REG_RSI,
+    libc::REG_RDI,
+    libc::REG_R8,
+    libc::REG_R9,
+    libc::REG_R10,
+    libc::REG_R11,
+    libc::REG_R12,
+    libc::REG_R13,
+    libc::REG_R14,
+    libc::REG_R15,
+];
+
+extern "C" fn handler(signal: c_int, _info: *mut siginfo_t, context: *mut ucontext_t) {
+    // SAFETY: the kernel gives a context; slots, data and code are mapped; HOME is written by the
+    // first signal of a batch before the last one reads it. Only one thread exists.
+    unsafe {
+        let registers = &mut (*context).uc_mcontext;
+        let home = HOME.load(Ordering::Relaxed);
+        let index = CURRENT.load(Ordering::Relaxed);
+        if signal == libc::SIGUSR1 {
+            ptr::copy_nonoverlapping(registers, home, 1);
+            return enter(registers, index);
+        }
+        let rip = registers.gregs[libc::REG_RIP as usize] as u64;
+        let count = registers.gregs[libc::REG_RCX as usize] as usize;
+        // A repetition that goes on has counted and stays where it is.
+        let again = signal == libc::SIGTRAP && rip == CODE;
+        if again && LAST_COUNT.swap(count, Ordering::Relaxed) != count {
+            return;
+        }
+        leave(registers, index, signal);
+        let next = index + 1;
+        CURRENT.store(next, Ordering::Relaxed);
+        if next < COUNT.load(Ordering::Relaxed) {
+            return enter(registers, next);
+        }
+        registers.gregs = (*home).gregs;
+    }
+}
+
+/// Makes the saved context that of a case.
+///
+/// # Safety
+/// The slots, the data and the code must be mapped, and the slot be one of this batch.
+unsafe fn enter(registers: &mut libc::mcontext_t, index: usize) {
+    // SAFETY: as the caller promises.
+    let slot = unsafe { &*SLOTS.load(Ordering::Relaxed).add(index) };
+    // SAFETY: as the caller promises; the slot's arrays are as long as what is copied.
+    unsafe {
+        ptr::copy_nonoverlapping(slot.code.as_ptr(), CODE as *mut u8, slot.code.len());
+        ptr::copy_nonoverlapping(slot.memory.as_ptr(), DATA as *mut u8, DATA_LEN);
+    }
+    for (place, value) in PLACES.iter().zip(slot.gpr) {
+        registers.gregs[*place as usize] = value as i64;
+    }
+    registers.gregs[libc::REG_RIP as usize] = slot.rip as i64;
+    registers.gregs[libc::REG_EFL as usize] = (slot.rflags | TRAP_FLAG) as i64;
+    LAST_COUNT.store(slot.gpr[1] as usize, Ordering::Relaxed);
+}
+
+/// Writes a case's outcome into its slot.
+///
+/// # Safety
+/// As for [`enter`].
+unsafe fn leave(registers: &libc::mcontext_t, index: usize, signal: c_int) {
+    // SAFETY: as the caller promises; the parent waits.
+    let slot = unsafe { &mut *SLOTS.load(Ordering::Relaxed).add(index) };
+    for (place, value) in PLACES.iter().zip(&mut slot.gpr) {
+        *value = registers.gregs[*place as usize] as u64;
+    }
+    slot.rip = registers.gregs[libc::REG_RIP as usize] as u64;
+    slot.rflags = registers.gregs[libc::REG_EFL as usize] as u64;
+    slot.signal = signal;
+    // SAFETY: as the caller promises.
+    unsafe { ptr::copy_nonoverlapping(DATA as *const u8, slot.memory.as_mut_ptr(), DATA_LEN) };
 }
