@@ -197,21 +197,21 @@ impl Machine {
                 }
                 continue;
             }
-            let due = self.next_due();
+            let deadline = until.min(self.next_due());
             let mut cx = Cx::new(
                 &mut self.cpu,
                 &mut self.mmu,
                 &mut self.bus,
                 self.config.cost,
-                due,
+                deadline,
             );
-            let result = run_until(&mut cx, &mut self.code, until.min(due));
+            let result = run_until(&mut cx, &mut self.code);
             self.settle(result, host);
         }
     }
 
-    /// One instruction, one group of iterations of a REP instruction, one
-    /// interrupt delivery, or the way from a HLT to what comes next.
+    /// One instruction, one iteration of a REP instruction, one interrupt
+    /// delivery, or the way from a HLT to what comes next.
     pub fn step(&mut self, host: &mut dyn Host) -> Option<Stop> {
         if self.stopped.is_some() {
             return self.stopped.clone();
@@ -224,13 +224,13 @@ impl Machine {
             self.cpu.cycle = at.max(self.cpu.cycle);
             return None;
         }
-        let due = self.next_due();
+        let at_once = self.cpu.cycle;
         let mut cx = Cx::new(
             &mut self.cpu,
             &mut self.mmu,
             &mut self.bus,
             self.config.cost,
-            due,
+            at_once,
         );
         let result = cx.step(&mut self.code);
         self.settle(result, host);
@@ -483,9 +483,9 @@ impl Machine {
     }
 }
 
-/// Runs instructions until this cycle, or until something wants attention.
-fn run_until(cx: &mut Cx<'_>, code: &mut CodeCache, cycle: u64) -> Result<(), Halt> {
-    while cx.cpu.cycle < cycle {
+/// Runs instructions until the deadline, or until something wants attention.
+fn run_until(cx: &mut Cx<'_>, code: &mut CodeCache) -> Result<(), Halt> {
+    while cx.cpu.cycle < cx.deadline {
         cx.step(code)?;
         if cx.bus.attention() || cx.cpu.halted {
             break;

@@ -107,25 +107,22 @@ impl Ram {
         Some(frame.bytes.as_deref().unwrap_or(&ZERO))
     }
 
-    /// Reads 1, 2, 4 or 8 bytes within a page; `None` outside RAM.
+    /// Reads 1 to 8 bytes within a page; `None` outside RAM.
     #[inline]
     #[must_use]
     pub fn read(&self, pa: PhysAddr, len: usize) -> Option<u64> {
         let page = self.page(pa)?;
         let rest = page.get(pa.offset() as usize..)?;
-        match len {
-            8 => rest.first_chunk().map(|b| u64::from_le_bytes(*b)),
-            4 => rest
-                .first_chunk()
-                .map(|b| u64::from(u32::from_le_bytes(*b))),
-            2 => rest
-                .first_chunk()
-                .map(|b| u64::from(u16::from_le_bytes(*b))),
-            _ => rest.first().map(|b| u64::from(*b)),
-        }
+        // Eight bytes at once, cut to size, need no branch for each length.
+        let bytes = match rest.first_chunk() {
+            Some(eight) => *eight,
+            None => tail(rest),
+        };
+        let unused = 64 - 8 * (len as u32).clamp(1, 8);
+        Some(u64::from_le_bytes(bytes) << unused >> unused)
     }
 
-    /// Writes 1, 2, 4 or 8 bytes within a page; false outside RAM.
+    /// Writes 1 to 8 bytes within a page; false outside RAM.
     #[inline]
     pub fn write(&mut self, pa: PhysAddr, len: usize, value: u64) -> bool {
         let index = self.index(pa);
@@ -138,13 +135,21 @@ impl Ram {
         }
         let page = match &mut frame.bytes {
             Some(page) => page,
-            None => frame.bytes.insert(Box::new(ZERO)),
+            None => frame.bytes.insert(zeroed()),
         };
         let bytes = value.to_le_bytes();
-        let start = pa.offset() as usize;
-        match page.get_mut(start..start + len) {
-            Some(place) if len <= 8 => place.copy_from_slice(&bytes[..len]),
-            _ => return false,
+        let rest = page.get_mut(pa.offset() as usize..).unwrap_or_default();
+        match len {
+            8 if let Some(place) = rest.first_chunk_mut() => *place = bytes,
+            4 if let Some(place) = rest.first_chunk_mut::<4>() => {
+                place.copy_from_slice(&bytes[..4])
+            }
+            1 if let Some(place) = rest.first_mut() => *place = bytes[0],
+            _ => rest
+                .iter_mut()
+                .zip(bytes)
+                .take(len)
+                .for_each(|(place, byte)| *place = byte),
         }
         true
     }
@@ -221,6 +226,21 @@ impl Ram {
             None => false,
         }
     }
+}
+
+/// The last bytes of a page, filled up with zeros.
+#[cold]
+fn tail(rest: &[u8]) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    for (to, from) in bytes.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    bytes
+}
+
+#[cold]
+fn zeroed() -> Box<Page> {
+    Box::new(ZERO)
 }
 
 impl Frame {

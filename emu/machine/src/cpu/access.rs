@@ -219,13 +219,27 @@ impl Cx<'_> {
         self.store_free(high, (value >> 64) as u64);
     }
 
-    /// One access to the bus, within a page; odd lengths come from page crossings.
+    /// One access of 1 to 8 bytes within a page: to RAM nearly always.
     #[inline]
     fn bus_read(&mut self, at: PhysAddr, len: u8) -> u64 {
-        let now = self.cpu.cycle;
-        if self.bus.is_mmio(at) {
-            self.charge(Class::Mmio);
+        match self.bus.ram.read(at, usize::from(len)) {
+            Some(value) => value,
+            None => self.device_read(at, len),
         }
+    }
+
+    #[inline]
+    fn bus_write(&mut self, at: PhysAddr, len: u8, value: u64) {
+        if !self.bus.ram.write(at, usize::from(len), value) {
+            self.device_write(at, len, value);
+        }
+    }
+
+    /// An access to something that is not RAM; odd lengths come from page crossings.
+    #[cold]
+    fn device_read(&mut self, at: PhysAddr, len: u8) -> u64 {
+        let now = self.cpu.cycle;
+        self.charge(Class::Mmio);
         if matches!(len, 1 | 2 | 4 | 8) {
             return self.bus.read(at, usize::from(len), now);
         }
@@ -234,12 +248,10 @@ impl Cx<'_> {
         })
     }
 
-    #[inline]
-    fn bus_write(&mut self, at: PhysAddr, len: u8, value: u64) {
+    #[cold]
+    fn device_write(&mut self, at: PhysAddr, len: u8, value: u64) {
         let now = self.cpu.cycle;
-        if self.bus.is_mmio(at) {
-            self.charge(Class::Mmio);
-        }
+        self.charge(Class::Mmio);
         if matches!(len, 1 | 2 | 4 | 8) {
             return self.bus.write(at, usize::from(len), value, now);
         }
@@ -310,38 +322,44 @@ impl Cx<'_> {
     }
 
     /// Reads an integer operand: a register at its width, memory at its size, an immediate.
-    #[inline]
+    #[inline(always)]
     pub fn get(&mut self, insn: &Insn, index: usize) -> Result<u64, Fault> {
         match insn.operands[index] {
             Operand::Gpr(reg) => Ok(self.cpu.gpr(reg)),
             Operand::Imm(value) => Ok(value),
-            Operand::Mem => {
-                let va = self.address(insn, false)?;
-                self.read(va, insn.mem.bytes as u8)
-            }
+            Operand::Mem => self.get_memory(insn),
             _ => Err(Fault::Missing("an operand that is no integer")),
         }
     }
 
+    #[inline(never)]
+    fn get_memory(&mut self, insn: &Insn) -> Result<u64, Fault> {
+        let va = self.address(insn, false)?;
+        self.read(va, insn.mem.bytes as u8)
+    }
+
     /// Prepares an operand that will be written; memory is translated for writing now.
-    #[inline]
+    #[inline(always)]
     pub fn place(&mut self, insn: &Insn, index: usize) -> Result<Place, Fault> {
         match insn.operands[index] {
             Operand::Gpr(reg) => Ok(Place::Gpr(reg)),
-            Operand::Mem => {
-                let va = self.address(insn, true)?;
-                let span = self.span(va, insn.mem.bytes as u8, self.rights(true))?;
-                if insn.lock {
-                    self.charge(Class::Locked);
-                }
-                Ok(Place::Mem(span))
-            }
+            Operand::Mem => self.place_memory(insn).map(Place::Mem),
             _ => Err(Fault::Missing("a destination that is no integer")),
         }
     }
 
+    #[inline(never)]
+    fn place_memory(&mut self, insn: &Insn) -> Result<Span, Fault> {
+        let va = self.address(insn, true)?;
+        let span = self.span(va, insn.mem.bytes as u8, self.rights(true))?;
+        if insn.lock {
+            self.charge(Class::Locked);
+        }
+        Ok(span)
+    }
+
     /// The value at a place.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self, place: Place) -> u64 {
         match place {
             Place::Gpr(reg) => self.cpu.gpr(reg),
@@ -350,7 +368,7 @@ impl Cx<'_> {
     }
 
     /// Writes to a place.
-    #[inline]
+    #[inline(always)]
     pub fn put(&mut self, place: Place, value: u64) {
         match place {
             Place::Gpr(reg) => self.cpu.set_gpr(reg, value),
@@ -359,10 +377,22 @@ impl Cx<'_> {
     }
 
     /// Writes an integer operand.
-    #[inline]
+    #[inline(always)]
     pub fn set(&mut self, insn: &Insn, index: usize, value: u64) -> Result<(), Fault> {
-        let place = self.place(insn, index)?;
-        self.put(place, value);
+        match insn.operands[index] {
+            Operand::Gpr(reg) => {
+                self.cpu.set_gpr(reg, value);
+                Ok(())
+            }
+            Operand::Mem => self.set_memory(insn, value),
+            _ => Err(Fault::Missing("a destination that is no integer")),
+        }
+    }
+
+    #[inline(never)]
+    fn set_memory(&mut self, insn: &Insn, value: u64) -> Result<(), Fault> {
+        let span = self.place_memory(insn)?;
+        self.store(span, value);
         Ok(())
     }
 

@@ -126,7 +126,7 @@ impl Cx<'_> {
 
     /// A number that changes whenever the bytes at some linear address may have.
     #[inline]
-    fn code_epoch(&self) -> u64 {
+    pub(super) fn code_epoch(&self) -> u64 {
         self.mmu.epoch() + self.bus.ram.epoch()
     }
 

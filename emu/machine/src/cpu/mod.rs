@@ -89,8 +89,10 @@ impl<'a> Cx<'a> {
         cx
     }
 
-    /// One instruction, or one group of iterations of a REP instruction, or the delivery of one
-    /// interrupt or exception. A halted CPU stays where it is.
+    /// One instruction, or the delivery of one interrupt or exception. Of a REP instruction it is
+    /// as many iterations as come before the deadline, but one at least. A halted CPU stays where
+    /// it is.
+    #[inline]
     pub fn step(&mut self, code: &mut CodeCache) -> Result<(), Halt> {
         let result = match self.interrupt_due() {
             true => self.take_interrupt(),
@@ -98,10 +100,20 @@ impl<'a> Cx<'a> {
             false => self.instruction(code),
         };
         let result = match result {
-            Err(Fault::Exception(exception)) => self.raise(exception),
-            other => other,
+            Ok(()) => Ok(()),
+            Err(fault) => self.fail(fault),
         };
         self.charge_work();
+        result
+    }
+
+    /// An instruction did not complete: the guest handles that, or the machine stops.
+    #[cold]
+    fn fail(&mut self, fault: Fault) -> Result<(), Halt> {
+        let result = match fault {
+            Fault::Exception(exception) => self.raise(exception),
+            other => Err(other),
+        };
         match result {
             Ok(()) => Ok(()),
             Err(Fault::Triple(vector)) => Err(Halt::Triple(vector)),
@@ -111,24 +123,15 @@ impl<'a> Cx<'a> {
     }
 
     /// Fetches, decodes and carries out one instruction.
+    #[inline]
     fn instruction(&mut self, code: &mut CodeCache) -> Result<(), Fault> {
         let user = self.user;
         let trap = self.cpu.flag(flag::TF);
         let insn = self.fetch(code)?;
         self.next = self.cpu.rip.wrapping_add(u64::from(insn.len));
-        self.again = false;
-        let shadow = core::mem::take(&mut self.cpu.shadow);
-        self.charge(insn.class);
-        let rf = self.cpu.rflags & flag::RF;
-        self.cpu.rflags &= !flag::RF;
-        if let Err(fault) = exec::execute(self, insn) {
-            self.cpu.shadow = shadow;
-            self.cpu.rflags |= rf;
-            return Err(fault);
-        }
-        if self.again {
-            self.cpu.rep_iteration += 1;
-            self.cpu.rflags |= flag::RF;
+        let epoch = self.code_epoch();
+        self.carry_out(insn)?;
+        if self.again && self.iterate(insn, epoch)? {
             return Ok(());
         }
         self.cpu.rip = if self.code64 {
@@ -144,11 +147,50 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Carries out an instruction, or one iteration of it.
+    #[inline]
+    fn carry_out(&mut self, insn: &insn::Insn) -> Result<(), Fault> {
+        self.again = false;
+        let shadow = core::mem::take(&mut self.cpu.shadow);
+        self.charge(insn.class);
+        let rf = self.cpu.rflags & flag::RF;
+        self.cpu.rflags &= !flag::RF;
+        exec::execute(self, insn).inspect_err(|_| {
+            self.cpu.shadow = shadow;
+            self.cpu.rflags |= rf;
+        })
+    }
+
+    /// Goes on with a REP instruction that has iterations left. Each of their boundaries is one
+    /// like any other; only the way back to the same instruction is spared while nothing has
+    /// happened since `epoch` that could make it another one. True if it pauses with iterations
+    /// left.
+    #[inline(never)]
+    fn iterate(&mut self, insn: &insn::Insn, epoch: u64) -> Result<bool, Fault> {
+        loop {
+            self.cpu.rep_iteration += 1;
+            self.cpu.rflags |= flag::RF;
+            self.charge_work();
+            let pause = self.cpu.cycle >= self.deadline
+                || self.code_epoch() != epoch
+                || self.bus.attention()
+                || self.interrupt_due();
+            if pause {
+                return Ok(true);
+            }
+            self.carry_out(insn)?;
+            if !self.again {
+                return Ok(false);
+            }
+        }
+    }
+
     /// A REP instruction has iterations left.
     fn repeat(&mut self) {
         self.again = true;
     }
 
+    #[inline]
     fn retire(&mut self, user: bool) {
         self.cpu.rep_iteration = 0;
         self.cpu.retired += 1;
@@ -159,6 +201,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Charges the TLB misses and walk steps since the last boundary.
+    #[inline]
     fn charge_work(&mut self) {
         let work = self.mmu.take_work();
         if work.misses != 0 {
