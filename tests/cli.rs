@@ -523,6 +523,12 @@ fn digests_are_taken_from_power_on_to_the_end() {
 fn a_trace_is_shown_as_text_and_as_json() {
     let folder = folder();
     record(&echo(), &folder.path().join("a.coe"));
+    complains(
+        folder.path(),
+        &["trace", "a.coe", "--event", "consol"],
+        125,
+        &["no event `consol`", "did you mean `console`?"],
+    );
     let text = String::from_utf8(coe(folder.path(), &["trace", "a.coe"]).stdout).expect("text");
     assert!(text.starts_with("# echo\n"), "{text}");
     assert!(text.contains("] console text=\"q\""), "{text}");

@@ -9,40 +9,11 @@ use machine::{Event, Payload};
 use crate::events::Teller;
 use crate::events::order::Order;
 use crate::run::{Finished, Watcher};
+use crate::scenario::Level;
 use crate::trace;
 
 /// Lines of context around a difference.
 const CONTEXT: usize = 3;
-
-/// How much a golden holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// The console and how the program ended.
-    Outcome,
-    /// Also the order of the events of the program's tasks.
-    Order,
-    /// Also the cycles between them and the digest at the end.
-    Exact,
-}
-
-impl Level {
-    /// All of them, with their names.
-    pub const WORDS: [(&'static str, Level); 3] = [
-        ("outcome", Level::Outcome),
-        ("order", Level::Order),
-        ("exact", Level::Exact),
-    ];
-
-    /// The name in a scenario.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Level::Outcome => "outcome",
-            Level::Order => "order",
-            Level::Exact => "exact",
-        }
-    }
-}
 
 /// The golden of this scenario's file: `NAME.golden` beside `NAME.toml`.
 #[must_use]

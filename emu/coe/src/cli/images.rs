@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::args::{ImagesArguments, Target};
+use super::live;
 use crate::Error;
 use crate::exit::Code;
 use crate::images::export;
@@ -28,9 +29,9 @@ pub(super) fn main(arguments: &ImagesArguments) -> Result<ExitCode, Error> {
         args: arguments.target.args.clone(),
     };
     export::write(&super::run::setup(&target)?, &arguments.out)?;
-    eprintln!(
+    live::say(&format!(
         "coe: wrote the images; start them with {}",
         arguments.out.join("run-qemu.sh").display()
-    );
+    ));
     Ok(Code::Success.into())
 }

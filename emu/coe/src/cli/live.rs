@@ -9,6 +9,11 @@ use crate::events::counters::Tally;
 use crate::images::Setup;
 use crate::run::{Finished, Watcher};
 
+/// Says something on stderr. If nobody listens any more there is still the exit code.
+pub(super) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Copies the guest's console to stdout.
 #[derive(Debug)]
 pub(super) struct Console {
@@ -105,16 +110,16 @@ impl Watcher for Summary {
 pub(super) fn tell(finished: &Finished, summary: &Summary, quiet: bool) {
     let ending = &finished.ending;
     if !ending.is_guests() {
-        eprintln!("coe: {ending}");
+        say(&format!("coe: {ending}"));
         if let Some(advice) = ending.advice() {
-            eprintln!("     {advice}");
+            say(&format!("     {advice}"));
         }
     }
     if quiet {
         return;
     }
     let count = |name| grouped(summary.tally.get(name));
-    eprintln!(
+    say(&format!(
         "coe: {ending}; {} cycles, {} instructions, {} switches, {} forks, {} faults, {} cow copies",
         grouped(finished.cycle),
         grouped(finished.retired),
@@ -122,8 +127,8 @@ pub(super) fn tell(finished: &Finished, summary: &Summary, quiet: bool) {
         count("forks"),
         count("faults"),
         count("cow_copies"),
-    );
-    eprintln!("coe: digest {}", finished.digest);
+    ));
+    say(&format!("coe: digest {}", finished.digest));
 }
 
 /// `1234567` as `1_234_567`.

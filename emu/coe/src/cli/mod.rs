@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
         Command::Images(arguments) => images::main(&arguments),
     };
     result.unwrap_or_else(|error| {
-        eprint!("{}", render(&error));
+        live::say(render(&error).trim_end());
         error.exit_code().into()
     })
 }

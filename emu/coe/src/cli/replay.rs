@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::args::ReplayArguments;
-use super::live::{Console, Progress, grouped};
+use super::live::{self, Console, Progress, grouped};
 use crate::Error;
 use crate::exit::Code;
 use crate::replay::{self, Replayed};
@@ -23,12 +23,12 @@ pub(super) fn main(arguments: &ReplayArguments) -> Result<ExitCode, Error> {
         Replayed::Until(finished) => (finished, "replayed as far as asked".to_owned()),
     };
     if !arguments.quiet {
-        eprintln!(
+        live::say(&format!(
             "coe: {how}; everything as recorded up to cycle {}, {} instructions",
             grouped(finished.cycle),
             grouped(finished.retired)
-        );
-        eprintln!("coe: digest {}", finished.digest);
+        ));
+        live::say(&format!("coe: digest {}", finished.digest));
     }
     Ok(Code::Success.into())
 }

@@ -1,5 +1,6 @@
 //! `coe test`: scenarios against their expectations and goldens.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -15,6 +16,11 @@ struct Totals {
     blessed: usize,
     failed: usize,
     broken: Vec<Code>,
+}
+
+/// One line of the report. If nobody reads it any more there is still the exit code.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 pub(super) fn main(arguments: &TestArguments) -> Result<ExitCode, Error> {
@@ -37,11 +43,11 @@ pub(super) fn main(arguments: &TestArguments) -> Result<ExitCode, Error> {
         failed,
         ref broken,
     } = totals;
-    println!(
+    say(&format!(
         "{passed} passed, {blessed} blessed, {failed} failed, {} broken in {:.1} s",
         broken.len(),
         start.elapsed().as_secs_f64()
-    );
+    ));
     Ok(match (failed, broken.first()) {
         (0, None) => Code::Success.into(),
         (0, Some(code)) => (*code).into(),
@@ -51,11 +57,11 @@ pub(super) fn main(arguments: &TestArguments) -> Result<ExitCode, Error> {
 
 fn show(report: &Report, totals: &mut Totals) {
     let line = |word: &str| {
-        println!(
+        say(&format!(
             "{word:7} {} ({:.2} s)",
             report.path.display(),
             report.time.as_secs_f64()
-        );
+        ));
     };
     match &report.verdict {
         Verdict::Passed => {
@@ -70,13 +76,16 @@ fn show(report: &Report, totals: &mut Totals) {
             totals.failed += 1;
             line("FAIL");
             for failure in failures {
-                println!("        {}", failure.trim_end().replace('\n', "\n        "));
+                say(&format!(
+                    "        {}",
+                    failure.trim_end().replace('\n', "\n        ")
+                ));
             }
         }
         Verdict::Broken(error) => {
             totals.broken.push(error.exit_code());
             line("BROKEN");
-            print!("{}", super::render(error));
+            say(super::render(error).trim_end());
         }
     }
 }

@@ -4,14 +4,20 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use abi::event::EventId;
+
 use super::args::{Format, TraceArguments};
 use crate::Error;
 use crate::events::Line;
 use crate::exit::Code;
+use crate::names;
 use crate::report::{Lines, jsonl, text};
 use crate::trace::{Item, Record, Trace};
 
 pub(super) fn main(arguments: &TraceArguments) -> Result<ExitCode, Error> {
+    for name in &arguments.event {
+        check_event(name)?;
+    }
     let trace = Trace::open(&arguments.trace)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let written = show(&trace, arguments, &mut out).and_then(|damage| out.flush().map(|()| damage));
@@ -22,6 +28,24 @@ pub(super) fn main(arguments: &TraceArguments) -> Result<ExitCode, Error> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Code::Success.into()),
         Err(source) => Err(Error::write(Path::new("stdout"), source)),
     }
+}
+
+/// Events that are not the kernel's own.
+const OTHERS: [&str; 4] = ["choice", "console", "input", "unknown_event"];
+
+fn check_event(name: &str) -> Result<(), Error> {
+    let known = || EventId::ALL.iter().map(|id| id.name()).chain(OTHERS);
+    if known().any(|known| known == name) {
+        return Ok(());
+    }
+    let hint = match names::nearest(name, known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
+    };
+    Err(Error::Usage {
+        message: format!("there is no event `{name}`"),
+        hint,
+    })
 }
 
 /// Shows what there is; damage in the middle is told after what comes before it.

@@ -291,4 +291,12 @@ mod tests {
         all.dedup();
         assert_eq!(all.len(), ALL.len());
     }
+
+    #[test]
+    fn every_counter_is_documented() {
+        let page = include_str!("../../../../docs/scenario-format.md");
+        for name in names() {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
 }

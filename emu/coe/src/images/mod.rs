@@ -126,36 +126,12 @@ fn blame<T>(
     }
 }
 
-/// The embedded program of this name.
-#[must_use]
-pub fn embedded_program(name: &str) -> Option<&'static [u8]> {
-    embedded::PROGRAMS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, bytes)| *bytes)
-}
-
-/// The names of the embedded programs.
-pub fn embedded_names() -> impl Iterator<Item = &'static str> + Clone {
-    embedded::PROGRAMS.iter().map(|(name, _)| *name)
-}
-
-/// Where the guest finds an embedded program: `/init`, all others in `/bin`.
-#[must_use]
-pub fn guest_path(name: &str) -> String {
-    if name == "init" {
-        "/init".to_owned()
-    } else {
-        format!("{}/{name}", boot::BIN_DIR)
-    }
-}
-
 /// The archive of the embedded programs, the same for every scenario.
 #[must_use]
 pub fn embedded_archive() -> Vec<u8> {
     let mut archive = cpio::Archive::default();
     for (name, bytes) in embedded::PROGRAMS {
-        archive.program(&guest_path(name), bytes);
+        archive.program(&program::guest_path(name), bytes);
     }
     archive.finish()
 }

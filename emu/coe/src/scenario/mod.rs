@@ -20,7 +20,6 @@ use machine::CostModel;
 
 use crate::events::counters::Bound;
 use crate::events::pattern::Pattern;
-use crate::golden::Level;
 use error::Fault;
 use program::ProgramError;
 
@@ -137,6 +136,36 @@ pub struct Schedule {
     pub policy: Policy,
     /// For how long.
     pub slice: Slice,
+}
+
+/// How much a golden holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The console and how the program ended.
+    Outcome,
+    /// Also the order of the events of the program's tasks.
+    Order,
+    /// Also the cycles between them and the digest at the end.
+    Exact,
+}
+
+impl Level {
+    /// All of them, with their names.
+    pub const WORDS: [(&'static str, Level); 3] = [
+        ("outcome", Level::Outcome),
+        ("order", Level::Order),
+        ("exact", Level::Exact),
+    ];
+
+    /// The name in a scenario.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Outcome => "outcome",
+            Level::Order => "order",
+            Level::Exact => "exact",
+        }
+    }
 }
 
 /// Text that is typed at the console.

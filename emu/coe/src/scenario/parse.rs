@@ -10,12 +10,11 @@ use machine::CostModel;
 use super::error::Fault;
 use super::section::{At, Section, array, number, table, text, word, wrong_type};
 use super::{
-    DEFAULT_ENV, DEFAULT_LIMIT, Ending, Expect, Hardware, Policy, Program, Scenario, Schedule,
-    Slice, Stdio, Typed, size,
+    DEFAULT_ENV, DEFAULT_LIMIT, Ending, Expect, Hardware, Level, Policy, Program, Scenario,
+    Schedule, Slice, Stdio, Typed, size,
 };
 use crate::events::counters::{self, Bound};
 use crate::events::pattern::Pattern;
-use crate::golden::Level;
 use crate::names;
 
 pub(super) fn scenario(file: &str, source: &str) -> Result<Scenario, Fault> {
@@ -403,8 +402,7 @@ fn pattern(text: &At<String>) -> Result<Pattern, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Ending, Policy, Scenario, ScenarioError, Slice, Stdio};
-    use crate::golden::Level;
+    use super::super::{Ending, Level, Policy, Scenario, ScenarioError, Slice, Stdio};
     use machine::CostModel;
     use miette::Diagnostic;
 
