@@ -18,7 +18,7 @@ pub(super) fn zsp(width: Width, result: u64) -> u64 {
     let result = result & width.mask();
     when(result == 0, flag::ZF)
         | when(result & width.sign() != 0, flag::SF)
-        | when((result as u8).count_ones() % 2 == 0, flag::PF)
+        | when((result as u8).count_ones().is_multiple_of(2), flag::PF)
 }
 
 /// Replaces all status flags.
