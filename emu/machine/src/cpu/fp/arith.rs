@@ -117,8 +117,10 @@ pub(super) const fn div(a: &Unpacked, b: &Unpacked) -> Exact {
 const fn div_finite(sign: bool, a: &Unpacked, b: &Unpacked) -> Exact {
     let (over, under) = ((a.sig as u128) << 63, b.sig as u128);
     // The first quotient has 63 or 64 significant bits, the next digit gives 64 more.
-    let (first, rest) = (over / under, over % under);
-    let (second, rest) = ((rest << 64) / under, (rest << 64) % under);
+    let first = over / under;
+    let rest = (over - first * under) << 64;
+    let second = rest / under;
+    let rest = rest - second * under;
     let sig = first << 64 | second | (rest != 0) as u128;
     Exact::Number(Wide::normalised(sign, a.exp - b.exp, sig))
 }

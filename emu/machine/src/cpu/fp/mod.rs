@@ -8,11 +8,13 @@
 //! rounding, C1 ("rounded up"), precision control and the scaled results of unmasked
 //! overflow and underflow.
 //!
-//! [`sse`] and [`x87`] put the two sets of NaN rules around that common core.
+//! [`sse`] and [`x87`] put the two sets of NaN rules around that common core; `quick` spares
+//! normal numbers the detour.
 
 mod arith;
 mod convert;
 mod format;
+mod quick;
 mod remainder;
 mod round;
 

@@ -3,9 +3,9 @@
 //! Operands and results are the bits of a single or double in a `u64`.
 
 use super::arith::{self, Exact, Relation};
-use super::convert;
 use super::round::round;
 use super::{Flags, Format, Kind, Rounding, Unpacked, unpack};
+use super::{convert, quick};
 
 /// What MXCSR says about computing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +131,9 @@ fn binary(
 /// `a + b`.
 #[inline(always)]
 pub fn add(format: Format, a: u64, b: u64, control: Control) -> (u64, Flags) {
+    if let Some(result) = quick::add(a, b, format, control.rounding) {
+        return result;
+    }
     binary(format, a, b, control, |a, b| {
         arith::add(a, b, control.rounding)
     })
@@ -139,6 +142,9 @@ pub fn add(format: Format, a: u64, b: u64, control: Control) -> (u64, Flags) {
 /// `a - b`.
 #[inline(always)]
 pub fn sub(format: Format, a: u64, b: u64, control: Control) -> (u64, Flags) {
+    if let Some(result) = quick::add(a, b ^ 1 << format.sign_bit(), format, control.rounding) {
+        return result;
+    }
     binary(format, a, b, control, |a, b| {
         arith::add(a, &b.negated(), control.rounding)
     })
@@ -147,12 +153,18 @@ pub fn sub(format: Format, a: u64, b: u64, control: Control) -> (u64, Flags) {
 /// `a * b`.
 #[inline(always)]
 pub fn mul(format: Format, a: u64, b: u64, control: Control) -> (u64, Flags) {
+    if let Some(result) = quick::mul(a, b, format, control.rounding) {
+        return result;
+    }
     binary(format, a, b, control, arith::mul)
 }
 
 /// `a / b`.
 #[inline(always)]
 pub fn div(format: Format, a: u64, b: u64, control: Control) -> (u64, Flags) {
+    if let Some(result) = quick::div(a, b, format, control.rounding) {
+        return result;
+    }
     binary(format, a, b, control, arith::div)
 }
 
@@ -200,6 +212,9 @@ pub fn max(format: Format, a: u64, b: u64, control: Control) -> (u64, Flags) {
 /// Compares; with `quiet` only signalling NaNs are invalid.
 #[inline(always)]
 pub fn compare(format: Format, a: u64, b: u64, control: Control, quiet: bool) -> (Relation, Flags) {
+    if let Some(relation) = quick::compare(a, b, format) {
+        return (relation, Flags::empty());
+    }
     let (a, b) = (
         unpack(a, format, control.daz),
         unpack(b, format, control.daz),
@@ -242,6 +257,9 @@ pub fn convert(from: Format, to: Format, a: u64, control: Control) -> (u64, Flag
 
 /// A signed integer as a number.
 pub fn from_int(format: Format, value: i64, control: Control) -> (u64, Flags) {
+    if let Some(result) = quick::from_int(value, format, control.rounding) {
+        return result;
+    }
     finish(
         Exact::of(&Unpacked::from_int(value)),
         format,
@@ -252,6 +270,11 @@ pub fn from_int(format: Format, value: i64, control: Control) -> (u64, Flags) {
 
 /// A number as a signed integer of `bits` bits, or the indefinite integer.
 pub fn to_int(format: Format, a: u64, bits: u32, control: Control) -> (i64, Flags) {
+    if control.rounding == Rounding::Zero
+        && let Some(result) = quick::truncate(a, bits, format)
+    {
+        return result;
+    }
     let (value, flags, _) =
         convert::to_int(&unpack(a, format, control.daz), bits, control.rounding);
     (value, flags)
