@@ -164,6 +164,8 @@ impl Mmu {
         if let Some(evicted) = self.tlb.fill(entry) {
             self.quick.drop_page(evicted);
         }
+        // A walk for the dirty bit may have found another frame than reads use.
+        self.quick.drop_page(va.page());
         self.epoch += 1;
         Ok(entry)
     }
@@ -179,8 +181,9 @@ impl Mmu {
         self.epoch += 1;
     }
 
-    /// The control registers say something new: what was allowed may not be any
-    /// more. The modelled TLB is not concerned, only the host's cache of it.
+    /// The control registers may say something new: what was allowed may not be
+    /// any more. The CPU calls this after each change of them. The modelled TLB is
+    /// not concerned, only the host's cache of it.
     pub fn set_paging(&mut self, paging: &Paging) {
         if self.paging != *paging {
             self.paging = *paging;

@@ -356,3 +356,66 @@ fn looking_changes_nothing() {
     assert_eq!(postcard::to_allocvec(&b.mmu).unwrap(), before);
     assert_eq!(b.get(0, 5), 0x0012_3000 | P);
 }
+
+/// The first write to a clean page walks again, and what it finds replaces what
+/// reads have been using: no kind of access may stay behind.
+#[test]
+fn a_walk_for_the_dirty_bit_renews_reads_too() {
+    let mut b = Bench::new();
+    b.set(0, 5, 0x0012_3000 | P | W);
+    assert_eq!(b.at(0x5000, READ), Ok(0x12_3000));
+    b.set(0, 5, 0x0045_6000 | P | W);
+    assert_eq!(b.at(0x5000, READ), Ok(0x12_3000), "stale");
+    assert_eq!(b.at(0x5000, WRITE), Ok(0x45_6000), "walked");
+    assert_eq!(b.at(0x5000, READ), Ok(0x45_6000));
+}
+
+/// The host's cache may be dropped at any moment without a trace: two machines,
+/// one of which forgets it before each access, stay equal.
+#[test]
+fn the_fast_cache_is_nobodys_business() {
+    let (mut with, mut without) = (Bench::new(), Bench::new());
+    let mut random = 1_u64;
+    let mut next = |n: u64| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) % n
+    };
+    for step in 0..20_000 {
+        let (kind, page, bits, rights) = (next(100), next(4), next(16), next(16));
+        let far = next(3) << 20;
+        for b in [&mut with, &mut without] {
+            match kind {
+                0 => b.mmu.invalidate(VirtAddr(page << 12)),
+                1 => b.mmu.flush(),
+                2 => b.mmu.flush_all(),
+                3 => b.paging.write_protect = bits & 1 != 0,
+                4 => b.paging.smap = bits & 1 != 0,
+                5..=30 => {
+                    let rights = P | (rights & 6) | (rights & 8) << 5;
+                    b.set(0, page, (0x0010_0000 + (far >> 4)) | rights);
+                    b.set(1, 8, 0x0060_0000 | P | W | PS | (rights & G));
+                }
+                _ => {}
+            }
+        }
+        with.mmu.set_paging(&with.paging);
+        let access = Access {
+            write: bits & 1 != 0,
+            fetch: bits & 3 == 2,
+            user: bits & 4 != 0,
+            ac: bits & 8 != 0,
+        };
+        let va = if kind > 80 {
+            (8 << 21) + far + (page << 12)
+        } else {
+            page << 12
+        };
+        without.mmu.quick.clear();
+        assert_eq!(with.at(va, access), without.at(va, access), "step {step}");
+        assert_eq!(with.mmu.take_work(), without.mmu.take_work(), "step {step}");
+    }
+    let bytes = |b: &Bench| postcard::to_allocvec(&b.mmu).unwrap();
+    assert_eq!(bytes(&with), bytes(&without));
+}
