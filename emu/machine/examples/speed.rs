@@ -1,7 +1,7 @@
 //! How fast the machine runs: a kernel given as a file, or loops of its own.
 //!
 //! ```text
-//! cargo run --release -p machine --example speed [KERNEL [INITRD [COMMAND LINE]]]
+//! cargo run --release -p machine --example speed [CYCLES | KERNEL [INITRD [COMMAND LINE]]]
 //! ```
 //! The console goes to stdout, the figures to stderr.
 
@@ -37,7 +37,11 @@ impl Host for Terminal {
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.split_first() {
+    let cycles = match args.first() {
+        Some(first) => first.parse().ok(),
+        None => Some(40_000_000),
+    };
+    match args.split_first().filter(|_| cycles.is_none()) {
         Some((kernel, rest)) => {
             let read = |path: &String| match std::fs::read(path) {
                 Ok(bytes) => bytes,
@@ -60,7 +64,7 @@ fn main() {
                     initrd: None,
                     cmdline: "",
                 };
-                measure(name, &images, 40_000_000);
+                measure(name, &images, cycles.unwrap_or_default());
             }
         }
     }

@@ -261,10 +261,22 @@ impl Cx<'_> {
         }
     }
 
+    /// Whether an access lies in one page and nobody asks for alignment: nearly always.
+    #[inline]
+    fn is_plain(&self, va: VirtAddr, len: u8) -> bool {
+        va.offset() + u64::from(len) <= PAGE_SIZE && self.cpu.rflags & flag::AC == 0
+    }
+
     /// Reads up to 8 bytes with the rights of the running code.
     #[inline]
     pub fn read(&mut self, va: VirtAddr, len: u8) -> Result<u64, Fault> {
-        let span = self.span(va, len, self.rights(false))?;
+        let rights = self.rights(false);
+        if self.is_plain(va, len) {
+            let at = self.translate(va, rights)?;
+            self.charge(Class::Load);
+            return Ok(self.bus_read(at, len));
+        }
+        let span = self.span(va, len, rights)?;
         Ok(self.load(span))
     }
 
@@ -277,7 +289,14 @@ impl Cx<'_> {
     /// Writes up to 8 bytes with the rights of the running code.
     #[inline]
     pub fn write(&mut self, va: VirtAddr, len: u8, value: u64) -> Result<(), Fault> {
-        let span = self.span(va, len, self.rights(true))?;
+        let rights = self.rights(true);
+        if self.is_plain(va, len) {
+            let at = self.translate(va, rights)?;
+            self.charge(Class::Store);
+            self.bus_write(at, len, value);
+            return Ok(());
+        }
+        let span = self.span(va, len, rights)?;
         self.store(span, value);
         Ok(())
     }
@@ -391,8 +410,11 @@ impl Cx<'_> {
 
     #[inline(never)]
     fn set_memory(&mut self, insn: &Insn, value: u64) -> Result<(), Fault> {
-        let span = self.place_memory(insn)?;
-        self.store(span, value);
+        let va = self.address(insn, true)?;
+        self.write(va, insn.mem.bytes as u8, value)?;
+        if insn.lock {
+            self.charge(Class::Locked);
+        }
         Ok(())
     }
 

@@ -99,10 +99,16 @@ impl Pmu {
     }
 
     /// One instruction has retired. True if a counter overflowed that wants an interrupt.
+    #[inline]
     pub fn retire(&mut self, user: bool) -> bool {
-        if self.global_control == 0 {
+        let (general, fixed) = if user { (USER, 2) } else { (KERNEL, 1) };
+        if self.select & general == 0 && self.fixed_control & fixed == 0 {
             return false;
         }
+        self.count(user)
+    }
+
+    fn count(&mut self, user: bool) -> bool {
         let mut interrupt = false;
         if self.general_counts(user) && advance(&mut self.general) {
             self.global_status |= GENERAL_BIT;

@@ -322,6 +322,18 @@ fn a_run_is_the_same_however_it_is_cut() {
         stepped.step(&mut Nobody);
     }
     assert_eq!((stepped.position(), stepped.digest()), want, "stepped");
+    let mut forgetful = busy();
+    while forgetful.cycle() < 5_000 {
+        forgetful.step(&mut Nobody);
+        // A copy has decoded nothing and remembers no way through the tables.
+        forgetful = Machine::restore(&forgetful.save()).unwrap();
+    }
+    forgetful.run(end, &mut Nobody);
+    assert_eq!(
+        (forgetful.position(), forgetful.digest()),
+        want,
+        "forgetful"
+    );
     let mut saved = busy();
     while saved.cycle() < end {
         saved.run((saved.cycle() + 5_003).min(end), &mut Nobody);
