@@ -20,6 +20,7 @@ use crate::addr::{PAGE_SIZE, VirtAddr};
 use crate::bus::ram::Ram;
 use crate::bus::{Bus, Signal};
 use crate::cost::CostModel;
+use crate::cpu::decode;
 use crate::cpu::paging::paging_of;
 use crate::cpu::state::flag;
 use crate::cpu::{CodeCache, Cpu, Cx, Halt};
@@ -374,6 +375,10 @@ impl Machine {
             Err(Halt::Missing(what)) => {
                 let rip = self.cpu.rip;
                 let bytes = self.read_as_far(rip, MOST_BYTES);
+                let what = match what.as_str() {
+                    decode::UNNAMED => decode::name(&bytes, self.cpu.code_bits()),
+                    _ => what,
+                };
                 self.stopped = Some(Stop::Missing(Missing { what, rip, bytes }));
             }
         }

@@ -241,6 +241,9 @@ impl Cx<'_> {
     }
 }
 
+/// What an instruction without an operation of ours is called until its bytes are at hand.
+pub const UNNAMED: &str = "an instruction";
+
 /// The name of the instruction in these bytes, for messages.
 #[must_use]
 pub fn name(bytes: &[u8], bits: u32) -> String {
@@ -360,6 +363,9 @@ fn operation(instruction: &Instruction) -> Option<Op> {
         M::Sysretq => Op::Sysret,
         M::Jcxz | M::Jecxz => Op::Jrcxz,
         M::Reservednop => Op::Nop,
+        // No-operations since the 387, and another encoding of FSTP.
+        M::Fneni | M::Fndisi | M::Fnsetpm => Op::Fnop,
+        M::Fstpnce => Op::Fstp,
         M::Ud0 | M::Ud1 | M::Ud2 => Op::Undefined,
         _ if instruction.is_jcc_short_or_near() => Op::Jcc,
         _ if is_setcc(instruction.mnemonic()) => Op::Setcc,
@@ -673,5 +679,65 @@ fn x87_class(name: &str) -> Class {
         "Fsqrt" | "Fprem" | "Fprem1" => Class::X87Div,
         name if name.contains("div") => Class::X87Div,
         _ => Class::X87Simple,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CPUID announces whole sets; whatever of them is missing stops the machine, so the list is
+    /// kept here by name.
+    #[test]
+    fn what_is_announced_has_an_operation() {
+        let missing: Vec<String> = Code::values()
+            .filter(|code| code.op_code().mode64() && code.op_code().is_instruction())
+            // Decoded as two instructions.
+            .filter(|code| !code.op_code().fwait())
+            .filter(|code| {
+                code.cpuid_features()
+                    .iter()
+                    .all(|&feature| is_announced(feature))
+            })
+            .filter(|code| {
+                let mut instruction = Instruction::default();
+                instruction.set_code(*code);
+                operation(&instruction).is_none()
+            })
+            .map(|code| format!("{code:?}"))
+            .collect();
+        assert_eq!(missing, [""; 0]);
+    }
+
+    #[test]
+    fn addresses_relative_to_rip_do_not_depend_on_where_the_code_stands() {
+        let insn = decode(&[0x48, 0x8B, 0x05, 0x10, 0, 0, 0], 64)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (insn.op, insn.mem.base, insn.mem.disp),
+            (Op::Mov, RIP, 0x10)
+        );
+        let insn = decode(&[0xEB, 0xFE], 64).unwrap().unwrap();
+        assert_eq!(
+            (insn.op, insn.operands[0]),
+            (Op::Jmp, Operand::Imm(-2_i64 as u64))
+        );
+    }
+
+    #[test]
+    fn fifteen_bytes_are_the_most() {
+        let mut bytes = [0x66; 15];
+        assert_eq!(decode(&bytes[..14], 64), Ok(None));
+        assert_eq!(decode(&bytes, 64), Err(Fault::GP));
+        bytes[14] = 0x90;
+        assert!(matches!(
+            decode(&bytes, 64),
+            Ok(Some(Insn {
+                op: Op::Nop,
+                len: 15,
+                ..
+            }))
+        ));
     }
 }

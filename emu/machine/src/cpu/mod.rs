@@ -140,7 +140,9 @@ impl<'a> Cx<'a> {
             self.next & 0xFFFF_FFFF
         };
         self.retire(user);
-        if trap && !self.cpu.shadow {
+        // A kernel that is entered with TF cleared is not stepped into.
+        let entered = user && !self.user && !self.cpu.flag(flag::TF);
+        if trap && !self.cpu.shadow && !entered {
             self.single_step()
         } else {
             Ok(())

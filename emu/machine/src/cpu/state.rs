@@ -299,6 +299,12 @@ impl Cpu {
         self.long_mode() && self.seg[Seg::Cs as usize].access & access::LONG != 0
     }
 
+    /// 64 or 32: the width of code in this mode.
+    #[must_use]
+    pub fn code_bits(&self) -> u32 {
+        if self.code64() { 64 } else { 32 }
+    }
+
     /// Reads a register at its width.
     #[must_use]
     pub fn gpr(&self, reg: Gpr) -> u64 {

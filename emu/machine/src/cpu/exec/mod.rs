@@ -28,6 +28,7 @@ mod x87_control;
 mod x87_move;
 mod x87_state;
 
+use super::decode::UNNAMED;
 use super::insn::{Family, Insn, Op};
 use super::{Cx, Fault};
 
@@ -58,6 +59,6 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::X87Control => x87_control::execute(cx, insn),
         Family::SseText => sse::execute(cx, insn, sse_text::execute),
         Family::Special if insn.op == Op::Undefined => Err(Fault::UD),
-        Family::Special => Err(Fault::Missing("an instruction")),
+        Family::Special => Err(Fault::Missing(UNNAMED)),
     }
 }
