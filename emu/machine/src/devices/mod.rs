@@ -66,7 +66,7 @@ impl Devices {
         self.apic.advance(now);
     }
 
-    /// True if a byte may still come from the serial port and interrupt.
+    /// A byte arrives at the serial port.
     pub(crate) fn receive(&mut self, byte: u8) {
         self.uart.receive(byte);
         self.update_lines();

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 const IER_RECEIVED: u8 = 1;
 const IER_SENT: u8 = 2;
-const IER_LINE: u8 = 4;
 
 const LCR_DIVISOR: u8 = 0x80;
 const MCR_LOOPBACK: u8 = 0x10;
@@ -177,10 +176,9 @@ impl Uart {
         self.ier & IER_SENT != 0 && self.sent
     }
 
-    /// The level of its interrupt line. There are no line errors, so
-    /// [`IER_LINE`] never raises it.
+    /// The level of its interrupt line. Line errors and changes of the modem's
+    /// state do not happen, so their enable bits never raise it.
     pub(super) fn wants_interrupt(&self) -> bool {
-        let _ = IER_LINE;
         self.received_interrupt() || self.sent_interrupt()
     }
 }

@@ -271,6 +271,70 @@ fn an_interrupt_comes_at_the_first_boundary_at_its_time() {
     }
 }
 
+/// The performance counter is set N events before its overflow: its interrupt
+/// comes at the boundary after the N-th instruction, whatever that costs.
+#[test]
+fn the_counter_interrupts_after_exactly_n_instructions() {
+    for n in [1, 2, 7, 50] {
+        let mut machine = with_handler(machine(|a| {
+            a.mov(rbx, APIC)?;
+            a.mov(dword_ptr(rbx + 0xF0), 0x1FF)?;
+            a.mov(dword_ptr(rbx + 0x340), 0x40)?;
+            a.sti()?;
+            for (register, value) in [(0xC1, -n), (0x186, 0x52_00C0), (0x38F, 1)] {
+                a.mov(ecx, register)?;
+                a.mov(eax, value)?;
+                a.xor(edx, edx)?;
+                a.wrmsr()?;
+            }
+            a.xor(ecx, ecx)?;
+            let mut again = a.create_label();
+            a.set_label(&mut again)?;
+            a.imul_2(rcx, rcx)?;
+            a.mov(rax, qword_ptr(0x30_0000))?;
+            a.jmp(again)
+        }));
+        while machine.cpu.gpr[1] != 0x38F {
+            assert_eq!(machine.step(&mut Nobody), None);
+        }
+        // Two instructions further on, the WRMSR starts the counter, which counts it.
+        let armed = machine.retired() + 2;
+        while machine.cpu.rip != HANDLER {
+            assert_eq!(machine.step(&mut Nobody), None);
+        }
+        assert_eq!(machine.retired() - armed, n as u64);
+    }
+}
+
+/// What is written over code counts from the next instruction on, even if that
+/// is the one that is executing right now.
+#[test]
+fn overwritten_code_is_seen_at_once() {
+    let mut machine = machine(|a| {
+        let mut patched = a.create_label();
+        let mut done = a.create_label();
+        a.xor(ebp, ebp)?;
+        let mut again = a.create_label();
+        a.set_label(&mut again)?;
+        a.lea(rdi, byte_ptr(patched))?;
+        a.set_label(&mut patched)?;
+        a.mov(ecx, 1)?;
+        a.inc(ebp)?;
+        a.cmp(ebp, 3)?;
+        a.je(done)?;
+        // The immediate of the MOV ECX above.
+        a.inc(dword_ptr(rdi + 1))?;
+        a.jmp(again)?;
+        a.set_label(&mut done)?;
+        exit(a, 0)
+    });
+    assert_eq!(machine.run(100_000, &mut Nobody), Stop::Exit(0));
+    assert_eq!(
+        machine.cpu.gpr[1], 3,
+        "incremented twice, executed three times"
+    );
+}
+
 #[test]
 fn inputs_of_the_past_and_vectors_that_do_not_exist_are_refused() {
     let mut machine = busy();
