@@ -15,6 +15,8 @@ use crate::sched::{Mutex, MutexGuard};
 
 /// Mappings without a wish go below this, the highest first.
 const MMAP_TOP: u64 = 0x7FFF_F7FF_F000;
+/// The most areas of one address space, as on Linux.
+const AREAS_MAX: usize = 65530;
 /// Nothing is ever mapped below.
 const MMAP_MIN: u64 = 0x1_0000;
 /// What a stack may grow to.
@@ -31,6 +33,8 @@ pub struct Mm {
 pub(super) struct Space {
     pub(super) tables: Tables,
     areas: BTreeMap<u64, Vma>,
+    /// Nothing is free between here and [`MMAP_TOP`].
+    full_from: u64,
     brk_start: u64,
     brk: u64,
 }
@@ -48,6 +52,7 @@ impl Mm {
             space: Mutex::new(Space {
                 tables,
                 areas: BTreeMap::new(),
+                full_from: MMAP_TOP,
                 brk_start: 0,
                 brk: 0,
             }),
@@ -175,6 +180,7 @@ impl Mm {
 
 impl Space {
     fn copy_into(&mut self, copy: &mut Space) -> Result<()> {
+        copy.full_from = self.full_from;
         copy.brk_start = self.brk_start;
         copy.brk = self.brk;
         for area in self.areas.values() {
@@ -240,7 +246,7 @@ impl Space {
         true
     }
 
-    fn find_free(&self, hint: u64, len: u64) -> Option<u64> {
+    fn find_free(&mut self, hint: u64, len: u64) -> Option<u64> {
         let fits = |start: u64| {
             let end = start.checked_add(len)?;
             (start >= MMAP_MIN && end <= USER_END && self.is_free(&(start..end))).then_some(start)
@@ -248,10 +254,10 @@ impl Space {
         if let Some(start) = (hint != 0).then(|| fits(hint)).flatten() {
             return Some(start);
         }
-        let mut top = MMAP_TOP;
-        for area in self.areas.values().rev() {
-            if area.start >= top {
-                continue;
+        let mut top = self.full_from;
+        for area in self.areas.range(..top).rev().map(|(_, area)| area) {
+            if area.end == self.full_from {
+                self.full_from = area.start;
             }
             let gap = if area.grows_down { STACK_GAP } else { 0 };
             if area.end + len <= top {
@@ -268,6 +274,9 @@ impl Space {
             return Err(Errno::EINVAL);
         }
         frame::room()?;
+        if self.areas.len() >= AREAS_MAX {
+            return Err(Errno::ENOMEM);
+        }
         self.unmap(range);
         self.insert(area);
         Ok(())
@@ -295,6 +304,7 @@ impl Space {
 
     /// Takes the areas of a range out, cut at its ends.
     fn take(&mut self, range: &Range<u64>) -> Vec<Vma> {
+        self.full_from = self.full_from.max(range.end.min(MMAP_TOP));
         for border in [range.start, range.end] {
             let below = self.areas.range_mut(..border).next_back();
             if let Some((_, area)) = below
