@@ -292,15 +292,15 @@ impl Discipline {
 
     /// Sends a byte, processed as the output flags say.
     pub(super) fn put(&mut self, byte: u8, out: &mut dyn FnMut(u8)) {
-        let process = self.settings.output(OPOST);
+        let translate = self.settings.output(OPOST);
         let characters = self.settings.input(IUTF8);
-        let newline = byte == b'\n' && process && self.settings.output(ONLCR);
+        let newline = byte == b'\n' && translate && self.settings.output(ONLCR);
         match byte {
             b'\n' if newline => {
                 out(b'\r');
                 out(b'\n');
             }
-            b'\r' if process && self.settings.output(OCRNL) => out(b'\n'),
+            b'\r' if translate && self.settings.output(OCRNL) => out(b'\n'),
             _ => out(byte),
         }
         self.column = match byte {

@@ -186,9 +186,9 @@ pub(super) fn wait4(call: &mut Call<'_>) -> Result<u64> {
     let which = match pid as i32 {
         i32::MIN => return Err(Errno::ESRCH),
         -1 => Which::Any,
-        0 => Which::ProcessGroup(task::current().process_group() as u32),
+        0 => Which::Pgrp(task::current().process_group() as u32),
         pid if pid > 0 => Which::Pid(pid as u32),
-        group => Which::ProcessGroup(-group as u32),
+        group => Which::Pgrp(-group as u32),
     };
     let Some(change) = wait::wait(which, Options(options | linux::WEXITED))? else {
         return Ok(0);
@@ -221,8 +221,8 @@ pub(super) fn waitid(call: &mut Call<'_>) -> Result<u64> {
     let which = match (kind as u32, id) {
         (linux::P_ALL, _) => Which::Any,
         (linux::P_PID, 1..) => Which::Pid(id as u32),
-        (linux::P_PGID, 1..) => Which::ProcessGroup(id as u32),
-        (linux::P_PGID, 0) => Which::ProcessGroup(task::current().process_group() as u32),
+        (linux::P_PGID, 1..) => Which::Pgrp(id as u32),
+        (linux::P_PGID, 0) => Which::Pgrp(task::current().process_group() as u32),
         _ => return Err(Errno::EINVAL),
     };
     let change = wait::wait(which, Options(options))?;

@@ -56,7 +56,7 @@ pub extern "C" fn kthreadd(_: u64) {
         let made = kernel_thread(request.name, request.work, request.argument, CLONE_KERNEL);
         if made.is_err() {
             // Without its workers the kernel cannot go on.
-            panic!("no memory for the kernel thread {}", request.name);
+            panic!("no memory for the kthread {}", request.name);
         }
     }
 }

@@ -79,7 +79,7 @@ parts! {
     "files" linux::CLONE_FILES, share share_files, copy copy_files;
     "fs" linux::CLONE_FS, share share_fs, copy copy_fs;
     "sighand" linux::CLONE_SIGHAND, share share_sighand, copy copy_sighand;
-    "thread group" linux::CLONE_THREAD, share share_group, copy new_group;
+    "task group" linux::CLONE_THREAD, share share_group, copy new_group;
     "parent" linux::CLONE_PARENT, share share_parent, copy become_parent;
     "signals" linux::CLONE_VM, share copy_signals_without_stack, copy copy_signals;
     "mm" linux::CLONE_VM, share share_mm, copy copy_mm;

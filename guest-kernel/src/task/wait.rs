@@ -16,7 +16,7 @@ pub enum Which {
     /// The one with this number.
     Pid(u32),
     /// Those of a process group.
-    ProcessGroup(u32),
+    Pgrp(u32),
 }
 
 /// A child's change of state.
@@ -95,7 +95,7 @@ fn matches(node: &Node, which: Which) -> bool {
     match which {
         Which::Any => true,
         Which::Pid(pid) => node.group.id().0 == pid,
-        Which::ProcessGroup(group) => node.group.process_group() == group,
+        Which::Pgrp(group) => node.group.process_group() == group,
     }
 }
 
