@@ -140,6 +140,7 @@ impl Bench {
         self.bus.read(PhysAddr(at), 8, 0)
     }
 
+    /// One instruction, or one iteration of a repetition.
     fn try_step(&mut self) -> Result<(), Halt> {
         let Bench {
             cpu,
@@ -147,7 +148,7 @@ impl Bench {
             bus,
             code,
         } = self;
-        Cx::new(cpu, mmu, bus, CostModel::Standard, u64::MAX).step(code)
+        Cx::new(cpu, mmu, bus, CostModel::Standard, 0).step(code)
     }
 
     fn step(&mut self) {
