@@ -116,6 +116,8 @@ fn set_hooks() {
 fn leave(frame: &mut TrapFrame) {
     if sched::wants_switch() {
         sched::yield_now();
+    } else if sched::take_switched() {
+        task::rseq::resume(frame);
     } else {
         task::signal::deliver(frame);
     }

@@ -43,6 +43,8 @@ pub struct NewTask {
     pub cpu: SavedCpu,
     /// True if it never runs in user mode.
     pub kernel: bool,
+    /// True if it wants to know when others have run.
+    pub notify: bool,
     /// What the task room finds again through the CPU while the task runs.
     pub pointer: *const (),
     /// What must live as long.
@@ -58,6 +60,10 @@ pub(super) struct Entity {
     pub sleep: Option<Sleep>,
     /// Somebody woke it since it last began to wait.
     pub woken: bool,
+    /// It wants to know when others have run.
+    pub notify: bool,
+    /// Others have run.
+    pub switched: bool,
     /// A signal waits for it.
     pub signal: bool,
     /// It is to die.

@@ -15,8 +15,9 @@ pub use entity::{NewTask, Sleep};
 pub use mutex::{Mutex, MutexGuard};
 pub use run::{
     add, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work, preempt,
-    rename, request_resched, set_fpu, set_root, set_signal, set_user_bases, signal_pending,
-    stop_current, user_bases, wake, wake_stopped, wants_switch, with_fpu, yield_now,
+    rename, request_resched, set_fpu, set_notify, set_root, set_signal, set_user_bases,
+    signal_pending, stop_current, take_switched, user_bases, wake, wake_stopped, wants_switch,
+    with_fpu, yield_now,
 };
 pub use time::Time;
 pub use wait::WaitQueue;

@@ -74,6 +74,8 @@ pub fn init(policy: &'static dyn Policy, pointer: *const ()) {
         pointer,
         sleep: None,
         woken: false,
+        notify: false,
+        switched: false,
         signal: false,
         fatal: false,
         payload: None,
@@ -98,6 +100,8 @@ pub fn add(task: NewTask) {
         pointer: task.pointer,
         sleep: None,
         woken: false,
+        notify: task.notify,
+        switched: task.notify,
         signal: false,
         fatal: false,
         payload: Some(task.payload),
@@ -113,7 +117,9 @@ fn switch_away(mut scheduler: SpinGuard<'_, Scheduler>, state: TaskState) {
     let prev = percpu::task();
     let next = scheduler.pick();
     percpu::with(|cpu| cpu.need_resched = false);
-    let prev_cpu = &raw mut scheduler.running().cpu;
+    let leaving = scheduler.running();
+    leaving.switched |= leaving.notify && next != prev;
+    let prev_cpu = &raw mut leaving.cpu;
     let entity = scheduler
         .entities
         .get_mut(&next)
@@ -188,11 +194,28 @@ pub fn preempt() {
     }
 }
 
-/// Before user mode: is it time to switch, or does a signal wait? Interrupts
-/// are off.
+/// Before user mode: is it time to switch, have others run, or does a signal
+/// wait? Interrupts are off.
 #[must_use]
 pub fn pending_work() -> bool {
-    percpu::with(|cpu| cpu.need_resched) || signal_pending()
+    let mut scheduler = SCHEDULER.lock();
+    let entity = scheduler.running();
+    let wants = entity.signal || entity.switched;
+    percpu::with(|cpu| cpu.need_resched) || wants
+}
+
+/// Says whether the running task wants to know when others have run.
+pub fn set_notify(notify: bool) {
+    let mut scheduler = SCHEDULER.lock();
+    let entity = scheduler.running();
+    entity.notify = notify;
+    entity.switched = notify;
+}
+
+/// Have others run since this was last asked?
+#[must_use]
+pub fn take_switched() -> bool {
+    core::mem::take(&mut SCHEDULER.lock().running().switched)
 }
 
 /// Is it time to switch?

@@ -95,6 +95,7 @@ fn install(file: &Arc<File>, close_on_exec: bool) -> Result<u64> {
 }
 
 fn open_at(dirfd: u64, path: u64, flags: u32, mode: u32) -> Result<u64> {
+    frame::room()?;
     let path_only = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
     let flags = if flags & O_PATH != 0 {
         flags & path_only
@@ -287,6 +288,7 @@ pub fn pipe2(call: &mut Call<'_>) -> Result<u64> {
 }
 
 fn make_pipe(address: u64, flags: u32) -> Result<u64> {
+    frame::room()?;
     if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
@@ -361,6 +363,7 @@ pub fn umask(call: &mut Call<'_>) -> Result<u64> {
 }
 
 fn make_directory(dirfd: u64, path: u64, mode: u32) -> Result<u64> {
+    frame::room()?;
     let path = user_path(path)?;
     let found = path::walk(&start(dirfd, &path)?, &path, LastLink::Name)?;
     if found.inode.is_some() {
@@ -387,6 +390,7 @@ pub fn mkdirat(call: &mut Call<'_>) -> Result<u64> {
 }
 
 fn make_link(target: u64, dirfd: u64, path: u64) -> Result<u64> {
+    frame::room()?;
     let target = user_path(target)?;
     if target.is_empty() {
         return Err(Errno::ENOENT);

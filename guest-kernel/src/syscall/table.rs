@@ -172,6 +172,7 @@ table! {
     __NR_prlimit64 prlimit64 misc::prlimit64 [Int Int Pointer Pointer];
     __NR_getrandom getrandom misc::getrandom [Pointer Int Hex];
     __NR_statx statx stat::statx_path [Fd Str Hex Hex Pointer];
+    __NR_rseq rseq task::rseq [Pointer Int Hex Hex];
     __NR_clone3 clone3 task::clone3 [Pointer Int];
     __NR_faccessat2 faccessat2 stat::faccessat2 [Fd Str Hex Hex];
 }

@@ -14,7 +14,7 @@ use crate::sched;
 use crate::task::clone::{self, CloneArgs};
 use crate::task::tree::TREE;
 use crate::task::wait::{self, Change, Options, Which};
-use crate::task::{self, Task, exec, exit};
+use crate::task::{self, Task, exec, exit, rseq};
 
 fn make(args: &CloneArgs) -> Result<u64> {
     clone::clone(args).map(u64::from)
@@ -357,6 +357,19 @@ pub(super) fn set_tid_address(call: &mut Call<'_>) -> Result<u64> {
     let me = task::current();
     me.set_clear_tid(call.args[0]);
     Ok(me.id().into())
+}
+
+const RSEQ_UNREGISTER: u64 = 1;
+
+pub(super) fn rseq(call: &mut Call<'_>) -> Result<u64> {
+    let [address, len, flags, signature, ..] = call.args;
+    let len = len & u64::from(u32::MAX);
+    match flags & u64::from(u32::MAX) {
+        0 => rseq::register(address, len, signature as u32)?,
+        RSEQ_UNREGISTER => rseq::unregister(address, len, signature as u32)?,
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
 }
 
 pub(super) fn sched_yield(_: &mut Call<'_>) -> Result<u64> {

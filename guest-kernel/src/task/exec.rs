@@ -9,7 +9,7 @@ use abi::event::SchedProcessExec;
 use linux_raw_sys::general::SIGCHLD;
 
 use super::image::Strings;
-use super::{Files, Task, current, elf, exit, image, tree::TREE};
+use super::{Files, Task, current, elf, exit, image, rseq, tree::TREE};
 use crate::arch::fpu::FpuState;
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
@@ -147,6 +147,7 @@ fn commit(task: &Arc<Task>, mm: Arc<Mm>, files: Files) {
     let closed = files.lock().take_close_on_exec();
     drop(closed);
     task.signals.lock().exec();
+    rseq::forget(task);
     task.kernel.store(0, core::sync::atomic::Ordering::Relaxed);
     if let Some(node) = TREE.lock().node_mut(task.tgid().0) {
         node.exit_signal = SIGCHLD;

@@ -8,6 +8,7 @@
 //! | `exec`, `elf`, `image` | another program in the same task |
 //! | `exit`, `wait` | the end, and who hears of it |
 //! | `signal` | who sends to whom, and what becomes of the task |
+//! | `robust`, `rseq` | what C libraries register: locks that outlive a task, sequences that start over |
 //! | `fault` | exceptions: pages to bring in, signals to send |
 //! | `kthread` | kernel threads |
 
@@ -22,6 +23,7 @@ pub mod kthread;
 mod parts;
 mod pid;
 pub mod robust;
+pub mod rseq;
 pub mod signal;
 pub mod tree;
 pub mod wait;
@@ -82,6 +84,7 @@ pub struct Task {
     clear_tid: AtomicU64,
     /// The head of the list of locks that it holds.
     robust_list: AtomicU64,
+    rseq: SpinLock<Option<rseq::Registration>>,
     /// Who waits until this task leaves its memory.
     vfork: SpinLock<Option<Arc<clone::Vfork>>>,
     comm: SpinLock<[u8; COMM_LEN]>,

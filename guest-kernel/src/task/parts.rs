@@ -10,6 +10,7 @@ use linux_raw_sys::general as linux;
 use super::clone::{CLONE_CLEAR_SIGHAND, CloneArgs, Vfork};
 use super::group::Group;
 use super::pid::Pid;
+use super::rseq::Registration;
 use super::{Credentials, Files, Fs, Task};
 use crate::arch::fpu::FpuState;
 use crate::errno::Result;
@@ -35,6 +36,7 @@ pub(super) struct Draft {
     pub parent: u32,
     pub exit_signal: u32,
     pub clear_tid: u64,
+    pub rseq: Option<Registration>,
     pub vfork: Option<Arc<Vfork>>,
     /// Addresses at which the child's number is written once nothing can fail:
     /// in the parent's memory, and in the child's.
@@ -88,6 +90,7 @@ parts! {
     "parent_tid" linux::CLONE_PARENT_SETTID, share set_parent_tid, copy nothing;
     "child_tid" linux::CLONE_CHILD_SETTID, share set_child_tid, copy nothing;
     "clear_child_tid" linux::CLONE_CHILD_CLEARTID, share set_clear_tid, copy nothing;
+    "rseq" linux::CLONE_VM, share nothing, copy copy_rseq;
     "vfork" linux::CLONE_VFORK, share let_parent_wait, copy nothing;
 }
 
@@ -222,6 +225,13 @@ fn set_child_tid(making: &mut Making<'_>) -> Result<()> {
 
 fn set_clear_tid(making: &mut Making<'_>) -> Result<()> {
     making.draft.clear_tid = making.args.child_tid;
+    Ok(())
+}
+
+/// In a copy of the memory the registration still means the same; where the
+/// memory is shared it is the parent's.
+fn copy_rseq(making: &mut Making<'_>) -> Result<()> {
+    making.draft.rseq = *making.parent.rseq.lock();
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use abi::event::{SignalDeliver, SignalGenerate};
 
 use super::group::Group;
 use super::tree::{INIT, Node, TREE, Tree};
-use super::{Task, current, exit};
+use super::{Task, current, exit, rseq};
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
 use crate::probe;
@@ -423,6 +423,7 @@ fn resume(frame: &mut TrapFrame) {
 fn enter(frame: &mut TrapFrame, info: &SigInfo, action: &SigAction) {
     let task = current();
     delivered(info.signal, action.handler);
+    rseq::resume(frame);
     signal::for_handler(frame, action);
     if signal::enter_handler(frame, info, action, &task.signals).is_err() {
         if info.signal == Signal::SIGSEGV {
