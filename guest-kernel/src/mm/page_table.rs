@@ -192,6 +192,11 @@ impl Tables {
         Ok(())
     }
 
+    /// The first mapped page of a range.
+    pub(super) fn first_mapped(&self, range: Range<u64>) -> Option<u64> {
+        self.for_each(range, |address, _| Err(address)).err()
+    }
+
     /// The size of the hole around an address if a table above it is missing.
     fn missing(&self, address: u64) -> Option<u64> {
         let mut table = self.root;

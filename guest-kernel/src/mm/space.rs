@@ -398,10 +398,10 @@ impl Space {
 
     /// Moves one area's part to a free place and gives it a new length.
     fn relocate(&mut self, from: &Range<u64>, to: u64, new_len: u64) -> Result<()> {
-        for offset in (0..from.end - from.start).step_by(PAGE_SIZE as usize) {
-            if self.tables.place(from.start + offset).is_some() {
-                self.tables.place_or_new(to + offset)?;
-            }
+        let mut next = self.tables.first_mapped(from.clone());
+        while let Some(address) = next {
+            self.tables.place_or_new(to + (address - from.start))?;
+            next = self.tables.first_mapped(address + PAGE_SIZE..from.end);
         }
         for mut part in self.take(from) {
             part.start = to;

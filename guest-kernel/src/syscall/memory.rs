@@ -110,6 +110,9 @@ pub(super) fn mmap(call: &mut Call<'_>) -> Result<u64> {
     if len > USER_END {
         return Err(Errno::ENOMEM);
     }
+    if offset.checked_add(len).is_none() {
+        return Err(Errno::EOVERFLOW);
+    }
     let mm = user::current()?;
     let mapping = mapping(len, prot(bits)?, flags, fd, offset)?;
     if flags & (linux::MAP_FIXED | linux::MAP_FIXED_NOREPLACE) == 0 {
@@ -177,6 +180,7 @@ pub(super) fn mremap(call: &mut Call<'_>) -> Result<u64> {
     let from = range(address, old_len)?;
     let new_len = new_len
         .checked_next_multiple_of(PAGE_SIZE)
+        .filter(|&len| len <= USER_END)
         .ok_or(Errno::ENOMEM)?;
     user::current()?.resize(from, new_len, flags & linux::MREMAP_MAYMOVE != 0)
 }
