@@ -123,6 +123,27 @@ fn pipes(compiler: Compiler) {
     judge(&program, &[], Stdio::Pipe, "pieces 400 torn 0");
 }
 
+fn handlers(compiler: Compiler) {
+    let Some(program) = compile(compiler, "handlers", &["-static"]) else {
+        return;
+    };
+    judge(&program, &[], Stdio::Pipe, "real-time signals queue: 3");
+}
+
+fn endings(compiler: Compiler) {
+    let Some(program) = compile(compiler, "endings", &["-static"]) else {
+        return;
+    };
+    judge(&program, &[], Stdio::Pipe, "exec by a thread: exit 6");
+}
+
+fn futexes(compiler: Compiler) {
+    let Some(program) = compile(compiler, "futexes", &["-static"]) else {
+        return;
+    };
+    judge(&program, &[], Stdio::Pipe, "sum 800");
+}
+
 #[test]
 fn fd_share_with_musl() {
     fd_share(MUSL, &["-static"]);
@@ -191,4 +212,34 @@ fn pipes_with_musl() {
 #[test]
 fn pipes_with_glibc() {
     pipes(GLIBC);
+}
+
+#[test]
+fn handlers_with_musl() {
+    handlers(MUSL);
+}
+
+#[test]
+fn handlers_with_glibc() {
+    handlers(GLIBC);
+}
+
+#[test]
+fn endings_with_musl() {
+    endings(MUSL);
+}
+
+#[test]
+fn endings_with_glibc() {
+    endings(GLIBC);
+}
+
+#[test]
+fn futexes_with_musl() {
+    futexes(MUSL);
+}
+
+#[test]
+fn futexes_with_glibc() {
+    futexes(GLIBC);
 }

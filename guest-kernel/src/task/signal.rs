@@ -526,8 +526,13 @@ fn stop() {
     if let Some(signal) = signal {
         tell_parent(&task, code::CLD_STOPPED, signal);
     }
-    let stopped = |group: &GroupSignals| group.stop.is_some();
-    while stopped(&task.group().signals.lock()) && !sched::fatal_pending() {
-        sched::stop_current(|| stopped(&task.group().signals.lock()));
+    // Another stop may come before this task has noticed that the first is
+    // over: it has to be counted for that one, too.
+    let stays = || {
+        let group = task.group().signals.lock();
+        group.stop.is_some() && !task.signals.lock().must_stop
+    };
+    while stays() && !sched::fatal_pending() {
+        sched::stop_current(stays);
     }
 }
