@@ -144,6 +144,14 @@ fn futexes(compiler: Compiler) {
     judge(&program, &[], Stdio::Pipe, "sum 800");
 }
 
+fn rseq(compiler: Compiler) {
+    let Some(program) = compile(compiler, "rseq", &["-static"]) else {
+        return;
+    };
+    let says = "the handler saw the abort address";
+    judge(&program, &[], Stdio::Pipe, says);
+}
+
 #[test]
 fn fd_share_with_musl() {
     fd_share(MUSL, &["-static"]);
@@ -242,4 +250,14 @@ fn futexes_with_musl() {
 #[test]
 fn futexes_with_glibc() {
     futexes(GLIBC);
+}
+
+#[test]
+fn rseq_with_musl() {
+    rseq(MUSL);
+}
+
+#[test]
+fn rseq_with_glibc() {
+    rseq(GLIBC);
 }

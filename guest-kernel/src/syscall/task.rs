@@ -12,6 +12,7 @@ use crate::errno::{Errno, Result};
 use crate::mm::user;
 use crate::sched;
 use crate::task::clone::{self, CloneArgs};
+use crate::task::rseq::Registration;
 use crate::task::tree::TREE;
 use crate::task::wait::{self, Change, Options, Which};
 use crate::task::{self, Task, exec, exit, rseq};
@@ -359,14 +360,19 @@ pub(super) fn set_tid_address(call: &mut Call<'_>) -> Result<u64> {
     Ok(me.id().into())
 }
 
-const RSEQ_UNREGISTER: u64 = 1;
+/// The only flag: the registration is taken back.
+const RSEQ_FLAG_UNREGISTER: u32 = 1;
 
 pub(super) fn rseq(call: &mut Call<'_>) -> Result<u64> {
-    let [address, len, flags, signature, ..] = call.args;
-    let len = len & u64::from(u32::MAX);
-    match flags & u64::from(u32::MAX) {
-        0 => rseq::register(address, len, signature as u32)?,
-        RSEQ_UNREGISTER => rseq::unregister(address, len, signature as u32)?,
+    let [area, len, flags, signature, ..] = call.args;
+    let registration = Registration {
+        area,
+        len: len as u32,
+        signature: signature as u32,
+    };
+    match flags as u32 {
+        0 => rseq::register(registration)?,
+        RSEQ_FLAG_UNREGISTER => rseq::unregister(registration)?,
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)

@@ -7,6 +7,7 @@ use linux_raw_sys::auxvec;
 
 use super::Credentials;
 use super::elf::Loaded;
+use super::rseq;
 use crate::arch::layout::{PAGE_SIZE, USER_END};
 use crate::errno::{Errno, Result};
 use crate::mm::Mm;
@@ -148,6 +149,8 @@ fn auxiliary(
         (auxvec::AT_EGID, u64::from(credentials.egid)),
         (auxvec::AT_SECURE, 0),
         (auxvec::AT_RANDOM, seed),
+        (auxvec::AT_RSEQ_FEATURE_SIZE, rseq::FEATURE_SIZE),
+        (auxvec::AT_RSEQ_ALIGN, rseq::ALIGN),
         (auxvec::AT_EXECFN, filename),
         (auxvec::AT_PLATFORM, platform),
         (auxvec::AT_NULL, 0),

@@ -84,6 +84,7 @@ pub struct Task {
     clear_tid: AtomicU64,
     /// The head of the list of locks that it holds.
     robust_list: AtomicU64,
+    /// Where it is told on which CPU it runs, if it asked for that.
     rseq: SpinLock<Option<rseq::Registration>>,
     /// Who waits until this task leaves its memory.
     vfork: SpinLock<Option<Arc<clone::Vfork>>>,

@@ -423,9 +423,11 @@ fn resume(frame: &mut TrapFrame) {
 fn enter(frame: &mut TrapFrame, info: &SigInfo, action: &SigAction) {
     let task = current();
     delivered(info.signal, action.handler);
-    rseq::resume(frame);
     signal::for_handler(frame, action);
-    if signal::enter_handler(frame, info, action, &task.signals).is_err() {
+    // The handler returns to where the section starts over.
+    let entered = rseq::follow(frame)
+        .and_then(|()| signal::enter_handler(frame, info, action, &task.signals));
+    if entered.is_err() {
         if info.signal == Signal::SIGSEGV {
             task.sighand().0.lock().reset(Signal::SIGSEGV);
         }
