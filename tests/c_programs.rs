@@ -152,6 +152,70 @@ fn rseq(compiler: Compiler) {
     judge(&program, &[], Stdio::Pipe, says);
 }
 
+/// Signals, codes and addresses of instructions that cannot go on.
+fn faults(compiler: Compiler) {
+    let Some(program) = compile(compiler, "faults", &["-static"]) else {
+        return;
+    };
+    judge(
+        &program,
+        &[],
+        Stdio::Pipe,
+        "a bottomless stack           status 0xb",
+    );
+}
+
+/// Mappings, the heap, files as memory, bad pointers.
+fn memory(compiler: Compiler) {
+    let Some(program) = compile(compiler, "memory", &["-static"]) else {
+        return;
+    };
+    judge(
+        &program,
+        &[],
+        Stdio::Pipe,
+        "after the child's writes: shared hEXlo, own Jello",
+    );
+}
+
+/// clone, clone3 and wait in all their forms.
+fn clone_flags(compiler: Compiler) {
+    let Some(program) = compile(compiler, "clone_flags", &["-static"]) else {
+        return;
+    };
+    judge(&program, &[], Stdio::Pipe, "and got SIGCHLD: 1");
+}
+
+#[test]
+fn faults_with_musl() {
+    faults(MUSL);
+}
+
+#[test]
+fn faults_with_glibc() {
+    faults(GLIBC);
+}
+
+#[test]
+fn memory_with_musl() {
+    memory(MUSL);
+}
+
+#[test]
+fn memory_with_glibc() {
+    memory(GLIBC);
+}
+
+#[test]
+fn clone_flags_with_musl() {
+    clone_flags(MUSL);
+}
+
+#[test]
+fn clone_flags_with_glibc() {
+    clone_flags(GLIBC);
+}
+
 #[test]
 fn fd_share_with_musl() {
     fd_share(MUSL, &["-static"]);
