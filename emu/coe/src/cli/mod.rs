@@ -13,8 +13,10 @@ mod trace;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use clap::Parser;
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use miette::Diagnostic;
 
 use crate::Error;
 use crate::exit::Code;
@@ -56,17 +58,24 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 /// An error with its place and its advice, coloured on a terminal only.
 fn render(error: &Error) -> String {
-    let theme = if std::io::stderr().is_terminal() {
-        GraphicalTheme::unicode()
+    let renderer = if std::io::stderr().is_terminal() {
+        Renderer::styled()
     } else {
-        GraphicalTheme::unicode_nocolor()
+        Renderer::plain()
     };
-    let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(100)
-        .with_links(false);
-    let mut text = String::new();
-    match handler.render_report(&mut text, error as &dyn Diagnostic) {
-        Ok(()) => text,
-        Err(_) => format!("{error}\n"),
+    let message = error.to_string();
+    let help = error.help().map(|help| help.to_string());
+    let mut report = Group::with_title(Level::ERROR.primary_title(&message));
+    if let Error::Scenario(error) = error {
+        let place = AnnotationKind::Primary.span(error.span());
+        report = report.element(
+            Snippet::source(error.text())
+                .path(error.file())
+                .annotation(place.label(error.label())),
+        );
     }
+    if let Some(help) = &help {
+        report = report.element(Level::HELP.message(help));
+    }
+    renderer.decor_style(DecorStyle::Unicode).render(&[report])
 }

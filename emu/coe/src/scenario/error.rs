@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use miette::{Diagnostic, NamedSource, SourceSpan};
+use miette::Diagnostic;
 use thiserror::Error;
 
 use super::program::ProgramError;
@@ -52,10 +52,9 @@ impl Fault {
 pub struct ScenarioError {
     message: String,
     label: String,
-    #[source_code]
-    source_code: NamedSource<String>,
-    #[label("{label}")]
-    span: SourceSpan,
+    file: String,
+    text: String,
+    span: Range<usize>,
     #[help]
     help: Option<String>,
     code: Code,
@@ -66,8 +65,9 @@ impl ScenarioError {
         ScenarioError {
             message: fault.message,
             label: fault.label,
-            source_code: NamedSource::new(file, text.to_owned()),
-            span: visible(&fault.span, text).into(),
+            file: file.to_owned(),
+            text: text.to_owned(),
+            span: visible(&fault.span, text),
             help: fault.help,
             code: fault.code,
         }
@@ -82,7 +82,25 @@ impl ScenarioError {
     /// The place as bytes of the file.
     #[must_use]
     pub fn span(&self) -> Range<usize> {
-        self.span.offset()..self.span.offset() + self.span.len()
+        self.span.clone()
+    }
+
+    /// What is said under the place.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The scenario's file, as it was named.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// All of the file.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }
 
