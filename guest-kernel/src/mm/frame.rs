@@ -15,6 +15,11 @@ use crate::sync::{Once, SpinLock};
 /// fail: every call that makes such objects first takes something that can.
 const RESERVE: u64 = 128;
 
+/// Frames that must be left beyond those when a task is made: it and its maker
+/// are about to copy pages, and a page that cannot be copied ends its task,
+/// where a task that cannot be made is only an error.
+const TASK_RESERVE: u64 = 256;
+
 /// At most this many separate ranges of RAM.
 const MAX_RANGES: usize = 16;
 
@@ -269,6 +274,18 @@ pub fn alloc_uncleared(kind: FrameKind) -> Result<Frame> {
 /// `ENOMEM`.
 pub fn room() -> Result<()> {
     if free() > RESERVE {
+        Ok(())
+    } else {
+        Err(Errno::ENOMEM)
+    }
+}
+
+/// Like [`room`], for a new task.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn room_for_task() -> Result<()> {
+    if free() > RESERVE + TASK_RESERVE {
         Ok(())
     } else {
         Err(Errno::ENOMEM)

@@ -148,7 +148,7 @@ pub fn clone(args: &CloneArgs) -> Result<TaskId> {
         // A child is born between signals, not with half of one.
         return Err(Errno::ERESTARTNOINTR);
     }
-    frame::room()?;
+    frame::room_for_task()?;
     let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
     let mut draft = Draft {
         pid: Pid::take()?,
@@ -182,7 +182,7 @@ pub fn clone(args: &CloneArgs) -> Result<TaskId> {
             draft: &mut draft,
         })?;
     }
-    frame::room()?;
+    frame::room_for_task()?;
     if parent.group().condemns(parent.id()) {
         return Err(Errno::ERESTARTNOINTR);
     }
