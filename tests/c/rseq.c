@@ -230,10 +230,10 @@ static void broken(const char *what, struct section descriptor, uint64_t where, 
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-        pid_t other = fork();
+        pid_t parent = getpid(), other = fork();
         if (other == 0) {
-            /* Until the section's task is gone and we are somebody else's. */
-            pid_t parent = getppid();
+            /* Until the section's task is gone and we are somebody else's. It may
+             * be gone before we run at all. */
             while (getppid() == parent)
                 ;
             _exit(0);
