@@ -17,6 +17,11 @@ pub struct Cmdline {
     pub init: &'static str,
     /// `epoch=`.
     pub epoch: u64,
+    /// `clone_stopped=`.
+    pub clone_stopped: bool,
+    /// `mutant=`, in a build with test switches.
+    #[cfg(feature = "mutants")]
+    pub mutant: &'static str,
     /// What follows `--`.
     pub init_args: &'static str,
 }
@@ -36,6 +41,9 @@ pub fn parse(line: &'static str) -> Cmdline {
         seed: 0,
         init: "/init",
         epoch: 0,
+        clone_stopped: false,
+        #[cfg(feature = "mutants")]
+        mutant: "",
         init_args,
     };
     for word in words.split_ascii_whitespace().filter(|word| *word != "--") {
@@ -47,6 +55,9 @@ pub fn parse(line: &'static str) -> Cmdline {
             boot::KEY_SEED => cmdline.seed = number(word, value),
             boot::KEY_INIT => cmdline.init = value,
             boot::KEY_EPOCH => cmdline.epoch = number(word, value),
+            boot::KEY_CLONE_STOPPED => cmdline.clone_stopped = value == "on",
+            #[cfg(feature = "mutants")]
+            boot::KEY_MUTANT => cmdline.mutant = value,
             _ => panic!("the kernel command line has an unknown word: {word}"),
         }
     }

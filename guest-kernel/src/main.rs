@@ -17,6 +17,7 @@
 //! | `task` | the task, clone, exec, exit, wait, sending signals, kernel threads |
 //! | `syscall` | the table of system calls and their handlers |
 //! | `interrupt`, `cmdline`, `panic`, this file | vectors, the command line, the end, the beginning |
+//! | `mutant` | deliberate faults in a build for tests |
 //!
 //! A call upwards goes through a hook that the lower room defines (`Hooks` in
 //! `arch::trap` and `fs::hooks`, `mm::user::CURRENT`, `mm::Backing`).
@@ -54,6 +55,7 @@ mod fs;
 mod futex;
 mod interrupt;
 mod mm;
+mod mutant;
 mod panic;
 mod probe;
 mod random;

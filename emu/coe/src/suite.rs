@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::check::Checker;
 use crate::golden::{self, Transcript};
-use crate::images::Setup;
+use crate::images::{Guests, Setup};
 use crate::run::{self, Watcher};
 use crate::scenario::Scenario;
 
@@ -80,72 +80,83 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs these scenarios, so many at a time, and hands each report on in the
-/// order of the list.
-pub fn run_all(paths: &[PathBuf], jobs: usize, bless: bool, mut report: impl FnMut(Report)) {
-    let next = &AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, paths.len().max(1)) {
-            let sender = sender.clone();
-            scope.spawn(move || {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(path) = paths.get(at) else { return };
-                    if sender.send((at, run_one(path, bless))).is_err() {
-                        return;
+/// How scenarios are run.
+#[derive(Clone, Debug, Default)]
+pub struct Suite {
+    /// On which kernel, with which programs.
+    pub guests: Guests,
+    /// Whether goldens are written.
+    pub bless: bool,
+}
+
+impl Suite {
+    /// Runs these scenarios, so many at a time, and hands each report on in the
+    /// order of the list.
+    pub fn run_all(&self, paths: &[PathBuf], jobs: usize, mut report: impl FnMut(Report)) {
+        let next = &AtomicUsize::new(0);
+        let (sender, receiver) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.clamp(1, paths.len().max(1)) {
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(path) = paths.get(at) else { return };
+                        if sender.send((at, self.run_one(path))).is_err() {
+                            return;
+                        }
                     }
-                }
-            });
-        }
-        drop(sender);
-        let mut waiting = BTreeMap::new();
-        let mut due = 0;
-        for (at, result) in receiver {
-            waiting.insert(at, result);
-            while let Some(result) = waiting.remove(&due) {
-                report(result);
-                due += 1;
+                });
             }
+            drop(sender);
+            let mut waiting = BTreeMap::new();
+            let mut due = 0;
+            for (at, result) in receiver {
+                waiting.insert(at, result);
+                while let Some(result) = waiting.remove(&due) {
+                    report(result);
+                    due += 1;
+                }
+            }
+        });
+    }
+
+    /// Runs one scenario and holds it against its expectations and its golden.
+    #[must_use]
+    pub fn run_one(&self, path: &Path) -> Report {
+        let start = Instant::now();
+        let verdict = self.judge(path).unwrap_or_else(Verdict::Broken);
+        Report {
+            path: path.to_owned(),
+            verdict,
+            time: start.elapsed(),
         }
-    });
-}
+    }
 
-/// Runs one scenario and holds it against its expectations and its golden.
-#[must_use]
-pub fn run_one(path: &Path, bless: bool) -> Report {
-    let start = Instant::now();
-    let verdict = judge(path, bless).unwrap_or_else(Verdict::Broken);
-    Report {
-        path: path.to_owned(),
-        verdict,
-        time: start.elapsed(),
+    fn judge(&self, path: &Path) -> Result<Verdict, Error> {
+        let scenario = Scenario::load(path)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let setup = Setup::with_guests(&scenario, base, &self.guests)?;
+        let mut checker = Checker::new(&scenario.expect);
+        let mut transcript = scenario.golden.map(Transcript::new);
+        let mut watchers: Vec<&mut dyn Watcher> = vec![&mut checker];
+        if let Some(transcript) = &mut transcript {
+            watchers.push(transcript);
+        }
+        let finished = run::run(&setup, &mut watchers)?;
+        let mut failures = checker.failures(&finished);
+        let Some(transcript) = transcript else {
+            return Ok(verdict(failures));
+        };
+        let now = transcript.text(&finished, &setup.kernel);
+        let golden = golden::path(path);
+        // What the scenario itself does not expect is never blessed.
+        if self.bless && failures.is_empty() {
+            return write_golden(&golden, &now);
+        }
+        failures.extend(compare(&golden, &now, path)?);
+        Ok(verdict(failures))
     }
-}
-
-fn judge(path: &Path, bless: bool) -> Result<Verdict, Error> {
-    let scenario = Scenario::load(path)?;
-    let base = path.parent().unwrap_or(Path::new(""));
-    let setup = Setup::from_scenario(&scenario, base)?;
-    let mut checker = Checker::new(&scenario.expect);
-    let mut transcript = scenario.golden.map(Transcript::new);
-    let mut watchers: Vec<&mut dyn Watcher> = vec![&mut checker];
-    if let Some(transcript) = &mut transcript {
-        watchers.push(transcript);
-    }
-    let finished = run::run(&setup, &mut watchers)?;
-    let mut failures = checker.failures(&finished);
-    let Some(transcript) = transcript else {
-        return Ok(verdict(failures));
-    };
-    let now = transcript.text(&finished, &setup.kernel);
-    let golden = golden::path(path);
-    // What the scenario itself does not expect is never blessed.
-    if bless && failures.is_empty() {
-        return write_golden(&golden, &now);
-    }
-    failures.extend(compare(&golden, &now, path)?);
-    Ok(verdict(failures))
 }
 
 fn verdict(failures: Vec<String>) -> Verdict {

@@ -22,6 +22,17 @@ pub const KEY_INIT: &str = "init";
 /// `epoch=`: what CLOCK_REALTIME says at boot, in seconds since 1970.
 pub const KEY_EPOCH: &str = "epoch";
 
+/// `mutant=`: the deliberate fault that a kernel built with its test switches
+/// has; an ordinary kernel does not know this word.
+pub const KEY_MUTANT: &str = "mutant";
+
+/// `clone_stopped=`: `on` makes 0x2000000 the CLONE_STOPPED of old: the child
+/// starts stopped. Otherwise the bit is CLONE_NEWCGROUP, as today.
+pub const KEY_CLONE_STOPPED: &str = "clone_stopped";
+
+/// The options that a scenario may give under `[kernel]`, with their values.
+pub const OPTIONS: [(&str, &[&str]); 1] = [(KEY_CLONE_STOPPED, &["on", "off"])];
+
 /// The policies that `sched=` knows. The first is the default.
 pub const POLICIES: [&str; 2] = ["round-robin", "fifo"];
 

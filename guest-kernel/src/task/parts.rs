@@ -104,6 +104,9 @@ fn copy_credentials(making: &mut Making<'_>) -> Result<()> {
 }
 
 fn share_files(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("clone-files-copies") {
+        return copy_files(making);
+    }
     making.draft.files = making.parent.context.lock().files.clone();
     Ok(())
 }

@@ -33,9 +33,25 @@ pub(super) enum Command {
     Images(ImagesArguments),
 }
 
+/// Another kernel and other programs than those that coe brings along.
+#[derive(Debug, Args)]
+pub(super) struct GuestArguments {
+    /// A kernel of your own instead of the embedded one
+    #[arg(long, value_name = "ELF")]
+    pub(super) kernel: Option<PathBuf>,
+    /// A further word for the kernel's command line
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) kernel_option: Vec<String>,
+    /// A folder of programs: they are found by name, before the embedded ones
+    #[arg(long, value_name = "DIR")]
+    pub(super) programs: Option<PathBuf>,
+}
+
 /// What runs: a scenario, or a program with its options.
 #[derive(Debug, Args)]
 pub(super) struct Target {
+    #[command(flatten)]
+    pub(super) guests: GuestArguments,
     /// Further files for the guest; without a place they go to /bin
     #[arg(long, value_name = "HOST[:GUEST]")]
     pub(super) with: Vec<String>,
@@ -121,6 +137,8 @@ pub(super) struct TestArguments {
     /// Only those with this text in their path
     #[arg(long, value_name = "TEXT")]
     pub(super) filter: Option<String>,
+    #[command(flatten)]
+    pub(super) guests: GuestArguments,
 }
 
 #[derive(Debug, Args)]
@@ -173,6 +191,8 @@ pub(super) struct TraceArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ImagesArguments {
+    #[command(flatten)]
+    pub(super) guests: GuestArguments,
     /// The folder to write into
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,

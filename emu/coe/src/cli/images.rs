@@ -11,8 +11,9 @@ use crate::images::export;
 /// What the images run unless something is named.
 const DEFAULT_PROGRAM: &str = "cow-fork";
 
-pub(super) fn main(arguments: &ImagesArguments) -> Result<ExitCode, Error> {
+pub(super) fn main(arguments: ImagesArguments) -> Result<ExitCode, Error> {
     let target = Target {
+        guests: arguments.guests,
         with: Vec::new(),
         env: Vec::new(),
         stdio: None,
@@ -24,9 +25,8 @@ pub(super) fn main(arguments: &ImagesArguments) -> Result<ExitCode, Error> {
         run: arguments
             .target
             .run
-            .clone()
             .unwrap_or_else(|| DEFAULT_PROGRAM.to_owned()),
-        args: arguments.target.args.clone(),
+        args: arguments.target.args,
     };
     export::write(&super::run::setup(&target)?, &arguments.out)?;
     live::say(&format!(

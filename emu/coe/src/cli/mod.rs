@@ -36,7 +36,7 @@ pub fn main() -> ExitCode {
         Command::Record(arguments) => record::main(&arguments),
         Command::Replay(arguments) => replay::main(&arguments),
         Command::Trace(arguments) => trace::main(&arguments),
-        Command::Images(arguments) => images::main(&arguments),
+        Command::Images(arguments) => images::main(arguments),
     };
     result.unwrap_or_else(|error| {
         live::say(render(&error).trim_end());

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::args::{RunArguments, Target};
+use super::args::{GuestArguments, RunArguments, Target};
 use super::live::{self, Console, Progress, Summary};
 use crate::Error;
-use crate::images::Setup;
+use crate::images::{Guests, Setup};
 use crate::run;
+use crate::scenario::program;
 use crate::scenario::{
     At, DEFAULT_ENV, Expect, Hardware, Policy, Program, Scenario, Schedule, Slice, Stdio,
     parse_memory,
@@ -26,6 +27,7 @@ pub(super) fn main(arguments: &RunArguments) -> Result<ExitCode, Error> {
 
 /// What this target starts.
 pub(super) fn setup(target: &Target) -> Result<Setup, Error> {
+    let guests = guests(&target.guests)?;
     let path = Path::new(&target.run);
     if path
         .extension()
@@ -33,9 +35,34 @@ pub(super) fn setup(target: &Target) -> Result<Setup, Error> {
     {
         only_a_scenario(target)?;
         let scenario = Scenario::load(path)?;
-        return Setup::from_scenario(&scenario, path.parent().unwrap_or(Path::new("")));
+        let base = path.parent().unwrap_or(Path::new(""));
+        return Setup::with_guests(&scenario, base, &guests);
     }
-    Setup::from_scenario(&program(target)?, Path::new(""))
+    Setup::with_guests(&program(target)?, Path::new(""), &guests)
+}
+
+/// The kernel and the programs: the embedded ones, or what was given instead.
+pub(super) fn guests(arguments: &GuestArguments) -> Result<Guests, Error> {
+    let mut guests = Guests::default();
+    guests.options.clone_from(&arguments.kernel_option);
+    if let Some(kernel) = &arguments.kernel {
+        guests.kernel = program::read(kernel)?.into();
+    }
+    if let Some(folder) = &arguments.programs {
+        guests.add_folder(folder)?;
+    }
+    match guests.options.iter().find(|word| !is_word(word)) {
+        None => Ok(guests),
+        Some(word) => Err(bad_word(
+            "--kernel-option",
+            word,
+            "KEY=VALUE without spaces",
+        )),
+    }
+}
+
+fn is_word(option: &str) -> bool {
+    !option.is_empty() && option.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// A scenario says everything itself: what is changed on the command line could
@@ -91,6 +118,7 @@ fn program(target: &Target) -> Result<Scenario, Error> {
         limit: target.cycles.unwrap_or(u64::MAX),
         stdio: word("--stdio", target.stdio.as_deref(), &Stdio::WORDS)?.unwrap_or_default(),
         input: Vec::new(),
+        kernel_options: Vec::new(),
         schedule: Schedule {
             policy: word("--policy", target.policy.as_deref(), &Policy::WORDS)?.unwrap_or_default(),
             slice,

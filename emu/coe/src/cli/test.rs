@@ -8,7 +8,7 @@ use super::args::TestArguments;
 use crate::Error;
 use crate::exit::Code;
 use crate::scenario::program::ProgramError;
-use crate::suite::{self, Report, Verdict};
+use crate::suite::{self, Report, Suite, Verdict};
 
 #[derive(Debug, Default)]
 struct Totals {
@@ -33,10 +33,12 @@ pub(super) fn main(arguments: &TestArguments) -> Result<ExitCode, Error> {
     let jobs = arguments
         .jobs
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    let suite = Suite {
+        guests: super::run::guests(&arguments.guests)?,
+        bless: arguments.bless,
+    };
     let mut totals = Totals::default();
-    suite::run_all(&paths, jobs, arguments.bless, |report| {
-        show(&report, &mut totals)
-    });
+    suite.run_all(&paths, jobs, |report| show(&report, &mut totals));
     let Totals {
         passed,
         blessed,

@@ -3,13 +3,15 @@
 
 pub mod cpio;
 pub mod export;
+mod guests;
+
+pub use guests::Guests;
 
 use std::path::Path;
 
 use abi::boot;
 use machine::{Config, Images, Input};
 
-use crate::embedded;
 use crate::scenario::program::{self, GuestProgram, ProgramError};
 use crate::scenario::{Hardware, Policy, Scenario, Slice, Typed};
 
@@ -54,8 +56,21 @@ impl Setup {
     /// # Errors
     /// A program or file that is not there or cannot be used.
     pub fn from_scenario(scenario: &Scenario, base: &Path) -> Result<Setup, crate::Error> {
+        Setup::with_guests(scenario, base, &Guests::default())
+    }
+
+    /// The same with another kernel or other programs than the embedded ones.
+    ///
+    /// # Errors
+    /// As [`Setup::from_scenario`].
+    pub fn with_guests(
+        scenario: &Scenario,
+        base: &Path,
+        guests: &Guests,
+    ) -> Result<Setup, crate::Error> {
         let run = &scenario.program.run;
-        let found = program::find(&run.value, base).map_err(|error| blame(scenario, run, error))?;
+        let found =
+            program::find(&run.value, base, guests).map_err(|error| blame(scenario, run, error))?;
         let mut archive = cpio::Archive::default();
         if let Some(bytes) = &found.bytes {
             archive.program(&found.guest_path, bytes);
@@ -65,15 +80,15 @@ impl Setup {
                 .map_err(|error| blame(scenario, file, error))?;
         }
         describe(&mut archive, scenario, &found);
-        let mut initrd = embedded_archive();
+        let mut initrd = guests.archive();
         initrd.extend(archive.finish());
         Ok(Setup {
             title: scenario.title.clone(),
             scenario: scenario.text.clone(),
             hardware: scenario.machine,
-            kernel: embedded::KERNEL.to_vec(),
+            kernel: guests.kernel.to_vec(),
             initrd: Some(initrd),
-            cmdline: cmdline(scenario),
+            cmdline: cmdline(scenario, &guests.options),
             inputs: keystrokes(&scenario.input),
             chooser: match scenario.schedule.policy {
                 Policy::Random => Chooser::Seeded(scenario.machine.seed),
@@ -126,16 +141,6 @@ fn blame<T>(
     }
 }
 
-/// The archive of the embedded programs, the same for every scenario.
-#[must_use]
-pub fn embedded_archive() -> Vec<u8> {
-    let mut archive = cpio::Archive::default();
-    for (name, bytes) in embedded::PROGRAMS {
-        archive.program(&program::guest_path(name), bytes);
-    }
-    archive.finish()
-}
-
 /// `HOST` or `HOST:GUEST`; without a place in the guest it goes to `/bin`.
 fn add_file(archive: &mut cpio::Archive, with: &str, base: &Path) -> Result<(), ProgramError> {
     let (host, guest) = match with.rsplit_once(':') {
@@ -183,7 +188,7 @@ fn nul_ended<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
         .collect()
 }
 
-fn cmdline(scenario: &Scenario) -> String {
+fn cmdline(scenario: &Scenario, further: &[String]) -> String {
     let policy = match scenario.schedule.policy {
         // The draw is the laboratory's: the kernel asks, as it does under round-robin.
         Policy::Random | Policy::RoundRobin => boot::POLICIES[0],
@@ -193,14 +198,19 @@ fn cmdline(scenario: &Scenario) -> String {
         Slice::Instructions(count) => format!("{}={count}", boot::KEY_SLICE),
         Slice::Cycles(count) => format!("{}={count}", boot::KEY_SLICE_CYCLES),
     };
-    format!(
+    let mut line = format!(
         "{}={policy} {slice} {}={} {}={}",
         boot::KEY_SCHED,
         boot::KEY_SEED,
         scenario.machine.seed,
         boot::KEY_EPOCH,
         scenario.machine.epoch
-    )
+    );
+    for option in scenario.kernel_options.iter().chain(further) {
+        line.push(' ');
+        line.push_str(option);
+    }
+    line
 }
 
 /// Each text byte by byte, as fast as the line carries it.
@@ -234,11 +244,18 @@ mod tests {
         let text =
             "[machine]\nseed = 9\nepoch = 8\n[schedule]\npolicy = \"fifo\"\nslice = \"7 cycles\"";
         assert_eq!(
-            cmdline(&scenario(text)),
+            cmdline(&scenario(text), &[]),
             "sched=fifo slice_cycles=7 seed=9 epoch=8"
         );
         let text = "[schedule]\npolicy = \"random\"\nslice = 5";
-        assert!(cmdline(&scenario(text)).starts_with("sched=round-robin slice=5 seed=1 "));
+        assert!(cmdline(&scenario(text), &[]).starts_with("sched=round-robin slice=5 seed=1 "));
+    }
+
+    #[test]
+    fn kernel_options_follow_in_their_order() {
+        let text = "[kernel]\noptions = [\"clone_stopped=on\"]";
+        let line = cmdline(&scenario(text), &["mutant=x".to_owned()]);
+        assert!(line.ends_with(" clone_stopped=on mutant=x"), "{line}");
     }
 
     #[test]

@@ -210,6 +210,8 @@ pub struct Scenario {
     pub machine: Hardware,
     /// When to give up, in cycles.
     pub limit: u64,
+    /// Further words for the kernel's command line.
+    pub kernel_options: Vec<String>,
     /// What stdout is.
     pub stdio: Stdio,
     /// What is typed.

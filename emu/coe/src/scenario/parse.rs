@@ -5,6 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use abi::boot;
 use machine::CostModel;
 
 use super::error::Fault;
@@ -31,6 +32,10 @@ pub(super) fn scenario(file: &str, source: &str) -> Result<Scenario, Fault> {
         .map(limits)
         .transpose()?
         .flatten();
+    let kernel = root
+        .section("kernel", "[kernel]")?
+        .map(kernel_options)
+        .transpose()?;
     let stdio = root
         .text("stdio")?
         .map(|text| word(&text, "stdio", &Stdio::WORDS))
@@ -56,6 +61,7 @@ pub(super) fn scenario(file: &str, source: &str) -> Result<Scenario, Fault> {
         program: program_of(program)?,
         machine: machine.unwrap_or_default(),
         limit: limit.unwrap_or(DEFAULT_LIMIT),
+        kernel_options: kernel.unwrap_or_default(),
         stdio: stdio.unwrap_or_default(),
         input: input.unwrap_or_default(),
         schedule: schedule.unwrap_or_default(),
@@ -83,6 +89,35 @@ fn missing(key: &str, example: &str) -> Fault {
         "expected at the top of the file",
     )
     .help(format!("add a line like: {example}"))
+}
+
+/// The options of the kernel that are not a scenario's own keys.
+fn kernel_options(mut section: Section<'_>) -> Result<Vec<String>, Fault> {
+    let options = section.texts("options")?.unwrap_or_default();
+    section.finish()?;
+    for option in &options {
+        let known = |(key, values): &(&str, &[&str])| {
+            option
+                .value
+                .split_once('=')
+                .is_some_and(|(given, value)| given == *key && values.contains(&value))
+        };
+        if !boot::OPTIONS.iter().any(known) {
+            let all = boot::OPTIONS
+                .iter()
+                .map(|(key, values)| format!("{key}={}", values.join("|")));
+            return Err(Fault::new(
+                &option.span,
+                format!("the kernel has no option `{}`", option.value),
+                "here",
+            )
+            .help(format!(
+                "options are: {}",
+                all.collect::<Vec<_>>().join(", ")
+            )));
+        }
+    }
+    Ok(options.into_iter().map(|option| option.value).collect())
 }
 
 fn program_of(value: &Spanned<DeValue<'_>>) -> Result<Program, Fault> {

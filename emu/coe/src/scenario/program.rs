@@ -8,8 +8,8 @@ use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, ProgramHeader}
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::embedded;
 use crate::exit::Code;
+use crate::images::Guests;
 use crate::names;
 
 /// What is wrong with a program or a file, and what to do about it.
@@ -132,9 +132,9 @@ pub struct GuestProgram {
 ///
 /// # Errors
 /// If there is no such program or it cannot run in the guest.
-pub fn find(run: &str, base: &Path) -> Result<GuestProgram, ProgramError> {
+pub fn find(run: &str, base: &Path, guests: &Guests) -> Result<GuestProgram, ProgramError> {
     if !run.contains('/') {
-        return find_embedded(run, base);
+        return find_named(run, base, guests);
     }
     let path = base.join(run);
     let bytes = read(&path)?;
@@ -149,14 +149,14 @@ pub fn find(run: &str, base: &Path) -> Result<GuestProgram, ProgramError> {
     })
 }
 
-fn find_embedded(name: &str, base: &Path) -> Result<GuestProgram, ProgramError> {
-    if embedded_program(name).is_some() {
+fn find_named(name: &str, base: &Path, guests: &Guests) -> Result<GuestProgram, ProgramError> {
+    if guests.has(name) {
         return Ok(GuestProgram {
             guest_path: guest_path(name),
             bytes: None,
         });
     }
-    let names: Vec<_> = embedded_names().collect();
+    let names: Vec<_> = guests.names().collect();
     let hint = if base.join(name).exists() {
         format!("for the file of that name write ./{name}")
     } else if let Some(near) = names::nearest(name, names.iter().copied()) {
@@ -171,20 +171,6 @@ fn find_embedded(name: &str, base: &Path) -> Result<GuestProgram, ProgramError> 
         name: name.to_owned(),
         hint,
     })
-}
-
-/// The embedded program of this name.
-#[must_use]
-pub fn embedded_program(name: &str) -> Option<&'static [u8]> {
-    embedded::PROGRAMS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, bytes)| *bytes)
-}
-
-/// The names of the embedded programs.
-pub fn embedded_names() -> impl Iterator<Item = &'static str> + Clone {
-    embedded::PROGRAMS.iter().map(|(name, _)| *name)
 }
 
 /// Where the guest finds an embedded program: `/init`, all others in `/bin`.
