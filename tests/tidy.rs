@@ -45,13 +45,19 @@ const KERNEL: Rooms = Rooms {
     may: &[
         ("errno", &[]),
         ("probe", &[]),
+        ("count", &[]),
         ("sync", &["arch", "probe"]),
         ("sched", &["arch", "errno", "probe", "sync"]),
-        ("mm", &["arch", "errno", "probe", "sync", "sched"]),
-        ("fs", &["arch", "errno", "probe", "sync", "sched", "mm"]),
+        ("mm", &["arch", "count", "errno", "probe", "sync", "sched"]),
+        (
+            "fs",
+            &["arch", "count", "errno", "probe", "sync", "sched", "mm"],
+        ),
         (
             "signal",
-            &["arch", "errno", "probe", "sync", "sched", "mm", "fs"],
+            &[
+                "arch", "count", "errno", "probe", "sync", "sched", "mm", "fs",
+            ],
         ),
     ],
 };

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use abi::choice::ChoiceKind;
 
 use crate::arch::layout::{PAGE_SIZE, USER_END};
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::Mm;
 use crate::mm::fault::Access;
@@ -93,6 +94,7 @@ impl Futex {
 
 /// A task that waits.
 struct Waiter {
+    _counted: Counted,
     task: TaskId,
     bitset: u32,
     /// Set by whoever took the waiter out of the table to wake it.
@@ -115,6 +117,7 @@ static TABLE: SpinLock<Table> = SpinLock::new(BTreeMap::new());
 pub fn wait(futex: &Futex, expected: u32, bitset: u32, deadline: Option<Time>) -> Result<()> {
     let waiter = Arc::new(Waiter {
         task: sched::current(),
+        _counted: Counted::new(Type::FutexWaiter),
         bitset,
         woken: AtomicBool::new(false),
         sleep: WaitQueue::new(),

@@ -8,7 +8,7 @@
 //! | room | what |
 //! |---|---|
 //! | `arch` | x86-64: boot, entries, descriptor tables, interrupt controllers, clocks, serial port |
-//! | `errno`, `probe` | Linux's error numbers; tracepoints and choices |
+//! | `errno`, `probe`, `count` | Linux's error numbers; tracepoints and choices; how many objects of each type live |
 //! | `sync` | spin locks (interrupts off while held), sleeping mutexes, `Once` |
 //! | `sched` | who runs: run queue, policies, slices, wait queues, timers, deferred work |
 //! | `mm` | frames, heap, kernel map, address spaces, page faults, user memory |
@@ -50,6 +50,7 @@ extern crate alloc;
 
 mod arch;
 mod cmdline;
+mod count;
 mod errno;
 mod fs;
 mod futex;

@@ -1,5 +1,6 @@
 //! Holds a run against what its scenario expects.
 
+use abi::event::EventId;
 use machine::{Event, Payload};
 
 use crate::events::Teller;
@@ -17,6 +18,7 @@ pub struct Checker {
     search: Search,
     teller: Teller,
     console: Vec<u8>,
+    leaks: Vec<String>,
 }
 
 impl Checker {
@@ -29,6 +31,7 @@ impl Checker {
             search: Search::new(&expect.order),
             teller: Teller::default(),
             console: Vec::new(),
+            leaks: Vec::new(),
         }
     }
 
@@ -38,6 +41,7 @@ impl Checker {
         let mut failures = Vec::new();
         failures.extend(self.ending(finished));
         failures.extend(self.stdout());
+        failures.extend(self.leaks.iter().cloned());
         for (name, bound) in &self.expect.counters {
             let count = self.tally.get(name);
             if !bound.holds(count) {
@@ -97,6 +101,24 @@ impl Checker {
     }
 }
 
+/// What the kernel says was not given back.
+fn leak(event: &Event) -> Option<String> {
+    match &event.payload {
+        Payload::Kernel {
+            id: EventId::Leak,
+            args: [before, after, ..],
+            text,
+            ..
+        } => Some(format!(
+            "leak: {} before the program, {} after it: {}",
+            *before as i64,
+            *after as i64,
+            String::from_utf8_lossy(text)
+        )),
+        _ => None,
+    }
+}
+
 impl Watcher for Checker {
     fn event(&mut self, event: &Event) {
         if let Payload::Console(byte) = &event.payload {
@@ -104,6 +126,7 @@ impl Watcher for Checker {
             return;
         }
         self.tally.count(event);
+        self.leaks.extend(leak(event));
         if !self.expect.order.is_empty() {
             let line = self.teller.tell(event);
             self.search.see(&line);
@@ -114,7 +137,7 @@ impl Watcher for Checker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::tests::boot;
+    use crate::events::tests::{boot, kernel};
     use crate::scenario::Scenario;
     use machine::Position;
 
@@ -147,6 +170,21 @@ mod tests {
             Vec::<String>::new()
         );
         assert!(failures("signal = \"SIGSEGV\"", run::Ending::Signal(11)).is_empty());
+    }
+
+    #[test]
+    fn what_was_not_given_back_is_said() {
+        let scenario = Scenario::parse("x.toml", "title = \"t\"\nprogram = \"p\"").unwrap();
+        let mut checker = Checker::new(&scenario.expect);
+        let mut event = kernel(9, EventId::Leak, [2, 3, 0, 0, 0]);
+        if let Payload::Kernel { text, .. } = &mut event.payload {
+            *text = b"mms".to_vec();
+        }
+        checker.event(&event);
+        assert_eq!(
+            checker.leaks,
+            ["leak: 2 before the program, 3 after it: mms"]
+        );
     }
 
     #[test]

@@ -374,6 +374,26 @@ events! {
         /// The interrupt vector.
         vector: Hex,
     }
+    /// How many of one kind of thing there were before init's first child began,
+    /// and how many when init ends. What init itself holds is not counted, nor
+    /// what has a name in a file system.
+    Census = 25 "census" {
+        /// Before.
+        before: Int,
+        /// At the end.
+        after: Int,
+        /// The kind of thing.
+        what: Text,
+    }
+    /// The two numbers of a census differ: something was not given back.
+    Leak = 26 "leak" {
+        /// Before.
+        before: Int,
+        /// At the end.
+        after: Int,
+        /// The kind of thing.
+        what: Text,
+    }
     /// The kernel found itself in a state that it cannot leave.
     KernelPanic = 17 "kernel_panic" {
         /// Where and why.

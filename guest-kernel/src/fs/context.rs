@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::inode::Inode;
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 
 /// Where a task's paths begin, and what it takes from the modes it asks for.
@@ -15,6 +16,7 @@ pub struct FsContext {
     pub cwd: Arc<Inode>,
     /// The permissions that new files do not get.
     pub umask: u32,
+    _counted: Counted,
 }
 
 impl FsContext {
@@ -24,6 +26,7 @@ impl FsContext {
             cwd: root.clone(),
             root,
             umask: 0o022,
+            _counted: Counted::new(Type::Fs),
         }
     }
 

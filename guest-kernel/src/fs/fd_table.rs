@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::file::File;
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 
 #[derive(Clone)]
@@ -16,15 +17,39 @@ struct Slot {
 ///
 /// Removed descriptions are handed to the caller, who drops them after the
 /// table is unlocked: the last one closes the file, which wakes others.
-#[derive(Default)]
 pub struct FdTable {
     slots: Vec<Option<Slot>>,
+    _counted: Counted,
+}
+
+impl Default for FdTable {
+    fn default() -> Self {
+        Self::with(Vec::new())
+    }
 }
 
 impl FdTable {
     /// No descriptors.
-    pub const fn new() -> Self {
-        FdTable { slots: Vec::new() }
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with(slots: Vec<Option<Slot>>) -> Self {
+        FdTable {
+            slots,
+            _counted: Counted::new(Type::Files),
+        }
+    }
+
+    /// Every descriptor with its description, and whether exec closes it.
+    pub fn all(&self) -> Vec<(i32, Arc<File>, bool)> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter_map(|(fd, slot)| {
+                let slot = slot.as_ref()?;
+                Some((fd as i32, slot.file.clone(), slot.close_on_exec))
+            })
+            .collect()
     }
 
     fn slot(&self, fd: i32) -> Result<&Slot> {
@@ -150,7 +175,7 @@ impl FdTable {
         let count = self.slots.len();
         slots.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         slots.extend_from_slice(&self.slots);
-        Ok(FdTable { slots })
+        Ok(Self::with(slots))
     }
 
     /// Frees the descriptors that exec closes.

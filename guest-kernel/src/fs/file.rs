@@ -12,6 +12,7 @@ use linux_raw_sys::general::{
 use super::inode::{Inode, Kind};
 use super::pipe::End;
 use super::transfer::{Sink, Source};
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::sched::{Mutex, WaitQueue};
 use crate::sync::SpinLock;
@@ -21,6 +22,7 @@ const CHANGEABLE: u32 = O_APPEND | O_NONBLOCK | O_NOATIME;
 
 /// An open file description.
 pub struct File {
+    _counted: Counted,
     inode: Arc<Inode>,
     /// The flags of open that stay: access mode, O_APPEND, O_NONBLOCK and so on.
     flags: AtomicU32,
@@ -35,6 +37,7 @@ impl File {
     /// A new description of an inode.
     pub fn new(inode: Arc<Inode>, flags: u32) -> Arc<Self> {
         let file = File {
+            _counted: Counted::new(Type::File),
             inode,
             flags: AtomicU32::new(flags),
             offset: Mutex::new(0),

@@ -11,6 +11,7 @@ use super::directory::Directory;
 use super::hooks::{self, Timestamp};
 use super::pipe::Pipe;
 use super::regular::Regular;
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::sync::SpinLock;
 
@@ -39,6 +40,7 @@ pub enum Kind {
 
 /// Something that can have a name.
 pub struct Inode {
+    _counted: Counted,
     number: u64,
     kind: Kind,
     permissions: u32,
@@ -98,6 +100,7 @@ impl Inode {
             1
         };
         Inode {
+            _counted: Counted::new(Type::Inode),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             kind,
             permissions: permissions & PERMISSIONS,

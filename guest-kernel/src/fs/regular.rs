@@ -56,6 +56,11 @@ impl Regular {
         content.len = initial.len() as u64;
     }
 
+    /// How many frames it holds.
+    pub fn pages(&self) -> u64 {
+        self.content.lock().frames.len() as u64
+    }
+
     /// How many bytes it holds.
     pub fn len(&self) -> u64 {
         self.content.lock().len

@@ -53,6 +53,8 @@ struct Allocator {
     returned: u32,
     free: u64,
     total: u64,
+    /// How many are taken, by what for.
+    taken: [u64; KINDS.len()],
 }
 
 static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
@@ -61,6 +63,7 @@ static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
     returned: NONE,
     free: 0,
     total: 0,
+    taken: [0; KINDS.len()],
 });
 
 static INFOS: Once<&'static [Info]> = Once::new();
@@ -75,11 +78,12 @@ impl Allocator {
         }
     }
 
-    fn take(&mut self, reserve: u64) -> Option<u64> {
+    fn take(&mut self, reserve: u64, kind: FrameKind) -> Option<u64> {
         if self.free <= reserve {
             return None;
         }
         self.free -= 1;
+        self.taken[kind as usize] += 1;
         if self.returned != NONE {
             let pfn = u64::from(self.returned);
             self.returned = info(pfn).number.load(Ordering::Relaxed);
@@ -92,7 +96,8 @@ impl Allocator {
         Some(range.start - 1)
     }
 
-    fn give(&mut self, pfn: u64) {
+    fn give(&mut self, pfn: u64, kind: FrameKind) {
+        self.taken[kind as usize] -= 1;
         info(pfn).number.store(self.returned, Ordering::Relaxed);
         self.returned = pfn as u32;
         self.free += 1;
@@ -116,6 +121,12 @@ impl Frame {
     #[must_use]
     pub fn address(&self) -> u64 {
         self.pfn * PAGE_SIZE
+    }
+
+    /// What it was taken for.
+    #[must_use]
+    pub fn kind(&self) -> FrameKind {
+        KINDS[info(self.pfn).kind.load(Ordering::Relaxed) as usize]
     }
 
     /// How many references there are.
@@ -228,7 +239,7 @@ impl Drop for Frame {
             pfn: self.pfn,
             kind: kind.into(),
         });
-        allocator.give(self.pfn);
+        allocator.give(self.pfn, kind);
     }
 }
 
@@ -251,12 +262,12 @@ pub fn alloc_uncleared(kind: FrameKind) -> Result<Frame> {
     let reserve = if kind == FrameKind::Slab {
         0
     } else {
-        if probe::choose(ChoiceKind::AllocFail, 2, 0, &[]) == 1 {
+        if chosen_to_fail() {
             return Err(Errno::ENOMEM);
         }
         RESERVE
     };
-    let pfn = ALLOCATOR.lock().take(reserve).ok_or(Errno::ENOMEM)?;
+    let pfn = ALLOCATOR.lock().take(reserve, kind).ok_or(Errno::ENOMEM)?;
     let info = info(pfn);
     info.number.store(1, Ordering::Relaxed);
     info.kind.store(kind as u32, Ordering::Relaxed);
@@ -267,13 +278,18 @@ pub fn alloc_uncleared(kind: FrameKind) -> Result<Frame> {
     Ok(Frame { pfn })
 }
 
+fn chosen_to_fail() -> bool {
+    probe::choose(ChoiceKind::AllocFail, 2, 0, &[]) == 1
+}
+
 /// Fails where memory is so short that the kernel's small objects are at risk.
-/// For calls that make such objects and nothing else.
+/// For calls that make such objects and nothing else. Whether it fails is a
+/// choice, as that of a frame is.
 ///
 /// # Errors
 /// `ENOMEM`.
 pub fn room() -> Result<()> {
-    if free() > RESERVE {
+    if free() > RESERVE && !chosen_to_fail() {
         Ok(())
     } else {
         Err(Errno::ENOMEM)
@@ -285,7 +301,7 @@ pub fn room() -> Result<()> {
 /// # Errors
 /// `ENOMEM`.
 pub fn room_for_task() -> Result<()> {
-    if free() > RESERVE + TASK_RESERVE {
+    if free() > RESERVE + TASK_RESERVE && !chosen_to_fail() {
         Ok(())
     } else {
         Err(Errno::ENOMEM)
@@ -296,6 +312,12 @@ pub fn room_for_task() -> Result<()> {
 #[must_use]
 pub fn free() -> u64 {
     ALLOCATOR.lock().free
+}
+
+/// Frames that are taken for this.
+#[must_use]
+pub fn taken(kind: FrameKind) -> u64 {
+    ALLOCATOR.lock().taken[kind as usize]
 }
 
 /// All frames that the allocator has been given.

@@ -35,6 +35,8 @@ struct Class {
 
 struct Heap {
     classes: [Class; SIZES.len()],
+    /// Objects that are handed out.
+    objects: u64,
 }
 
 // SAFETY: the pointers lead to slabs that only the heap's holder touches.
@@ -46,6 +48,7 @@ static HEAP: SpinLock<Heap> = SpinLock::new(Heap {
             partial: ptr::null_mut(),
         }
     }; SIZES.len()],
+    objects: 0,
 });
 
 /// The heap as Rust's allocator.
@@ -53,6 +56,12 @@ struct KernelHeap;
 
 #[global_allocator]
 static GLOBAL: KernelHeap = KernelHeap;
+
+/// How many objects are in use, large ones of whole frames not counted.
+#[must_use]
+pub fn objects() -> u64 {
+    HEAP.lock().objects
+}
 
 fn class_of(layout: Layout) -> Option<usize> {
     let wanted = if layout.align() <= 16 {
@@ -139,12 +148,19 @@ impl Class {
 }
 
 impl Heap {
+    fn take(&mut self, class: usize) -> *mut u8 {
+        let object = self.classes[class].take(class);
+        self.objects += u64::from(!object.is_null());
+        object
+    }
+
     /// Puts an object back; a slab that is empty then goes back too, unless
     /// it is the only one of its size with room.
     ///
     /// # Safety
     /// `object` came from `take`.
     unsafe fn give(&mut self, object: *mut u8) -> Option<Frame> {
+        self.objects -= 1;
         let slab = (object as u64 & !(PAGE_SIZE - 1)) as *mut Slab;
         // SAFETY: by the caller, a slab's header lies at the frame's start.
         unsafe {
@@ -172,7 +188,7 @@ impl Heap {
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match class_of(layout) {
-            Some(class) => HEAP.lock().classes[class].take(class),
+            Some(class) => HEAP.lock().take(class),
             None if layout.align() > PAGE_SIZE as usize => ptr::null_mut(),
             None => {
                 let pages = layout.size().div_ceil(PAGE_SIZE as usize);

@@ -1,6 +1,8 @@
 //! The kernel map: frames that lie side by side only for the kernel, with an
 //! unmapped page before each range. For kernel stacks and large objects.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use abi::event::FrameKind;
 
 use super::frame::{self, Frame};
@@ -142,6 +144,15 @@ pub fn alloc(pages: usize, kind: FrameKind) -> Result<Pages> {
 
 static TABLES: SpinLock<()> = SpinLock::new(());
 
+/// How many tables the map has.
+static TABLE_COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// How many frames the map's own tables take. They are never freed.
+#[must_use]
+pub fn tables() -> u64 {
+    TABLE_COUNT.load(Ordering::Relaxed)
+}
+
 fn table(address: u64) -> *mut u64 {
     (DIRECT_MAP + (address & ADDRESS_MASK)) as *mut u64
 }
@@ -172,6 +183,7 @@ fn entry_or_new(address: u64) -> Result<*mut u64> {
         unsafe {
             if *slot & Bits::PRESENT.bits() == 0 {
                 let frame = frame::alloc(FrameKind::PageTable)?;
+                TABLE_COUNT.fetch_add(1, Ordering::Relaxed);
                 *slot = frame.into_address() | (Bits::PRESENT | Bits::WRITE).bits();
             }
             at = table(*slot);

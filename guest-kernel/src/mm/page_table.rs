@@ -107,6 +107,8 @@ impl Place {
 /// The tables. Dropping them frees them and lets go of every mapped frame.
 pub(super) struct Tables {
     root: u64,
+    /// How many frames the tables take.
+    count: u64,
 }
 
 fn slots(table: u64) -> *mut u64 {
@@ -125,7 +127,12 @@ impl Tables {
                 ENTRIES - USER_ENTRIES,
             );
         }
-        Ok(Tables { root })
+        Ok(Tables { root, count: 1 })
+    }
+
+    /// How many frames the tables take.
+    pub(super) fn count(&self) -> u64 {
+        self.count
     }
 
     /// The top table's physical address.
@@ -161,6 +168,7 @@ impl Tables {
                 let slot = slots(table).add(Self::index(address, level));
                 if *slot & Bits::PRESENT.bits() == 0 {
                     let new = frame::alloc(FrameKind::PageTable)?.into_address();
+                    self.count += 1;
                     *slot = new | (Bits::PRESENT | Bits::WRITE | Bits::USER).bits();
                 }
                 table = *slot;

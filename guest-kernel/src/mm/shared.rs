@@ -6,12 +6,14 @@ use abi::event::FrameKind;
 
 use super::backing::Backing;
 use super::frame::{self, Frame};
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::sync::SpinLock;
 
 /// Pages that come into being when somebody first touches them.
 pub struct SharedPages {
     len: u64,
+    _counted: Counted,
     pages: SpinLock<BTreeMap<u64, Frame>>,
 }
 
@@ -21,6 +23,7 @@ impl SharedPages {
     pub fn new(len: u64) -> Self {
         SharedPages {
             len,
+            _counted: Counted::new(Type::SharedPages),
             pages: SpinLock::new(BTreeMap::new()),
         }
     }

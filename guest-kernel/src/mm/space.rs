@@ -6,10 +6,13 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::ops::Range;
 
+use abi::event::FrameKind;
+
 use super::frame;
 use super::page_table::Tables;
 use super::vma::{Prot, Vma};
 use crate::arch::layout::{PAGE_SIZE, USER_END};
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::sched::{Mutex, MutexGuard};
 
@@ -27,7 +30,21 @@ const STACK_GAP: u64 = 1 << 20;
 /// An address space. Tasks share it by reference.
 pub struct Mm {
     root: u64,
+    _counted: Counted,
     space: Mutex<Space>,
+}
+
+/// What an address space takes, in pages.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// The size of all areas.
+    pub pages: u64,
+    /// Pages that are there.
+    pub resident: u64,
+    /// Those of them that are no file's.
+    pub user_frames: u64,
+    /// Page tables.
+    pub tables: u64,
 }
 
 pub(super) struct Space {
@@ -49,6 +66,7 @@ impl Mm {
         let tables = Tables::new()?;
         Ok(Arc::new(Mm {
             root: tables.root(),
+            _counted: Counted::new(Type::Mm),
             space: Mutex::new(Space {
                 tables,
                 areas: BTreeMap::new(),
@@ -79,6 +97,26 @@ impl Mm {
         let result = space.copy_into(&mut copy.space.lock());
         space.tables.flush_all();
         result.map(|()| copy)
+    }
+
+    /// What it takes.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let space = self.space.lock();
+        let mut usage = Usage {
+            tables: space.tables.count(),
+            ..Usage::default()
+        };
+        for area in space.areas.values() {
+            usage.pages += (area.end - area.start) / PAGE_SIZE;
+            let Ok(()) = space.tables.for_each(area.range(), |_, place| {
+                usage.resident += 1;
+                let user = place.get().frame().kind() == FrameKind::User;
+                usage.user_frames += u64::from(user);
+                Ok::<(), Infallible>(())
+            });
+        }
+        usage
     }
 
     /// Sets where the heap of `brk` begins.

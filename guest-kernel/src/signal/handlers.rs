@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use linux_raw_sys::general as linux;
 
 use super::number::{DefaultAction, SigSet, Signal};
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::user::Plain;
 use crate::sync::SpinLock;
@@ -124,20 +125,27 @@ impl Actions {
 }
 
 /// A table of handlers.
-pub struct SigHand(pub SpinLock<Actions>);
+pub struct SigHand(
+    pub SpinLock<Actions>,
+    #[expect(dead_code, reason = "it counts by being there")] Counted,
+);
 
 impl SigHand {
     /// A table with every signal at its default.
     #[must_use]
     pub fn new() -> Self {
-        SigHand(SpinLock::new(Actions([SigAction::default(); Signal::MAX])))
+        Self::with(Actions([SigAction::default(); Signal::MAX]))
+    }
+
+    fn with(actions: Actions) -> Self {
+        SigHand(SpinLock::new(actions), Counted::new(Type::Handlers))
     }
 
     /// A copy, for a task that does not share the table.
     #[must_use]
     pub fn copy(&self) -> Arc<Self> {
         let actions = self.0.lock().clone();
-        Arc::new(SigHand(SpinLock::new(actions)))
+        Arc::new(Self::with(actions))
     }
 }
 

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use abi::event::{FrameKind, SchedProcessFork, TaskRename};
 use linux_raw_sys::general as linux;
 
+use super::census;
 use super::group::Group;
 use super::parts::{Draft, Making, PARTS};
 use super::pid::Pid;
@@ -17,6 +18,7 @@ use crate::arch::boot;
 use crate::arch::context::SavedCpu;
 use crate::arch::layout::{PAGE_SIZE, USER_END};
 use crate::arch::trap::{NO_VECTOR, TrapFrame, user_frame};
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::{frame, kernel_map};
 use crate::probe;
@@ -25,7 +27,7 @@ use crate::signal::{SigHand, TaskSignals};
 use crate::sync::SpinLock;
 
 /// Pages of a kernel stack.
-const STACK_PAGES: usize = 6;
+pub(super) const STACK_PAGES: usize = 6;
 
 /// A request for a task, whoever makes it: fork, vfork, clone, clone3 and
 /// kernel threads come down to this.
@@ -54,6 +56,7 @@ pub struct CloneArgs {
 
 /// What a parent waits for after CLONE_VFORK.
 pub struct Vfork {
+    _counted: Counted,
     done: AtomicBool,
     queue: WaitQueue,
 }
@@ -61,6 +64,7 @@ pub struct Vfork {
 impl Vfork {
     pub(super) fn new() -> Self {
         Vfork {
+            _counted: Counted::new(Type::Vfork),
             done: AtomicBool::new(false),
             queue: WaitQueue::new(),
         }
@@ -147,6 +151,9 @@ pub fn clone(args: &CloneArgs) -> Result<TaskId> {
     if sched::signal_pending() {
         // A child is born between signals, not with half of one.
         return Err(Errno::ERESTARTNOINTR);
+    }
+    if parent.tgid().0 == INIT {
+        census::begin(&parent);
     }
     frame::room_for_task()?;
     let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
@@ -280,6 +287,7 @@ fn assemble(
         credentials: draft.credentials,
     };
     let task = Task {
+        _counted: Counted::new(Type::Task),
         pid: SpinLock::new(draft.pid),
         group: draft.group.unwrap_or_else(|| parent.group().clone()),
         context: SpinLock::new(context),
@@ -302,7 +310,8 @@ pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
     let mut comm = [0; COMM_LEN];
     comm[..4].copy_from_slice(b"idle");
     let task = Arc::new(Task {
-        pid: SpinLock::new(Pid::IDLE),
+        _counted: Counted::new(Type::Task),
+        pid: SpinLock::new(Pid::idle()),
         group: Arc::new(Group::first()),
         context: SpinLock::new(Context {
             mm: None,

@@ -8,7 +8,7 @@ use abi::exit::Exit;
 use linux_raw_sys::general::SIGCHLD;
 
 use super::tree::{INIT, TREE, Tree};
-use super::{Task, current, robust, signal};
+use super::{Task, census, current, robust, signal};
 use crate::arch;
 use crate::futex::{self, Futex};
 use crate::mm::Mm;
@@ -31,6 +31,9 @@ pub fn exit(status: i32) -> ! {
             task: task.id().into(),
             status: status as u64,
         });
+        if task.id().0 == INIT {
+            census::end(&task);
+        }
         leave_memory(&task, None);
         let (files, fs) = {
             let mut context = task.context.lock();
@@ -74,6 +77,9 @@ pub(super) fn leave_memory(task: &Arc<Task>, next: Option<Arc<Mm>>) {
     let root = next.as_ref().map_or(0, |mm| mm.root());
     let before = core::mem::replace(&mut task.context.lock().mm, next);
     sched::set_root(root);
+    if crate::mutant!("leak-mm") {
+        core::mem::forget(before.clone());
+    }
     drop(before);
     let vfork = task.vfork.lock().take();
     if let Some(vfork) = vfork {

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::count::{Counted, Type};
 use crate::mm::space::STACK_LIMIT;
 use crate::sched::{TaskId, WaitQueue};
 use crate::signal::GroupSignals;
@@ -30,6 +31,7 @@ pub(super) struct Ending {
 
 /// A thread group.
 pub struct Group {
+    _counted: Counted,
     id: TaskId,
     /// Signals sent to the group.
     pub signals: SpinLock<GroupSignals>,
@@ -62,6 +64,7 @@ impl Group {
 
     fn with(id: TaskId, limits: [Limit; LIMITS], process_group: u32, session: u32) -> Self {
         Group {
+            _counted: Counted::new(Type::Group),
             id,
             signals: SpinLock::new(GroupSignals::default()),
             ending: SpinLock::new(Ending::default()),

@@ -11,7 +11,9 @@
 //! | `robust`, `rseq` | what C libraries register: locks that outlive a task, sequences that start over |
 //! | `fault` | exceptions: pages to bring in, signals to send |
 //! | `kthread` | kernel threads |
+//! | `census` | what is left over when init ends |
 
+mod census;
 pub mod clone;
 mod elf;
 pub mod exec;
@@ -32,6 +34,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::arch::percpu;
+use crate::count::Counted;
 use crate::fs::{FdTable, FsContext};
 use crate::mm::Mm;
 use crate::sched::TaskId;
@@ -74,6 +77,7 @@ pub(super) struct Context {
 
 /// A context of execution.
 pub struct Task {
+    _counted: Counted,
     /// The PID; exec by a task that is not its group's leader changes it.
     pid: SpinLock<Pid>,
     group: Arc<Group>,

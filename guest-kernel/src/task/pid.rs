@@ -1,5 +1,6 @@
 //! Numbers for tasks: each the next free one after the last, as on Linux.
 
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::sched::TaskId;
 use crate::sync::SpinLock;
@@ -21,11 +22,16 @@ static NUMBERS: SpinLock<Numbers> = SpinLock::new(Numbers {
 
 /// A number in use; dropping it frees it.
 #[derive(Debug)]
-pub(super) struct Pid(u32);
+pub(super) struct Pid(
+    u32,
+    #[expect(dead_code, reason = "it counts by being there")] Counted,
+);
 
 impl Pid {
     /// The idle task's number, which was never free.
-    pub(super) const IDLE: Pid = Pid(0);
+    pub(super) fn idle() -> Self {
+        Pid(0, Counted::new(Type::Pid))
+    }
 
     /// Takes the next number.
     ///
@@ -39,7 +45,7 @@ impl Pid {
         let pid = candidates.find(free).ok_or(Errno::EAGAIN)?;
         numbers.used[pid as usize / 64] |= 1 << (pid % 64);
         numbers.last = pid;
-        Ok(Pid(pid))
+        Ok(Pid(pid, Counted::new(Type::Pid)))
     }
 
     pub(super) fn id(&self) -> TaskId {

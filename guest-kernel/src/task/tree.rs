@@ -48,6 +48,11 @@ pub fn count() -> usize {
 }
 
 impl Tree {
+    /// How many tasks never run in user mode.
+    pub fn count_kernel(&self) -> usize {
+        self.tasks.values().filter(|task| task.is_kernel()).count()
+    }
+
     pub fn task(&self, pid: u32) -> Option<Arc<Task>> {
         self.tasks.get(&pid).cloned()
     }

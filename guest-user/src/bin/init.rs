@@ -11,10 +11,10 @@ use core::sync::atomic::{AtomicI32, Ordering};
 use abi::boot::{ARGV_FILE, BIN_DIR, ENVIRON_FILE, STDIO_FILE};
 use guest_user::errno::{Errno, Result};
 use guest_user::out::must;
-use guest_user::signal::{self, Action, SIG_UNBLOCK, SIGCHLD};
+use guest_user::signal::{self, Action, SIG_UNBLOCK, SIGCHLD, SIGKILL};
 use guest_user::start::Args;
 use guest_user::sys::{self, Fd, O_CLOEXEC, O_RDONLY, O_RDWR, POLLIN, STDERR, STDIN, STDOUT};
-use guest_user::task::{self, Status, WNOHANG};
+use guest_user::task::{self, __WALL, Status, WNOHANG};
 use guest_user::{eprintln, program};
 
 program!(main);
@@ -45,7 +45,27 @@ fn main(_: &Args) -> i32 {
             return NOT_RUNNABLE;
         }
     };
+    must(end_others(), "init: end");
     end_like(status)
+}
+
+/// Whatever main left running ends with it, as at the end of every day of a machine.
+fn end_others() -> Result<()> {
+    let mut options = WNOHANG | __WALL;
+    loop {
+        match task::wait(-1, options) {
+            Err(Errno::ECHILD) => return Ok(()),
+            Ok((0, _)) => {
+                options = __WALL;
+                match signal::kill(-1, SIGKILL) {
+                    Err(Errno::ESRCH) => {}
+                    killed => killed?,
+                }
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// The console is standard input, output and error.
