@@ -1,5 +1,8 @@
 //! What files ask of the rooms above them: signals and the date.
 
+use alloc::sync::Arc;
+
+use super::permission::Subject;
 use crate::sync::Once;
 
 /// Seconds and nanoseconds since 1970.
@@ -22,6 +25,8 @@ pub struct Hooks {
     pub group_exists: fn(group: i32) -> bool,
     /// The date.
     pub now: fn() -> Timestamp,
+    /// Who the running task is to permission checks.
+    pub subject: fn() -> Arc<dyn Subject>,
 }
 
 static HOOKS: Once<Hooks> = Once::new();
@@ -51,4 +56,14 @@ pub(super) fn now() -> Timestamp {
     HOOKS
         .get()
         .map_or_else(Timestamp::default, |hooks| (hooks.now)())
+}
+
+pub(super) fn subject() -> Option<Arc<dyn Subject>> {
+    HOOKS.get().map(|hooks| (hooks.subject)())
+}
+
+/// Whose what the running task makes is: its file-system user and group.
+#[allow(dead_code, reason = "inodes do not have owners yet")]
+pub(super) fn owner() -> (u32, u32) {
+    subject().map_or((0, 0), |subject| (subject.user_id(), subject.group_id()))
 }

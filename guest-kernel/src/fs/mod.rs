@@ -10,8 +10,10 @@
 //! | `file` | open file descriptions: offset and flags, shared by dup and fork |
 //! | `fd_table`, `context` | the two parts of a task's context that live here |
 //! | `transfer` | where bytes come from and go to |
+//! | `permission`, `capability` | who may do what to an inode |
 //! | `hooks` | what this room asks of the rooms above it |
 
+pub mod capability;
 pub mod context;
 pub mod cpio;
 pub mod device;
@@ -21,6 +23,8 @@ pub mod file;
 pub mod hooks;
 pub mod inode;
 pub mod path;
+#[allow(dead_code, reason = "the whole set of questions is kept together")]
+pub mod permission;
 pub mod pipe;
 pub mod regular;
 pub mod settings;

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::ops::Range;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use abi::event::FrameKind;
 
@@ -31,6 +32,8 @@ const STACK_GAP: u64 = 1 << 20;
 pub struct Mm {
     root: u64,
     _counted: Counted,
+    /// 1 if others may look into the memory, as PR_SET_DUMPABLE says.
+    dumpable: AtomicU32,
     space: Mutex<Space>,
 }
 
@@ -67,6 +70,7 @@ impl Mm {
         Ok(Arc::new(Mm {
             root: tables.root(),
             _counted: Counted::new(Type::Mm),
+            dumpable: AtomicU32::new(1),
             space: Mutex::new(Space {
                 tables,
                 areas: BTreeMap::new(),
@@ -83,6 +87,17 @@ impl Mm {
         self.root
     }
 
+    /// What PR_GET_DUMPABLE tells.
+    #[must_use]
+    pub fn dumpable(&self) -> u32 {
+        self.dumpable.load(Ordering::Relaxed)
+    }
+
+    /// Sets what PR_GET_DUMPABLE tells.
+    pub fn set_dumpable(&self, value: u32) {
+        self.dumpable.store(value, Ordering::Relaxed);
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Space> {
         self.space.lock()
     }
@@ -93,6 +108,7 @@ impl Mm {
     /// `ENOMEM`; the original then only has more pages to take over again.
     pub fn fork(&self) -> Result<Arc<Self>> {
         let copy = Mm::new()?;
+        copy.set_dumpable(self.dumpable());
         let mut space = self.space.lock();
         let result = space.copy_into(&mut copy.space.lock());
         space.tables.flush_all();

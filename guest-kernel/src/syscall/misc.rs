@@ -1,4 +1,4 @@
-//! Calls that only tell something: names, amounts, limits, random numbers.
+//! Calls that only tell something: amounts, limits, random numbers.
 
 use alloc::sync::Arc;
 
@@ -10,32 +10,9 @@ use crate::mm::frame;
 use crate::mm::user::{self, Plain};
 use crate::random;
 use crate::sched::Time;
+use crate::task::credentials::Cap;
 use crate::task::group::LIMITS;
 use crate::task::{self, Task};
-
-/// Bytes of a field of `struct new_utsname`.
-const NAME: usize = 65;
-
-/// What uname says. C libraries and runtimes look at the first two numbers of
-/// the release to guess which calls there are; those that are not answer
-/// ENOSYS, which they know how to take.
-const NAMES: [&str; 6] = [
-    "Linux",
-    "coe",
-    concat!("6.6.0-coe-", env!("CARGO_PKG_VERSION")),
-    "#1",
-    "x86_64",
-    "(none)",
-];
-
-pub(super) fn uname(call: &mut Call<'_>) -> Result<u64> {
-    let mut names = [[0; NAME]; NAMES.len()];
-    for (field, name) in names.iter_mut().zip(NAMES) {
-        field[..name.len()].copy_from_slice(name.as_bytes());
-    }
-    user::write_bytes(call.args[0], names.as_flattened())?;
-    Ok(0)
-}
 
 /// `struct sysinfo`.
 #[derive(Clone, Copy, Default)]
@@ -151,7 +128,7 @@ fn set_limit(task: &Task, resource: usize, [soft, hard]: [u64; 2]) -> Result<()>
         return Err(Errno::EINVAL);
     }
     let before = task.group().limit(resource);
-    let raises = hard > before.1 && task::current().credentials().euid != 0;
+    let raises = hard > before.1 && !task::current().credentials().capable(Cap::SysResource);
     let heeded = match resource as u32 {
         linux::RLIMIT_NOFILE => hard <= DESCRIPTORS_MAX,
         linux::RLIMIT_CORE => true,

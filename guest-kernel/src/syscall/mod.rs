@@ -2,11 +2,13 @@
 
 mod file;
 mod futex;
+mod identity;
 mod io;
 mod ioctl;
 mod memory;
 mod misc;
 mod poll;
+mod prctl;
 mod signal;
 mod stat;
 mod structs;
@@ -14,6 +16,7 @@ pub mod table;
 mod task;
 mod time;
 mod user_io;
+mod uts;
 
 use abi::event::{SysEnter, SysExit, SysMissing};
 

@@ -2,7 +2,9 @@
 
 use linux_raw_sys::general as nr;
 
-use super::{file, futex, io, ioctl, memory, misc, poll, signal, stat, task, time};
+use super::{
+    file, futex, identity, io, ioctl, memory, misc, poll, prctl, signal, stat, task, time, uts,
+};
 use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
 
@@ -112,7 +114,7 @@ table! {
     __NR_exit exit task::exit [Int];
     __NR_wait4 wait4 task::wait4 [Int Pointer Hex Pointer];
     __NR_kill kill signal::kill [Int Int];
-    __NR_uname uname misc::uname [Pointer];
+    __NR_uname uname uts::uname [Pointer];
     __NR_fcntl fcntl file::fcntl [Fd Int Hex];
     __NR_ftruncate ftruncate io::ftruncate [Fd Int];
     __NR_getcwd getcwd file::getcwd [Pointer Int];
@@ -129,20 +131,37 @@ table! {
     __NR_getrlimit getrlimit misc::getrlimit [Int Pointer];
     __NR_setrlimit setrlimit misc::setrlimit [Int Pointer];
     __NR_sysinfo sysinfo misc::sysinfo [Pointer];
-    __NR_getuid getuid task::getuid [];
-    __NR_getgid getgid task::getgid [];
+    __NR_getuid getuid identity::getuid [];
+    __NR_getgid getgid identity::getgid [];
+    __NR_setuid setuid identity::setuid [Int];
+    __NR_setgid setgid identity::setgid [Int];
     __NR_setpgid setpgid task::setpgid [Int Int];
-    __NR_geteuid geteuid task::geteuid [];
-    __NR_getegid getegid task::getegid [];
+    __NR_geteuid geteuid identity::geteuid [];
+    __NR_getegid getegid identity::getegid [];
     __NR_getppid getppid task::getppid [];
     __NR_getpgrp getpgrp task::getpgrp [];
     __NR_setsid setsid task::setsid [];
+    __NR_setreuid setreuid identity::setreuid [Int Int];
+    __NR_setregid setregid identity::setregid [Int Int];
+    __NR_getgroups getgroups identity::getgroups [Int Pointer];
+    __NR_setgroups setgroups identity::setgroups [Int Pointer];
+    __NR_setresuid setresuid identity::setresuid [Int Int Int];
+    __NR_getresuid getresuid identity::getresuid [Pointer Pointer Pointer];
+    __NR_setresgid setresgid identity::setresgid [Int Int Int];
+    __NR_getresgid getresgid identity::getresgid [Pointer Pointer Pointer];
     __NR_getpgid getpgid task::getpgid [Int];
+    __NR_setfsuid setfsuid identity::setfsuid [Int];
+    __NR_setfsgid setfsgid identity::setfsgid [Int];
     __NR_getsid getsid task::getsid [Int];
+    __NR_capget capget identity::capget [Pointer Pointer];
+    __NR_capset capset identity::capset [Pointer Pointer];
     __NR_rt_sigpending rt_sigpending signal::rt_sigpending [Pointer Int];
     __NR_rt_sigsuspend rt_sigsuspend signal::rt_sigsuspend [Pointer Int];
     __NR_sigaltstack sigaltstack signal::sigaltstack [Pointer Pointer];
+    __NR_prctl prctl prctl::prctl [Int Hex Hex Hex Hex];
     __NR_arch_prctl arch_prctl task::arch_prctl [Hex Pointer];
+    __NR_sethostname sethostname uts::sethostname [Pointer Int];
+    __NR_setdomainname setdomainname uts::setdomainname [Pointer Int];
     __NR_gettid gettid task::gettid [];
     __NR_tkill tkill signal::tkill [Int Int];
     __NR_time time time::time [Pointer];

@@ -275,22 +275,6 @@ pub(super) fn getppid(_: &mut Call<'_>) -> Result<u64> {
     Ok(u64::from(parent))
 }
 
-pub(super) fn getuid(_: &mut Call<'_>) -> Result<u64> {
-    Ok(u64::from(task::current().credentials().uid))
-}
-
-pub(super) fn geteuid(_: &mut Call<'_>) -> Result<u64> {
-    Ok(u64::from(task::current().credentials().euid))
-}
-
-pub(super) fn getgid(_: &mut Call<'_>) -> Result<u64> {
-    Ok(u64::from(task::current().credentials().gid))
-}
-
-pub(super) fn getegid(_: &mut Call<'_>) -> Result<u64> {
-    Ok(u64::from(task::current().credentials().egid))
-}
-
 /// The task that a PID argument names; 0 is the caller.
 fn named(pid: u64) -> Result<Arc<Task>> {
     match pid as i32 {

@@ -8,12 +8,14 @@ use abi::event::{FrameKind, SchedProcessFork, TaskRename};
 use linux_raw_sys::general as linux;
 
 use super::census;
+use super::credentials::Credentials;
 use super::group::Group;
+use super::namespaces::Namespaces;
 use super::parts::{Draft, Making, PARTS};
 use super::pid::Pid;
 use super::signal;
 use super::tree::{INIT, TREE};
-use super::{COMM_LEN, Context, Credentials, Files, Fs, Task, current};
+use super::{COMM_LEN, Context, Files, Fs, Task, current};
 use crate::arch::boot;
 use crate::arch::context::SavedCpu;
 use crate::arch::layout::{PAGE_SIZE, USER_END};
@@ -89,13 +91,8 @@ pub(super) const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 /// Flags whose parts this kernel does not have, and that only privileged tasks
 /// may ask for where they exist: to each the answer of a Linux that was built
 /// without it.
-const NAMESPACES: u32 = linux::CLONE_NEWNS
-    | linux::CLONE_NEWCGROUP
-    | linux::CLONE_NEWUTS
-    | linux::CLONE_NEWIPC
-    | linux::CLONE_NEWUSER
-    | linux::CLONE_NEWPID
-    | linux::CLONE_NEWNET;
+const NAMESPACES: u32 =
+    linux::CLONE_NEWNS | linux::CLONE_NEWCGROUP | linux::CLONE_NEWPID | linux::CLONE_NEWNET;
 
 impl CloneArgs {
     /// True if the flag is set.
@@ -109,7 +106,10 @@ impl CloneArgs {
         let needs = |flag, other| !self.has(flag) || self.has(other);
         let sound = needs(linux::CLONE_THREAD, linux::CLONE_SIGHAND)
             && needs(linux::CLONE_SIGHAND, linux::CLONE_VM)
-            && !(self.has(linux::CLONE_NEWNS) && self.has(linux::CLONE_FS));
+            && !(self.has(linux::CLONE_NEWNS) && self.has(linux::CLONE_FS))
+            && !(self.has(linux::CLONE_NEWUSER) && self.has(linux::CLONE_FS))
+            && !(self.has(linux::CLONE_NEWUSER) && self.has(linux::CLONE_THREAD))
+            && !(self.has(linux::CLONE_NEWIPC) && self.has(linux::CLONE_SYSVSEM));
         if !sound || self.has(NAMESPACES) || self.has(linux::CLONE_PIDFD) {
             return Err(Errno::EINVAL);
         }
@@ -164,7 +164,8 @@ pub fn clone(args: &CloneArgs) -> Result<TaskId> {
         files: None,
         fs: None,
         sighand: None,
-        credentials: Credentials::default(),
+        credentials: parent.credentials(),
+        namespaces: parent.namespaces(),
         signals: TaskSignals::default(),
         fpu: None,
         fs_base: 0,
@@ -285,6 +286,7 @@ fn assemble(
         fs: draft.fs,
         sighand: draft.sighand.unwrap_or_default(),
         credentials: draft.credentials,
+        namespaces: draft.namespaces,
     };
     let task = Task {
         _counted: Counted::new(Type::Task),
@@ -298,6 +300,7 @@ fn assemble(
         vfork: SpinLock::new(draft.vfork),
         comm: SpinLock::new(parent.comm()),
         kernel: AtomicU32::new(args.kernel.is_some().into()),
+        parent_death_signal: AtomicU32::new(0),
         stack_top,
     };
     (Arc::new(task), draft.fpu)
@@ -318,7 +321,8 @@ pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
             files: Some(files),
             fs: Some(fs),
             sighand: Arc::new(SigHand::new()),
-            credentials: Credentials::default(),
+            credentials: Arc::new(Credentials::first()),
+            namespaces: Arc::new(Namespaces::first()),
         }),
         signals: SpinLock::new(TaskSignals::default()),
         clear_tid: AtomicU64::new(0),
@@ -327,6 +331,7 @@ pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
         vfork: SpinLock::new(None),
         comm: SpinLock::new(comm),
         kernel: AtomicU32::new(1),
+        parent_death_signal: AtomicU32::new(0),
         stack_top: boot::stack_top(),
     });
     TREE.lock().enter(&task, 0, 0);

@@ -8,11 +8,14 @@ use alloc::vec::Vec;
 use abi::event::SchedProcessExec;
 use linux_raw_sys::general::SIGCHLD;
 
+use super::credentials::Credentials;
+use super::credentials::program::Program;
 use super::image::Strings;
 use super::{Files, Task, current, elf, exit, image, rseq, tree::TREE};
 use crate::arch::fpu::FpuState;
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
+use crate::fs::permission::{EXEC, permission};
 use crate::fs::{Inode, path};
 use crate::mm::{Backing, Mm, frame};
 use crate::probe;
@@ -35,9 +38,10 @@ fn start(task: &Task) -> path::Start {
 /// Those of walking a path; `EACCES` if it may not be executed.
 pub fn find(path: &[u8]) -> Result<Arc<Inode>> {
     let inode = path::lookup(&start(&current()), path, true)?;
-    if inode.regular().is_none() || !inode.is_executable() {
+    if inode.regular().is_none() {
         return Err(Errno::EACCES);
     }
+    permission(&inode, EXEC)?;
     Ok(inode)
 }
 
@@ -54,6 +58,11 @@ pub fn exec(
 ) -> Result<TrapFrame> {
     let task = current();
     let mm = Mm::new()?;
+    let (credentials, secure) = task.credentials().for_program(&Program {
+        mode: inode.mode(),
+        owner: inode.owner(),
+        exposed: shares_folder(&task),
+    });
     let file: Arc<dyn Backing> = inode;
     let program = elf::load(&mm, &file)?;
     let strings = Strings {
@@ -61,11 +70,12 @@ pub fn exec(
         args,
         env,
     };
-    let stack = image::build(&mm, &program, &strings, task.credentials())?;
+    let stack = image::build(&mm, &program, &strings, &credentials, secure)?;
     let files = own_files(&task)?;
     frame::room()?;
     let old_pid = task.id();
     be_alone(&task)?;
+    become_user(&task, &mm, Arc::new(credentials), secure);
     commit(&task, mm, files);
     let name = filename.rsplit(|&byte| byte == b'/').next();
     task.set_comm(name.unwrap_or(filename));
@@ -130,6 +140,33 @@ fn take_leaders_place(task: &Arc<Task>) {
         core::mem::swap(&mut *leader.pid.lock(), &mut *task.pid.lock());
     }
     sched::rename(tgid);
+}
+
+/// True if a task outside the group shares the working directory.
+fn shares_folder(task: &Task) -> bool {
+    let fs = task.fs();
+    let shares = |member: &Arc<Task>| {
+        let context = member.context.lock();
+        context.fs.as_ref().is_some_and(|own| Arc::ptr_eq(own, &fs))
+    };
+    let members = TREE.lock().members(task.tgid().0);
+    let inside = members.iter().filter(|member| shares(member)).count();
+    // One reference is this function's.
+    Arc::strong_count(&fs) > inside + 1
+}
+
+/// Makes the task who the new program runs as. Its memory is nobody else's to
+/// look into if that is not the user who started it.
+fn become_user(task: &Task, mm: &Mm, new: Arc<Credentials>, secure: bool) {
+    let changed = new.is_dearer_than(&task.credentials());
+    if new.euid != new.uid || new.egid != new.gid || changed {
+        mm.set_dumpable(0);
+    }
+    if secure || changed {
+        task.set_parent_death_signal(0);
+    }
+    let old = core::mem::replace(&mut task.context.lock().credentials, new);
+    drop(old);
 }
 
 /// The point of no return.

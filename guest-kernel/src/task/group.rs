@@ -1,6 +1,6 @@
 //! Thread groups: what tasks with one TGID have in common.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::count::{Counted, Type};
 use crate::mm::space::STACK_LIMIT;
@@ -39,6 +39,8 @@ pub struct Group {
     limits: SpinLock<[Limit; LIMITS]>,
     process_group: AtomicU32,
     session: AtomicU32,
+    /// It gets the orphans among its descendants.
+    child_subreaper: AtomicBool,
     /// Tasks of this group that wait for a child.
     pub children: WaitQueue,
     /// The task that wants to be alone, and whoever waits for the group.
@@ -71,6 +73,7 @@ impl Group {
             limits: SpinLock::new(limits),
             process_group: AtomicU32::new(process_group),
             session: AtomicU32::new(session),
+            child_subreaper: AtomicBool::new(false),
             children: WaitQueue::new(),
             shrunk: WaitQueue::new(),
         }
@@ -103,6 +106,17 @@ impl Group {
     pub fn lead_session(&self) {
         self.session.store(self.id.0, Ordering::Relaxed);
         self.set_process_group(self.id.0);
+    }
+
+    /// True if it gets the orphans among its descendants.
+    #[must_use]
+    pub fn is_child_subreaper(&self) -> bool {
+        self.child_subreaper.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it gets the orphans among its descendants.
+    pub fn set_child_subreaper(&self, value: bool) {
+        self.child_subreaper.store(value, Ordering::Relaxed);
     }
 
     /// A limit. Resources that nobody knows are unlimited.

@@ -5,7 +5,7 @@ use core::arch::x86_64::__cpuid;
 
 use linux_raw_sys::auxvec;
 
-use super::Credentials;
+use super::credentials::Credentials;
 use super::elf::Loaded;
 use super::rseq;
 use crate::arch::layout::{PAGE_SIZE, USER_END};
@@ -86,7 +86,8 @@ pub(super) fn build(
     mm: &Mm,
     program: &Loaded,
     strings: &Strings<'_>,
-    credentials: Credentials,
+    credentials: &Credentials,
+    secure: bool,
 ) -> Result<u64> {
     let all = strings.args.iter().chain(strings.env);
     if all.map(|string| string.len() + 9).sum::<usize>() > STRINGS_MAX {
@@ -103,7 +104,7 @@ pub(super) fn build(
     random::fill(&mut seed);
     let seed = stack.push(&seed);
     stack.align(16);
-    let auxv = auxiliary(program, credentials, filename, platform, seed);
+    let auxv = auxiliary(program, credentials, secure, [filename, platform, seed]);
     let words = args.len() + env.len() + 3 + auxv.len();
     if !words.is_multiple_of(2) {
         stack.push(&[0; 8]);
@@ -128,11 +129,11 @@ pub(super) fn build(
 
 fn auxiliary(
     program: &Loaded,
-    credentials: Credentials,
-    filename: u64,
-    platform: u64,
-    seed: u64,
+    credentials: &Credentials,
+    secure: bool,
+    [filename, platform, seed]: [u64; 3],
 ) -> Vec<u64> {
+    let user = &credentials.user;
     let entries = [
         (auxvec::AT_HWCAP, u64::from(__cpuid(1).edx)),
         (auxvec::AT_PAGESZ, PAGE_SIZE),
@@ -143,11 +144,23 @@ fn auxiliary(
         (auxvec::AT_BASE, 0),
         (auxvec::AT_FLAGS, 0),
         (auxvec::AT_ENTRY, program.entry),
-        (auxvec::AT_UID, u64::from(credentials.uid)),
-        (auxvec::AT_EUID, u64::from(credentials.euid)),
-        (auxvec::AT_GID, u64::from(credentials.gid)),
-        (auxvec::AT_EGID, u64::from(credentials.egid)),
-        (auxvec::AT_SECURE, 0),
+        (
+            auxvec::AT_UID,
+            u64::from(user.uid_or_nobody(credentials.uid)),
+        ),
+        (
+            auxvec::AT_EUID,
+            u64::from(user.uid_or_nobody(credentials.euid)),
+        ),
+        (
+            auxvec::AT_GID,
+            u64::from(user.gid_or_nobody(credentials.gid)),
+        ),
+        (
+            auxvec::AT_EGID,
+            u64::from(user.gid_or_nobody(credentials.egid)),
+        ),
+        (auxvec::AT_SECURE, u64::from(secure)),
         (auxvec::AT_RANDOM, seed),
         (auxvec::AT_RSEQ_FEATURE_SIZE, rseq::FEATURE_SIZE),
         (auxvec::AT_RSEQ_ALIGN, rseq::ALIGN),

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `clone` | the only place that makes a task |
 //! | `parts` | the table of the parts of a context: how each is shared or copied |
+//! | `credentials`, `user_namespace` | who a task is, and where its ids mean something |
+//! | `namespaces`, `uts`, `ipc` | what the machine's names mean to it |
 //! | `group`, `tree` | thread groups, and who is whose child |
 //! | `exec`, `elf`, `image` | another program in the same task |
 //! | `exit`, `wait` | the end, and who hears of it |
@@ -15,19 +17,28 @@
 
 mod census;
 pub mod clone;
+#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
+pub mod credentials;
 mod elf;
 pub mod exec;
 pub mod exit;
 pub mod fault;
 pub mod group;
 mod image;
+#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
+pub mod ipc;
 pub mod kthread;
+pub mod namespaces;
 mod parts;
 mod pid;
 pub mod robust;
 pub mod rseq;
 pub mod signal;
 pub mod tree;
+#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
+pub mod user_namespace;
+#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
+pub mod uts;
 pub mod wait;
 
 use alloc::sync::Arc;
@@ -35,30 +46,20 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::arch::percpu;
 use crate::count::Counted;
+use crate::errno::Result;
 use crate::fs::{FdTable, FsContext};
-use crate::mm::Mm;
+use crate::mm::{Mm, frame};
 use crate::sched::TaskId;
 use crate::signal::{SigHand, TaskSignals};
 use crate::sync::SpinLock;
 
+use credentials::Credentials;
 use group::Group;
+use namespaces::Namespaces;
 use pid::Pid;
 use tree::TREE;
 
 pub use tree::count;
-
-/// Who a task is to permission checks.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Credentials {
-    /// Real user id.
-    pub uid: u32,
-    /// Effective user id.
-    pub euid: u32,
-    /// Real group id.
-    pub gid: u32,
-    /// Effective group id.
-    pub egid: u32,
-}
 
 /// A descriptor table that tasks may share.
 pub type Files = Arc<SpinLock<FdTable>>;
@@ -72,7 +73,8 @@ pub(super) struct Context {
     pub files: Option<Files>,
     pub fs: Option<Fs>,
     pub sighand: Arc<SigHand>,
-    pub credentials: Credentials,
+    pub credentials: Arc<Credentials>,
+    pub namespaces: Arc<Namespaces>,
 }
 
 /// A context of execution.
@@ -95,6 +97,8 @@ pub struct Task {
     comm: SpinLock<[u8; COMM_LEN]>,
     /// Non-zero for a kernel thread.
     kernel: AtomicU32,
+    /// What it is sent when its parent's task ends; 0 is nothing.
+    parent_death_signal: AtomicU32,
     stack_top: u64,
 }
 
@@ -182,8 +186,51 @@ impl Task {
 
     /// Who it is.
     #[must_use]
-    pub fn credentials(&self) -> Credentials {
-        self.context.lock().credentials
+    pub fn credentials(&self) -> Arc<Credentials> {
+        self.context.lock().credentials.clone()
+    }
+
+    /// Makes it somebody else. Only a task itself does this.
+    ///
+    /// # Errors
+    /// `ENOMEM`; it is who it was.
+    pub fn set_credentials(&self, new: Credentials) -> Result<()> {
+        frame::room()?;
+        let old = self.credentials();
+        if let Some(mm) = self.mm()
+            && new.is_dearer_than(&old)
+        {
+            mm.set_dumpable(0);
+            self.set_parent_death_signal(0);
+        }
+        let new = Arc::new(new);
+        let replaced = core::mem::replace(&mut self.context.lock().credentials, new);
+        drop(replaced);
+        Ok(())
+    }
+
+    /// Its namespaces.
+    #[must_use]
+    pub fn namespaces(&self) -> Arc<Namespaces> {
+        self.context.lock().namespaces.clone()
+    }
+
+    /// Gives it other namespaces.
+    #[allow(dead_code, reason = "unshare and setns call it")]
+    pub fn set_namespaces(&self, new: Arc<Namespaces>) {
+        let replaced = core::mem::replace(&mut self.context.lock().namespaces, new);
+        drop(replaced);
+    }
+
+    /// What it is sent when its parent's task ends; 0 is nothing.
+    #[must_use]
+    pub fn parent_death_signal(&self) -> u32 {
+        self.parent_death_signal.load(Ordering::Relaxed)
+    }
+
+    /// Sets what it is sent when its parent's task ends.
+    pub fn set_parent_death_signal(&self, signal: u32) {
+        self.parent_death_signal.store(signal, Ordering::Relaxed);
     }
 
     /// How many descriptors it may have.

@@ -8,10 +8,12 @@ use alloc::sync::Arc;
 use linux_raw_sys::general as linux;
 
 use super::clone::{CLONE_CLEAR_SIGHAND, CloneArgs, Vfork};
+use super::credentials::Credentials;
 use super::group::Group;
+use super::namespaces::Namespaces;
 use super::pid::Pid;
 use super::rseq::Registration;
-use super::{Credentials, Files, Fs, Task};
+use super::{Files, Fs, Task, user_namespace};
 use crate::arch::fpu::FpuState;
 use crate::errno::Result;
 use crate::mm::{Mm, frame};
@@ -28,7 +30,8 @@ pub(super) struct Draft {
     pub files: Option<Files>,
     pub fs: Option<Fs>,
     pub sighand: Option<Arc<SigHand>>,
-    pub credentials: Credentials,
+    pub credentials: Arc<Credentials>,
+    pub namespaces: Arc<Namespaces>,
     pub signals: TaskSignals,
     pub fpu: Option<Box<FpuState>>,
     pub fs_base: u64,
@@ -77,7 +80,8 @@ macro_rules! parts {
 }
 
 parts! {
-    "credentials" 0, share nothing, copy copy_credentials;
+    "credentials" linux::CLONE_NEWUSER, share begin_user_namespace, copy keep_credentials;
+    "namespaces" 0, share nothing, copy derive_namespaces;
     "files" linux::CLONE_FILES, share share_files, copy copy_files;
     "fs" linux::CLONE_FS, share share_fs, copy copy_fs;
     "sighand" linux::CLONE_SIGHAND, share share_sighand, copy copy_sighand;
@@ -98,8 +102,21 @@ fn nothing(_: &mut Making<'_>) -> Result<()> {
     Ok(())
 }
 
-fn copy_credentials(making: &mut Making<'_>) -> Result<()> {
+/// A value that never changes: a copy of it is a reference to it.
+fn keep_credentials(making: &mut Making<'_>) -> Result<()> {
     making.draft.credentials = making.parent.credentials();
+    Ok(())
+}
+
+fn begin_user_namespace(making: &mut Making<'_>) -> Result<()> {
+    let new = user_namespace::begin(&making.parent.credentials())?;
+    making.draft.credentials = Arc::new(new);
+    Ok(())
+}
+
+fn derive_namespaces(making: &mut Making<'_>) -> Result<()> {
+    let parents = making.parent.namespaces();
+    making.draft.namespaces = parents.derive(making.args.flags, &making.draft.credentials)?;
     Ok(())
 }
 

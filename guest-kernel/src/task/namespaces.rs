@@ -1,0 +1,77 @@
+//! The namespaces of a context: what the machine's names mean to a task. Tasks
+//! share the set by reference; one with a namespace of its own has a set of its
+//! own. (The user namespace belongs to the credentials, as on Linux.)
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use linux_raw_sys::general as linux;
+
+use super::credentials::{Cap, Credentials};
+use super::ipc::IpcNamespace;
+use super::user_namespace::UserNamespace;
+use super::uts::UtsNamespace;
+use crate::errno::{Errno, Result};
+use crate::mm::frame;
+
+/// The numbers under which /proc shows the namespaces of boot.
+pub const FIRST_USER: u64 = 0xEFFF_FFFD;
+/// See [`FIRST_USER`].
+pub const FIRST_UTS: u64 = 0xEFFF_FFFE;
+/// See [`FIRST_USER`].
+pub const FIRST_IPC: u64 = 0xEFFF_FFFF;
+
+/// A number for a new namespace.
+pub fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0xF000_0000);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Flags that ask for a namespace that lies in here.
+const NEW: u32 = linux::CLONE_NEWUTS | linux::CLONE_NEWIPC;
+
+/// One namespace of each kind.
+#[derive(Clone)]
+pub struct Namespaces {
+    /// The host's name.
+    pub uts: Arc<UtsNamespace>,
+    /// System V semaphores and their like.
+    pub ipc: Arc<IpcNamespace>,
+}
+
+impl Namespaces {
+    /// Those of boot.
+    #[must_use]
+    pub fn first() -> Self {
+        let user = UserNamespace::first();
+        Namespaces {
+            uts: Arc::new(UtsNamespace::first(user.clone())),
+            ipc: Arc::new(IpcNamespace::new(FIRST_IPC, user)),
+        }
+    }
+
+    /// What a task gets that asks with CLONE_NEW* flags, as `credentials`: the
+    /// same set if it asks for nothing.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_SYS_ADMIN, `ENOMEM`.
+    pub fn derive(self: &Arc<Self>, flags: u64, credentials: &Credentials) -> Result<Arc<Self>> {
+        let wants = |flag: u32| flags & u64::from(flag) != 0;
+        if !wants(NEW) {
+            return Ok(self.clone());
+        }
+        if !credentials.capable_here(Cap::SysAdmin) {
+            return Err(Errno::EPERM);
+        }
+        frame::room()?;
+        let mut new = Namespaces::clone(self);
+        if wants(linux::CLONE_NEWUTS) && !crate::mutant!("new-uts-shares") {
+            new.uts = Arc::new(self.uts.copy(credentials.user.clone()));
+        }
+        if wants(linux::CLONE_NEWIPC) && !crate::mutant!("new-ipc-shares") {
+            let ipc = IpcNamespace::new(next_number(), credentials.user.clone());
+            new.ipc = Arc::new(ipc);
+        }
+        Ok(Arc::new(new))
+    }
+}
