@@ -164,15 +164,17 @@ fn init_tasks(initrd: &'static [u8]) {
     let cmdline = cmdline();
     let policy = sched::policy::by_name(cmdline.sched).expect("sched= names a policy");
     sched::slice::init(policy.slices(), cmdline.slice, cmdline.slice_cycles);
-    let root = match fs::init(initrd) {
-        Ok(root) => root,
+    let mounts = match fs::init(initrd) {
+        Ok(mounts) => mounts,
         Err(damaged) => panic!(
             "the initrd is damaged at byte {}: {}",
             damaged.at, damaged.what
         ),
     };
     let files = Arc::new(SpinLock::new(fs::FdTable::new()));
-    let context = Arc::new(SpinLock::new(fs::FsContext::new(root)));
+    let context = Arc::new(SpinLock::new(fs::FsContext::new(fs::Place::root_of(
+        mounts.root(),
+    ))));
     let idle = task::clone::make_idle(files, context);
     sched::init(policy, core::ptr::from_ref(idle).cast());
     task::init();

@@ -1,9 +1,8 @@
 //! The part of a task's context that CLONE_FS shares: cwd, root and umask.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::inode::Inode;
+use super::place::Place;
 use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 
@@ -11,9 +10,9 @@ use crate::errno::{Errno, Result};
 #[derive(Clone)]
 pub struct FsContext {
     /// Where `/` is.
-    pub root: Arc<Inode>,
+    pub root: Place,
     /// The current working directory.
-    pub cwd: Arc<Inode>,
+    pub cwd: Place,
     /// The permissions that new files do not get.
     pub umask: u32,
     _counted: Counted,
@@ -21,7 +20,7 @@ pub struct FsContext {
 
 impl FsContext {
     /// The first context: everything begins at the root.
-    pub fn new(root: Arc<Inode>) -> Self {
+    pub fn new(root: Place) -> Self {
         FsContext {
             cwd: root.clone(),
             root,
@@ -35,27 +34,9 @@ impl FsContext {
     /// # Errors
     /// ENOENT: it was removed.
     pub fn cwd_path(&self) -> Result<Vec<u8>> {
-        let mut names = Vec::new();
-        let mut at = self.cwd.clone();
-        while !Arc::ptr_eq(&at, &self.root) {
-            if at.directory()?.is_gone() {
-                return Err(Errno::ENOENT);
-            }
-            let parent = at.directory()?.parent().ok_or(Errno::ENOENT)?;
-            if Arc::ptr_eq(&at, &parent) {
-                break;
-            }
-            names.push(parent.directory()?.name_of(&at).ok_or(Errno::ENOENT)?);
-            at = parent;
+        if self.cwd.is_gone() {
+            return Err(Errno::ENOENT);
         }
-        let mut path = Vec::new();
-        for name in names.iter().rev() {
-            path.push(b'/');
-            path.extend_from_slice(name);
-        }
-        if path.is_empty() {
-            path.push(b'/');
-        }
-        Ok(path)
+        Ok(self.cwd.path(&self.root))
     }
 }

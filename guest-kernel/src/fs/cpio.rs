@@ -8,8 +8,9 @@ use alloc::sync::Arc;
 
 use linux_raw_sys::general::{S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 
+use super::attributes::PERMISSIONS;
 use super::hooks::Timestamp;
-use super::inode::{Inode, Kind, PERMISSIONS};
+use super::inode::{Inode, Kind};
 use super::regular::Regular;
 
 const HEADER: usize = 110;
@@ -152,7 +153,7 @@ fn create(root: &Arc<Inode>, entry: &Entry, linked: &mut Linked, at: usize) -> R
     match header.mode & S_IFMT {
         // The root itself, or a directory that an earlier entry implied.
         S_IFDIR if name.is_empty() || entries.get(name).is_some_and(|old| old.is_directory()) => {}
-        S_IFDIR => entries.replace(name, Inode::new_directory(&parent, permissions)),
+        S_IFDIR => entries.replace(name, Inode::new_directory(&parent, name, permissions)),
         S_IFLNK => {
             let kind = Kind::Symlink(entry.data.into());
             entries.replace(name, Inode::new_dated(kind, 0o777, modified));
@@ -235,7 +236,7 @@ fn child_directory(parent: &Arc<Inode>, name: &[u8]) -> Arc<Inode> {
     match entries.get(name) {
         Some(child) if child.is_directory() => child,
         _ => {
-            let child = Inode::new_directory(parent, 0o755);
+            let child = Inode::new_directory(parent, name, 0o755);
             entries.replace(name, child.clone());
             child
         }

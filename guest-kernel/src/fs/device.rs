@@ -31,6 +31,12 @@ impl Device {
         (b"tty", Device::Tty),
     ];
 
+    /// The device with this number.
+    pub fn by_number(number: u64) -> Option<Self> {
+        let mut devices = Self::NODES.iter().map(|(_, device)| *device);
+        devices.find(|device| device.number() == number)
+    }
+
     /// The device number, as in `st_rdev`.
     pub fn number(self) -> u64 {
         let (major, minor) = match self {

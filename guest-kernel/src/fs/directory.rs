@@ -5,7 +5,8 @@ use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
-use super::inode::Inode;
+use super::inode::{Inode, Kind};
+use super::rename::Name;
 use crate::errno::{Errno, Result};
 use crate::sync::SpinLock;
 
@@ -21,8 +22,15 @@ const FIRST_COOKIE: u64 = 2;
 /// goes on behind the last number it gave, so entries that come and go
 /// meanwhile make it neither skip nor repeat another.
 pub struct Directory {
-    parent: Weak<Inode>,
+    link: SpinLock<Link>,
     entries: SpinLock<Entries>,
+}
+
+/// The one name that a directory has. It stays when the directory is removed,
+/// for whoever still tells where it was.
+struct Link {
+    parent: Weak<Inode>,
+    name: Box<[u8]>,
 }
 
 struct Entries {
@@ -39,13 +47,15 @@ pub struct Entry {
     pub next: u64,
     /// The name.
     pub name: Vec<u8>,
-    /// What it stands for.
-    pub inode: Arc<Inode>,
+    /// The number of what it stands for.
+    pub number: u64,
+    /// The kind of that: the upper bits of its mode.
+    pub kind: u8,
 }
 
 impl Directory {
-    /// An empty one.
-    pub fn new(parent: Weak<Inode>) -> Self {
+    /// An empty one, that is about to get this name.
+    pub fn new(parent: Weak<Inode>, name: &[u8]) -> Self {
         let entries = Entries {
             by_name: BTreeMap::new(),
             by_cookie: BTreeMap::new(),
@@ -53,14 +63,31 @@ impl Directory {
             gone: false,
         };
         Directory {
-            parent,
+            link: SpinLock::new(Link {
+                parent,
+                name: name.into(),
+            }),
             entries: SpinLock::new(entries),
         }
     }
 
     /// The directory that `..` stands for; none if that is gone.
     pub fn parent(&self) -> Option<Arc<Inode>> {
-        self.parent.upgrade()
+        self.link.lock().parent.upgrade()
+    }
+
+    /// The name that it has there.
+    pub fn name(&self) -> Vec<u8> {
+        self.link.lock().name.to_vec()
+    }
+
+    fn moved(&self, parent: &Arc<Inode>, name: &[u8]) {
+        let link = Link {
+            parent: Arc::downgrade(parent),
+            name: name.into(),
+        };
+        let old = core::mem::replace(&mut *self.link.lock(), link);
+        drop(old);
     }
 
     /// What a name stands for.
@@ -82,6 +109,20 @@ impl Directory {
             return Err(Errno::EEXIST);
         }
         entries.put(name, inode.clone());
+        Ok(())
+    }
+
+    /// Enters one more name of something that has names already.
+    ///
+    /// # Errors
+    /// EEXIST: the name is taken; ENOENT: the directory was removed, or the
+    /// file has lost its last name.
+    pub fn link(&self, name: &[u8], inode: &Arc<Inode>) -> Result<()> {
+        if inode.is_nameless() {
+            return Err(Errno::ENOENT);
+        }
+        self.insert(name, inode)?;
+        inode.linked();
         Ok(())
     }
 
@@ -131,7 +172,54 @@ impl Directory {
         Ok(())
     }
 
-    fn close_if_empty(&self) -> Result<()> {
+    /// True if it holds no names.
+    pub fn is_empty(&self) -> bool {
+        self.entries.lock().by_name.is_empty()
+    }
+
+    /// Takes a name out, whatever it stands for.
+    pub(super) fn remove(&self, name: &[u8]) -> Option<Arc<Inode>> {
+        self.entries.lock().take(name)
+    }
+
+    /// Enters a free name of this directory, which is `own`; a directory's
+    /// one name is this from now on.
+    pub(super) fn enter(&self, own: &Arc<Inode>, name: &[u8], inode: Arc<Inode>) {
+        if let Kind::Directory(moved) = inode.kind() {
+            moved.moved(own, name);
+        }
+        self.entries.lock().put(name, inode);
+    }
+
+    /// Moves a name; gives what had the new one before. Whoever looks up
+    /// meanwhile finds it under one of the two.
+    pub(super) fn shift(
+        from: &Directory,
+        to: &Directory,
+        old: &Name<'_>,
+        new: &Name<'_>,
+    ) -> Option<Arc<Inode>> {
+        let moved = from.get(old.name)?;
+        if let Kind::Directory(directory) = moved.kind() {
+            directory.moved(new.parent, new.name);
+        }
+        let mut entries = to.entries.lock();
+        let replaced = entries.take(new.name);
+        entries.put(new.name, moved);
+        if core::ptr::eq(from, to) {
+            drop(entries.take(old.name));
+            return replaced;
+        }
+        drop(entries);
+        drop(from.remove(old.name));
+        replaced
+    }
+
+    /// Marks an empty directory as gone: nothing is created in it any more.
+    ///
+    /// # Errors
+    /// ENOTEMPTY, or ENOENT if it is gone already.
+    pub(super) fn close_if_empty(&self) -> Result<()> {
         let mut entries = self.entries.lock();
         if entries.gone {
             return Err(Errno::ENOENT);
@@ -156,17 +244,16 @@ impl Directory {
         Some(Entry {
             next: number + 1,
             name: name.to_vec(),
-            inode: inode.clone(),
+            number: inode.number(),
+            kind: (inode.mode() >> 12) as u8,
         })
     }
 
-    /// The name under which an inode is entered here.
-    pub fn name_of(&self, wanted: &Arc<Inode>) -> Option<Vec<u8>> {
+    /// All that is entered here.
+    pub fn inodes(&self) -> Vec<Arc<Inode>> {
         let entries = self.entries.lock();
-        let mut names = entries.by_name.iter();
-        names
-            .find(|(_, (_, inode))| Arc::ptr_eq(inode, wanted))
-            .map(|(name, _)| name.to_vec())
+        let inodes = entries.by_name.values();
+        inodes.map(|(_, inode)| inode.clone()).collect()
     }
 
     /// How many directories are entered here: each has a `..` that links back.

@@ -1,16 +1,21 @@
 //! Open file descriptions: what dup and fork share.
 
+use alloc::boxed::Box;
+use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use linux_raw_sys::general::{
-    O_ACCMODE, O_APPEND, O_DIRECTORY, O_LARGEFILE, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_PATH,
-    O_RDONLY, O_RDWR, O_SYNC, O_WRONLY, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, SEEK_CUR,
-    SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+    MS_NOATIME, MS_RDONLY, O_ACCMODE, O_APPEND, O_DIRECTORY, O_LARGEFILE, O_NOATIME, O_NOFOLLOW,
+    O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC, O_WRONLY, POLLIN, POLLOUT, POLLRDNORM,
+    POLLWRNORM, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 
 use super::inode::{Inode, Kind};
-use super::pipe::End;
+use super::pipe::{End, Pipe};
+use super::place::Place;
+use super::special::SpecialFile;
 use super::transfer::{Sink, Source};
 use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
@@ -23,7 +28,9 @@ const CHANGEABLE: u32 = O_APPEND | O_NONBLOCK | O_NOATIME;
 /// An open file description.
 pub struct File {
     _counted: Counted,
-    inode: Arc<Inode>,
+    place: Place,
+    /// The directory and the name that led to it, for who asks for its path.
+    origin: Option<(Place, Box<[u8]>)>,
     /// The flags of open that stay: access mode, O_APPEND, O_NONBLOCK and so on.
     flags: AtomicU32,
     /// Where the next read or write begins. Held over a whole transfer, so
@@ -34,24 +41,95 @@ pub struct File {
 }
 
 impl File {
-    /// A new description of an inode.
+    /// A new description of something without a name.
     pub fn new(inode: Arc<Inode>, flags: u32) -> Arc<Self> {
-        let file = File {
-            _counted: Counted::new(Type::File),
-            inode,
-            flags: AtomicU32::new(flags),
-            offset: Mutex::new(0),
-            cookie: SpinLock::new(0),
-        };
-        if let Kind::Pipe(pipe) = file.inode.kind() {
+        let file = Self::bare(Place::anonymous(inode), None, flags);
+        if let Kind::Pipe(pipe) = file.inode().kind() {
             file.ends().for_each(|end| pipe.open(end));
         }
         Arc::new(file)
     }
 
+    /// Opens what is at a place, to which this directory and name led.
+    ///
+    /// # Errors
+    /// ENXIO for what nobody drives, and what a special file says.
+    pub fn open(place: Place, origin: Option<(Place, Box<[u8]>)>, flags: u32) -> Result<Arc<Self>> {
+        if flags & O_PATH == 0 {
+            match place.inode().kind() {
+                Kind::Inert { .. } => return Err(Errno::ENXIO),
+                Kind::Special(special) => special.opened(flags)?,
+                Kind::Pipe(pipe) => return Self::open_fifo(pipe, &place, origin, flags),
+                _ => {}
+            }
+        }
+        Ok(Arc::new(Self::bare(place, origin, flags)))
+    }
+
+    /// Opens a pipe by name: each end waits until there is another.
+    fn open_fifo(
+        pipe: &Pipe,
+        place: &Place,
+        origin: Option<(Place, Box<[u8]>)>,
+        flags: u32,
+    ) -> Result<Arc<Self>> {
+        let file = Self::bare(place.clone(), origin, flags);
+        let nonblocking = file.nonblocking();
+        if nonblocking && !file.is_readable() && !pipe.has(End::Read) {
+            // Not counted yet, so it must not be counted off.
+            file.flags.fetch_or(O_PATH, Ordering::Relaxed);
+            return Err(Errno::ENXIO);
+        }
+        file.ends().for_each(|end| pipe.open(end));
+        let other = match (file.is_readable(), file.is_writable()) {
+            (true, false) if !nonblocking => Some(End::Write),
+            (false, true) => Some(End::Read),
+            _ => None,
+        };
+        if let Some(other) = other {
+            pipe.wait_for_opener(other)?;
+        }
+        Ok(Arc::new(file))
+    }
+
+    fn bare(place: Place, origin: Option<(Place, Box<[u8]>)>, flags: u32) -> Self {
+        File {
+            _counted: Counted::new(Type::File),
+            place,
+            origin,
+            flags: AtomicU32::new(flags),
+            offset: Mutex::new(0),
+            cookie: SpinLock::new(0),
+        }
+    }
+
     /// What it is a description of.
     pub fn inode(&self) -> &Arc<Inode> {
-        &self.inode
+        self.place.inode()
+    }
+
+    /// Where that is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Its path where `/` is `root`, or what stands for one.
+    pub fn path(&self, root: &Place) -> Vec<u8> {
+        let number = self.inode().number();
+        match (self.inode().kind(), &self.origin) {
+            (Kind::Directory(directory), _) => {
+                let mut path = self.place.path(root);
+                if directory.is_gone() {
+                    path.extend_from_slice(b" (deleted)");
+                }
+                path
+            }
+            (Kind::Virtual(_), _) => self.place.path(root),
+            (_, Some((parent, name))) => named_path(parent, name, self.inode(), root),
+            (Kind::Pipe(_), None) => format!("pipe:[{number}]").into_bytes(),
+            (Kind::Special(special), None) => special.label().into_bytes(),
+            _ => Vec::new(),
+        }
     }
 
     /// The flags as fcntl(F_GETFL) gives them.
@@ -109,22 +187,78 @@ impl File {
         if !self.is_readable() {
             return Err(Errno::EBADF);
         }
-        match (self.inode.kind(), at) {
-            (Kind::Regular(regular), Some(at)) => regular.read_at(at, to),
+        match (self.inode().kind(), at) {
+            (Kind::Regular(regular), Some(at)) => {
+                let done = regular.read_at(at, to)?;
+                self.note_reading();
+                Ok(done)
+            }
             (Kind::Regular(regular), None) => {
                 let mut offset = self.offset.lock();
                 let done = regular.read_at(*offset, to)?;
                 *offset += done as u64;
+                self.note_reading();
                 Ok(done)
             }
-            (Kind::Directory(_), _) => Err(Errno::EISDIR),
+            (Kind::Directory(_) | Kind::Virtual(_), _) => Err(Errno::EISDIR),
+            (Kind::Special(special), at) => self.read_special(&**special, to, at),
             (Kind::Pipe(pipe), None) => pipe.read(to, self.nonblocking()),
             (Kind::Device(device), None) => device.read(to, self.nonblocking()),
             (Kind::Device(device), Some(_)) if device.tty().is_none() => {
                 device.read(to, self.nonblocking())
             }
             (Kind::Pipe(_) | Kind::Device(_), Some(_)) => Err(Errno::ESPIPE),
-            (Kind::Symlink(_), _) => Err(Errno::EBADF),
+            (Kind::Symlink(_) | Kind::Magic(_) | Kind::Inert { .. }, _) => Err(Errno::EBADF),
+        }
+    }
+
+    /// Its contents were read.
+    pub fn note_reading(&self) {
+        let unwanted = self.flags() & O_NOATIME != 0
+            || self.place.mount().flags() & (MS_NOATIME | MS_RDONLY) != 0;
+        if !unwanted {
+            self.inode().touch_accessed();
+        }
+    }
+
+    fn read_special(
+        &self,
+        special: &dyn SpecialFile,
+        to: &mut dyn Sink,
+        at: Option<u64>,
+    ) -> Result<usize> {
+        match at {
+            Some(_) if !special.seekable() => Err(Errno::ESPIPE),
+            Some(at) => special.read(to, at, self.nonblocking()),
+            None if !special.seekable() => special.read(to, 0, self.nonblocking()),
+            None => {
+                let mut offset = self.offset.lock();
+                let done = special.read(to, *offset, self.nonblocking())?;
+                *offset += done as u64;
+                Ok(done)
+            }
+        }
+    }
+
+    fn write_special(
+        &self,
+        special: &dyn SpecialFile,
+        from: &mut dyn Source,
+        at: Option<u64>,
+    ) -> Result<usize> {
+        match at {
+            Some(_) if !special.seekable() => Err(Errno::ESPIPE),
+            Some(at) => special.write(from, at, self.nonblocking()),
+            None if !special.seekable() => special.write(from, 0, self.nonblocking()),
+            None => {
+                let mut offset = self.offset.lock();
+                if self.flags() & O_APPEND != 0 {
+                    *offset = special.size();
+                }
+                let done = special.write(from, *offset, self.nonblocking())?;
+                *offset += done as u64;
+                Ok(done)
+            }
         }
     }
 
@@ -137,20 +271,21 @@ impl File {
         if !self.is_writable() {
             return Err(Errno::EBADF);
         }
-        match (self.inode.kind(), at) {
+        match (self.inode().kind(), at) {
             (Kind::Regular(_), _) => self.write_regular(from, at),
+            (Kind::Special(special), at) => self.write_special(&**special, from, at),
             (Kind::Pipe(pipe), None) => pipe.write(from, self.nonblocking()),
             (Kind::Device(device), None) => device.write(from, self.nonblocking()),
             (Kind::Device(device), Some(_)) if device.tty().is_none() => {
                 device.write(from, self.nonblocking())
             }
             (Kind::Pipe(_) | Kind::Device(_), Some(_)) => Err(Errno::ESPIPE),
-            (Kind::Directory(_) | Kind::Symlink(_), _) => Err(Errno::EBADF),
+            _ => Err(Errno::EBADF),
         }
     }
 
     fn write_regular(&self, from: &mut dyn Source, at: Option<u64>) -> Result<usize> {
-        let Kind::Regular(regular) = self.inode.kind() else {
+        let Kind::Regular(regular) = self.inode().kind() else {
             return Err(Errno::EBADF);
         };
         let append = self.flags() & O_APPEND != 0;
@@ -167,15 +302,16 @@ impl File {
                 done
             }
         };
-        self.inode.touch();
+        self.inode().touch();
         Ok(done)
     }
 
     /// True if positions mean something in it.
     pub fn is_seekable(&self) -> bool {
-        match self.inode.kind() {
+        match self.inode().kind() {
             Kind::Pipe(_) => false,
             Kind::Device(device) => device.tty().is_none(),
+            Kind::Special(special) => special.seekable(),
             _ => true,
         }
     }
@@ -191,13 +327,13 @@ impl File {
         if !self.is_seekable() {
             return Err(Errno::ESPIPE);
         }
-        match self.inode.kind() {
-            Kind::Regular(_) => {
+        match self.inode().kind() {
+            Kind::Regular(_) | Kind::Special(_) => {
                 let mut offset = self.offset.lock();
                 *offset = self.target(*offset, distance, whence)?;
                 Ok(*offset)
             }
-            Kind::Directory(_) => {
+            Kind::Directory(_) | Kind::Virtual(_) => {
                 let mut cookie = self.cookie.lock();
                 *cookie = match whence {
                     SEEK_SET | SEEK_CUR => self.target(*cookie, distance, whence)?,
@@ -211,7 +347,11 @@ impl File {
     }
 
     fn target(&self, offset: u64, distance: i64, whence: u32) -> Result<u64> {
-        let len = self.inode.regular().map_or(0, |regular| regular.len());
+        let len = match self.inode().kind() {
+            Kind::Regular(regular) => regular.len(),
+            Kind::Special(special) => special.size(),
+            _ => 0,
+        };
         let base = match whence {
             SEEK_SET => 0,
             SEEK_CUR => offset,
@@ -242,18 +382,19 @@ impl File {
 
     /// What it is ready for, as poll's bits.
     pub fn readiness(&self) -> u32 {
-        match self.inode.kind() {
+        match self.inode().kind() {
             Kind::Pipe(pipe) => self
                 .ends()
                 .fold(0, |ready, end| ready | pipe.readiness(end)),
             Kind::Device(device) => device.readiness(),
+            Kind::Special(special) => special.readiness(),
             _ => POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM,
         }
     }
 
     /// Where to wait for a change of that readiness, if it can change.
     pub fn queues(&self) -> [Option<&WaitQueue>; 2] {
-        match self.inode.kind() {
+        match self.inode().kind() {
             Kind::Pipe(pipe) => {
                 let mut ends = self.ends().map(|end| pipe.queue(end));
                 [ends.next(), ends.next()]
@@ -262,6 +403,7 @@ impl File {
                 Some(tty) => tty.queues().map(Some),
                 None => [None, None],
             },
+            Kind::Special(special) => [special.queue(), None],
             _ => [None, None],
         }
     }
@@ -276,10 +418,28 @@ fn seek_data(len: u64, distance: i64, whence: u32) -> Result<u64> {
     Ok(if whence == SEEK_DATA { at } else { len })
 }
 
+/// The path of a name in a directory; whether it was removed since.
+fn named_path(parent: &Place, name: &[u8], inode: &Arc<Inode>, root: &Place) -> Vec<u8> {
+    let mut path = parent.path(root);
+    if path.last() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    if inode.is_nameless() {
+        path.extend_from_slice(b" (deleted)");
+    }
+    path
+}
+
 impl Drop for File {
     fn drop(&mut self) {
-        if let Kind::Pipe(pipe) = self.inode.kind() {
-            self.ends().for_each(|end| pipe.close(end));
+        if self.is_path() {
+            return;
+        }
+        match self.place.inode().kind() {
+            Kind::Pipe(pipe) => self.ends().for_each(|end| pipe.close(end)),
+            Kind::Special(special) => special.closed(self.flags()),
+            _ => {}
         }
     }
 }

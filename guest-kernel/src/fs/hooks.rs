@@ -6,7 +6,7 @@ use super::permission::Subject;
 use crate::sync::Once;
 
 /// Seconds and nanoseconds since 1970.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
     /// Whole seconds.
     pub seconds: i64,
@@ -63,7 +63,6 @@ pub(super) fn subject() -> Option<Arc<dyn Subject>> {
 }
 
 /// Whose what the running task makes is: its file-system user and group.
-#[allow(dead_code, reason = "inodes do not have owners yet")]
 pub(super) fn owner() -> (u32, u32) {
     subject().map_or((0, 0), |subject| (subject.user_id(), subject.group_id()))
 }

@@ -4,8 +4,12 @@
 //! | file | concept |
 //! |---|---|
 //! | `path` | walking names: `.`, `..`, symbolic links |
-//! | `inode` | what a name stands for, and what `stat` says of it |
+//! | `place` | an inode, and the mount through which one has come to it |
+//! | `mount`, `super_block` | which file system is seen where; the types of file systems |
+//! | `inode`, `attributes` | what a name stands for, and what `stat` says of it |
 //! | `regular`, `directory`, `device`, `pipe`, `tty` | the kinds of inodes |
+//! | `special` | the faces of what other rooms make up: files, directories, links |
+//! | `rename` | moving names |
 //! | `cpio` | the initrd becomes the first files |
 //! | `file` | open file descriptions: offset and flags, shared by dup and fork |
 //! | `fd_table`, `context` | the two parts of a task's context that live here |
@@ -13,6 +17,12 @@
 //! | `permission`, `capability` | who may do what to an inode |
 //! | `hooks` | what this room asks of the rooms above it |
 
+#![allow(
+    dead_code,
+    reason = "some of the faces that this room shows have no user yet"
+)]
+
+pub mod attributes;
 pub mod capability;
 pub mod context;
 pub mod cpio;
@@ -22,13 +32,17 @@ pub mod fd_table;
 pub mod file;
 pub mod hooks;
 pub mod inode;
+pub mod mount;
 pub mod path;
 #[allow(dead_code, reason = "the whole set of questions is kept together")]
 pub mod permission;
 pub mod pipe;
+pub mod place;
 pub mod regular;
+pub mod rename;
 pub mod settings;
-
+pub mod special;
+pub mod super_block;
 pub mod transfer;
 pub mod tty;
 mod tty_input;
@@ -37,21 +51,28 @@ pub use context::FsContext;
 pub use fd_table::FdTable;
 pub use file::File;
 pub use inode::Inode;
+pub use mount::MountNamespace;
+pub use place::Place;
 
 use alloc::sync::Arc;
 
 use device::Device;
-use inode::Kind;
+use inode::{Kind, MEMORY_DEVICE};
+use mount::Mount;
+use super_block::SuperBlock;
 
 /// Builds the first file system: the archives' files, and the device nodes.
+/// Gives the first namespace of mounts.
 ///
 /// The archives' bytes stay in use: a file's page is copied from them when it
 /// is first touched.
 ///
 /// # Errors
 /// The archive is damaged: what is wrong, and at which byte.
-pub fn init(archives: &'static [u8]) -> core::result::Result<Arc<Inode>, cpio::Damaged> {
-    let root = Inode::new_root();
+pub fn init(archives: &'static [u8]) -> core::result::Result<Arc<MountNamespace>, cpio::Damaged> {
+    mount::init();
+    super_block::register("tmpfs", super_block::make_tmpfs);
+    let root = Inode::new_root(MEMORY_DEVICE, 0o755);
     cpio::unpack(&root, archives)?;
     let dev = cpio::directory_at(&root, b"dev");
     for (name, device) in Device::NODES {
@@ -60,5 +81,6 @@ pub fn init(archives: &'static [u8]) -> core::result::Result<Arc<Inode>, cpio::D
             entries.replace(name, node);
         }
     }
-    Ok(root)
+    let super_block = SuperBlock::new("rootfs", b"rootfs", root.clone(), 0);
+    Ok(MountNamespace::new(Mount::new(super_block, root, 0)))
 }

@@ -1,10 +1,12 @@
 //! Walking paths.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::directory::NAME_MAX;
-use super::inode::{Inode, Kind};
+use super::inode::Kind;
+use super::permission;
+use super::place::Place;
+use super::special::Jump;
 use crate::errno::{Errno, Result};
 
 /// The longest path, with the NUL at its end.
@@ -16,9 +18,9 @@ const LINKS_MAX: u32 = 40;
 /// Where a walk begins.
 pub struct Start {
     /// Where `/` is, and what `..` does not leave.
-    pub root: Arc<Inode>,
+    pub root: Place,
     /// Where a relative path begins.
-    pub base: Arc<Inode>,
+    pub base: Place,
 }
 
 /// What is done about a symbolic link at the end of a path.
@@ -55,11 +57,12 @@ impl LastLink {
 /// The end of a walk.
 pub struct Found {
     /// The directory that holds, or would hold, the last name.
-    pub parent: Arc<Inode>,
-    /// The last name; empty if the path ends in `/`-only, `.` or `..`.
+    pub parent: Place,
+    /// The last name; empty if the path ends in `/`-only, `.` or `..`, or in
+    /// a link that leads to no name.
     pub name: Vec<u8>,
     /// What is there.
-    pub inode: Option<Arc<Inode>>,
+    pub place: Option<Place>,
     /// The path ends in a slash: only a directory will do.
     pub slash: bool,
 }
@@ -69,12 +72,12 @@ impl Found {
     ///
     /// # Errors
     /// ENOENT, or ENOTDIR for a slash behind something else.
-    pub fn existing(self) -> Result<Arc<Inode>> {
-        let inode = self.inode.ok_or(Errno::ENOENT)?;
+    pub fn existing(self) -> Result<Place> {
+        let place = self.place.ok_or(Errno::ENOENT)?;
         if self.slash {
-            inode.directory()?;
+            place.inode().check_directory()?;
         }
-        Ok(inode)
+        Ok(place)
     }
 }
 
@@ -82,7 +85,7 @@ impl Found {
 ///
 /// # Errors
 /// Linux's, as for [`walk`], and ENOENT.
-pub fn lookup(start: &Start, path: &[u8], follow: bool) -> Result<Arc<Inode>> {
+pub fn lookup(start: &Start, path: &[u8], follow: bool) -> Result<Place> {
     walk(start, path, LastLink::follow_if(follow))?.existing()
 }
 
@@ -106,7 +109,7 @@ pub fn walk(start: &Start, path: &[u8], last_link: LastLink) -> Result<Found> {
 
 struct Walk<'a> {
     start: &'a Start,
-    at: Arc<Inode>,
+    at: Place,
     rest: Vec<u8>,
     links: u32,
 }
@@ -118,35 +121,42 @@ impl Walk<'_> {
                 self.at = self.start.root.clone();
             }
             let Some((name, last, slash)) = self.next_name() else {
-                return Ok(self.ended_at_directory(true));
+                return Ok(self.ended_here(true));
             };
-            let directory = self.at.directory()?;
+            self.at.inode().check_directory()?;
+            permission::permission(self.at.inode(), permission::EXEC)?;
             let next = match name.as_slice() {
                 b"." => Some(self.at.clone()),
-                b".." => Some(self.parent_of(&self.at)?),
+                b".." => Some(self.at.parent(&self.start.root)?),
                 _ if name.len() > NAME_MAX => return Err(Errno::ENAMETOOLONG),
-                _ => directory.get(&name),
+                _ => self.at.child(&name)?,
             };
-            if let Some(Kind::Symlink(target)) = next.as_deref().map(Inode::kind)
+            let is_link = next.as_ref().is_some_and(|next| {
+                matches!(next.inode().kind(), Kind::Symlink(_) | Kind::Magic(_))
+            });
+            if let Some(link) = next.as_ref()
+                && is_link
                 && (!last || last_link.follows(slash))
             {
-                self.enter_link(target, slash)?;
+                if self.enter_link(link, slash)? && last {
+                    return Ok(self.ended_here(slash));
+                }
                 continue;
             }
             if last {
                 if name == b"." || name == b".." {
                     self.at = next.ok_or(Errno::ENOENT)?;
-                    return Ok(self.ended_at_directory(slash));
+                    return Ok(self.ended_here(slash));
                 }
                 return Ok(Found {
                     parent: self.at.clone(),
                     name,
-                    inode: next,
+                    place: next,
                     slash,
                 });
             }
             self.at = next.ok_or(Errno::ENOENT)?;
-            self.at.directory()?;
+            self.at.inode().check_directory()?;
         }
     }
 
@@ -165,36 +175,41 @@ impl Walk<'_> {
         Some((name, next.is_none(), slash))
     }
 
-    fn parent_of(&self, inode: &Arc<Inode>) -> Result<Arc<Inode>> {
-        if Arc::ptr_eq(inode, &self.start.root) {
-            return Ok(inode.clone());
-        }
-        inode.directory()?.parent().ok_or(Errno::ENOENT)
-    }
-
     /// Goes on with a link's target, and with what stood behind the link.
-    fn enter_link(&mut self, target: &[u8], slash: bool) -> Result<()> {
+    /// True if the link has led to a place and not to another path.
+    fn enter_link(&mut self, link: &Place, slash: bool) -> Result<bool> {
         self.links += 1;
         if self.links > LINKS_MAX {
             return Err(Errno::ELOOP);
         }
+        let target = match link.inode().kind() {
+            Kind::Symlink(target) => target.to_vec(),
+            Kind::Magic(link) => match link.follow()? {
+                Jump::Text(target) => target,
+                Jump::Place(place) => {
+                    self.at = place;
+                    return Ok(true);
+                }
+            },
+            _ => return Err(Errno::EINVAL),
+        };
         if target.is_empty() {
             return Err(Errno::ENOENT);
         }
-        let mut rest = target.to_vec();
+        let mut rest = target;
         if slash {
             rest.push(b'/');
         }
         rest.extend_from_slice(&self.rest);
         self.rest = rest;
-        Ok(())
+        Ok(false)
     }
 
-    fn ended_at_directory(&self, slash: bool) -> Found {
+    fn ended_here(&self, slash: bool) -> Found {
         Found {
             parent: self.at.clone(),
             name: Vec::new(),
-            inode: Some(self.at.clone()),
+            place: Some(self.at.clone()),
             slash,
         }
     }

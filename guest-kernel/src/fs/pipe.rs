@@ -37,6 +37,8 @@ struct Ring {
     slots: VecDeque<Slot>,
     readers: usize,
     writers: usize,
+    /// How often each end was opened, the reading one first.
+    opened: [u64; 2],
 }
 
 /// One page and the bytes of it that are not read yet.
@@ -63,6 +65,7 @@ impl Pipe {
                 slots: VecDeque::with_capacity(SLOTS),
                 readers: 0,
                 writers: 0,
+                opened: [0; 2],
             }),
             reading: Mutex::new(()),
             writing: Mutex::new(()),
@@ -73,17 +76,57 @@ impl Pipe {
 
     /// One more description of this end.
     pub fn open(&self, end: End) {
-        let mut ring = self.ring.lock();
-        *ring.count(end) += 1;
+        {
+            let mut ring = self.ring.lock();
+            *ring.count(end) += 1;
+            ring.opened[end as usize] += 1;
+        }
+        // Who opens by name may wait for this.
+        self.readable.wake_all();
+        self.writable.wake_all();
+    }
+
+    /// True if somebody has this end open.
+    pub fn has(&self, end: End) -> bool {
+        *self.ring.lock().count(end) > 0
+    }
+
+    /// Waits until this end is open, or was.
+    ///
+    /// # Errors
+    /// What a signal makes of it.
+    pub fn wait_for_opener(&self, end: End) -> Result<()> {
+        let before = self.ring.lock().opened[end as usize];
+        if self.has(end) {
+            return Ok(());
+        }
+        let own = match end {
+            End::Read => &self.writable,
+            End::Write => &self.readable,
+        };
+        own.wait_interruptible(None, || {
+            let mut ring = self.ring.lock();
+            (ring.opened[end as usize] != before || *ring.count(end) > 0).then_some(())
+        })?;
+        Ok(())
     }
 
     /// One description of this end less; the other end hears of the last.
     pub fn close(&self, end: End) {
-        let left = {
+        let (left, dropped) = {
             let mut ring = self.ring.lock();
             *ring.count(end) -= 1;
-            *ring.count(end)
+            let left = *ring.count(end);
+            // With nobody left, what was not read is gone: a name may go on.
+            let all = ring.readers + ring.writers == 0;
+            let dropped = if all {
+                core::mem::take(&mut ring.slots)
+            } else {
+                VecDeque::new()
+            };
+            (left, dropped)
         };
+        drop(dropped);
         if left == 0 {
             self.readable.wake_all();
             self.writable.wake_all();

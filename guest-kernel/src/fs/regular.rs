@@ -66,6 +66,14 @@ impl Regular {
         self.content.lock().len
     }
 
+    /// Pieces of 512 bytes that it takes up: whole pages, where there is data.
+    pub fn sectors(&self) -> u64 {
+        let content = self.content.lock();
+        let initial = (content.initial.len() as u64).div_ceil(PAGE);
+        let behind = content.frames.range(initial..).count() as u64;
+        (initial + behind) * (PAGE / 512)
+    }
+
     /// The bytes that the file began as, where they are still all of it.
     fn untouched(&self, index: u64) -> &'static [u8] {
         let initial = self.content.lock().initial;

@@ -1,21 +1,22 @@
-//! Descriptors and names: open, dup, pipe, fcntl, directories and links.
+//! Descriptors: open, dup, pipe, fcntl.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD,
-    F_SETFL, FD_CLOEXEC, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_LARGEFILE,
+    AT_EMPTY_PATH, AT_FDCWD, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL,
+    FD_CLOEXEC, MS_NODEV, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_LARGEFILE,
     O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_TRUNC, O_WRONLY,
 };
 
-use super::Call;
+use super::{Call, names};
 use crate::errno::{Errno, Result};
 use crate::fs::inode::Kind;
 use crate::fs::path::{self, Found, LastLink, PATH_MAX, Start};
 use crate::fs::pipe::Pipe;
 use crate::fs::regular::Regular;
-use crate::fs::{FdTable, File, FsContext, Inode, file, pipe};
+use crate::fs::{FdTable, File, FsContext, Inode, Place, file, permission, pipe};
 use crate::mm::{frame, user};
 use crate::sync::SpinLock;
 use crate::task;
@@ -32,7 +33,7 @@ pub(super) fn files() -> Arc<SpinLock<FdTable>> {
 }
 
 /// The running task's working directory, root and umask.
-fn context() -> Arc<SpinLock<FsContext>> {
+pub(super) fn context() -> Arc<SpinLock<FsContext>> {
     task::current().fs()
 }
 
@@ -62,34 +63,29 @@ pub(super) fn start(dirfd: u64, path: &[u8]) -> Result<Start> {
     let base = if dirfd == AT_FDCWD || path.first() == Some(&b'/') {
         cwd
     } else {
-        files().lock().get(dirfd)?.inode().clone()
+        files().lock().get(dirfd)?.place().clone()
     };
     Ok(Start { root, base })
 }
 
 /// What a path names.
-pub(super) fn lookup(dirfd: u64, path: &[u8], follow: bool) -> Result<Arc<Inode>> {
+pub(super) fn lookup(dirfd: u64, path: &[u8], follow: bool) -> Result<Place> {
     path::lookup(&start(dirfd, path)?, path, follow)
 }
 
 /// What a path names, or with AT_EMPTY_PATH and no path the descriptor itself.
-pub(super) fn lookup_flags(
-    dirfd: u64,
-    path: &[u8],
-    flags: u32,
-    follow: bool,
-) -> Result<Arc<Inode>> {
+pub(super) fn lookup_flags(dirfd: u64, path: &[u8], flags: u32, follow: bool) -> Result<Place> {
     if !path.is_empty() || flags & AT_EMPTY_PATH == 0 {
         return lookup(dirfd, path, follow);
     }
     if dirfd as i32 == AT_FDCWD {
         return Ok(context().lock().cwd.clone());
     }
-    Ok(descriptor(dirfd)?.inode().clone())
+    Ok(descriptor(dirfd)?.place().clone())
 }
 
 /// Enters a new description into the table.
-fn install(file: &Arc<File>, close_on_exec: bool) -> Result<u64> {
+pub(super) fn install(file: &Arc<File>, close_on_exec: bool) -> Result<u64> {
     let fd = files().lock().insert(file, 0, limit(), close_on_exec)?;
     Ok(fd as u64)
 }
@@ -112,13 +108,22 @@ fn open_at(dirfd: u64, path: u64, flags: u32, mode: u32) -> Result<u64> {
     // Before anything is created, as on Linux.
     files().lock().check_free(limit())?;
     frame::room()?;
-    let inode = open_inode(&start(dirfd, &path)?, &path, flags, mode)?;
-    let file = File::new(inode, flags & file::KEPT);
+    let opened = open_place(&start(dirfd, &path)?, &path, flags, mode)?;
+    let file = File::open(opened.place, opened.origin, flags & file::KEPT)?;
+    if flags & O_TRUNC != 0 && flags & O_PATH == 0 {
+        truncate_opened(file.inode());
+    }
     install(&file, flags & O_CLOEXEC != 0)
 }
 
+/// What is to be opened, and the directory and name that led to it.
+struct Opened {
+    place: Place,
+    origin: Option<(Place, Box<[u8]>)>,
+}
+
 /// Finds or creates what is to be opened.
-fn open_inode(start: &Start, path: &[u8], flags: u32, mode: u32) -> Result<Arc<Inode>> {
+fn open_place(start: &Start, path: &[u8], flags: u32, mode: u32) -> Result<Opened> {
     let create = flags & O_CREAT != 0;
     let exclusive = create && flags & O_EXCL != 0;
     let follow = flags & O_NOFOLLOW == 0 && !exclusive;
@@ -127,12 +132,14 @@ fn open_inode(start: &Start, path: &[u8], flags: u32, mode: u32) -> Result<Arc<I
         if create && found.slash && !found.name.is_empty() {
             return Err(Errno::EISDIR);
         }
-        match &found.inode {
+        let origin =
+            (!found.name.is_empty()).then(|| (found.parent.clone(), found.name.as_slice().into()));
+        match &found.place {
             Some(_) if exclusive => return Err(Errno::EEXIST),
             Some(_) => {
-                let inode = found.existing()?;
-                check_open(&inode, flags)?;
-                return Ok(inode);
+                let place = found.existing()?;
+                check_open(&place, flags)?;
+                return Ok(Opened { place, origin });
             }
             None if !create => return Err(Errno::ENOENT),
             None => {}
@@ -140,37 +147,65 @@ fn open_inode(start: &Start, path: &[u8], flags: u32, mode: u32) -> Result<Arc<I
         match create_file(&found, mode) {
             // Somebody else was faster.
             Err(Errno::EEXIST) if !exclusive => {}
-            result => return result,
+            result => {
+                let place = found.parent.beside(result?);
+                return Ok(Opened { place, origin });
+            }
         }
     }
 }
 
 fn create_file(found: &Found, mode: u32) -> Result<Arc<Inode>> {
-    let umask = context().lock().umask;
-    let inode = Inode::new(Kind::Regular(Regular::new(&[])), mode & 0o7777 & !umask);
-    found.parent.directory()?.insert(&found.name, &inode)?;
-    found.parent.touch();
-    Ok(inode)
+    let kind = Kind::Regular(Regular::new(&[]));
+    names::enter(found, mode & 0o7777 & !umask(), |device, mode| {
+        Inode::on(device, kind, mode)
+    })
 }
 
-/// What open says to something that exists, and O_TRUNC.
-fn check_open(inode: &Inode, flags: u32) -> Result<()> {
-    if flags & O_DIRECTORY != 0 && !inode.is_directory() {
-        return Err(Errno::ENOTDIR);
+/// The permissions that the running task does not give to new files.
+pub(super) fn umask() -> u32 {
+    context().lock().umask
+}
+
+/// What open says to something that exists.
+fn check_open(place: &Place, flags: u32) -> Result<()> {
+    let inode = place.inode();
+    if flags & O_DIRECTORY != 0 {
+        inode.check_directory()?;
     }
     if flags & O_PATH != 0 {
         return Ok(());
     }
-    let writes = flags & O_ACCMODE != O_RDONLY;
+    let writes = flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0;
     match inode.kind() {
-        Kind::Symlink(_) => Err(Errno::ELOOP),
-        Kind::Directory(_) if writes || flags & (O_CREAT | O_TRUNC) != 0 => Err(Errno::EISDIR),
-        Kind::Regular(regular) if flags & O_TRUNC != 0 => {
-            regular.truncate(0);
-            inode.touch();
-            Ok(())
+        Kind::Symlink(_) | Kind::Magic(_) => return Err(Errno::ELOOP),
+        Kind::Directory(_) | Kind::Virtual(_) if writes || flags & O_CREAT != 0 => {
+            return Err(Errno::EISDIR);
         }
-        _ => Ok(()),
+        Kind::Device(_) | Kind::Inert { .. } if place.mount().flags() & MS_NODEV != 0 => {
+            return Err(Errno::EACCES);
+        }
+        Kind::Regular(_) if writes => place.mount().check_writable()?,
+        _ => {}
+    }
+    let mut mask = match flags & O_ACCMODE {
+        O_RDONLY => permission::READ,
+        O_WRONLY => permission::WRITE,
+        _ => permission::READ | permission::WRITE,
+    };
+    if flags & O_TRUNC != 0 {
+        mask |= permission::WRITE;
+    }
+    permission::permission(inode, mask)
+}
+
+/// What O_TRUNC does: nothing to what is no file with contents.
+fn truncate_opened(inode: &Inode) {
+    if let Some(regular) = inode.regular()
+        && regular.len() > 0
+    {
+        regular.truncate(0);
+        inode.touch();
     }
 }
 
@@ -318,199 +353,4 @@ fn make_pipe(address: u64, flags: u32) -> Result<u64> {
         drop(removed);
     })?;
     Ok(0)
-}
-
-/// `chdir(path)`
-pub fn chdir(call: &mut Call<'_>) -> Result<u64> {
-    let path = user_path(call.args[0])?;
-    let inode = lookup(AT_FDCWD as u64, &path, true)?;
-    change_directory(inode)
-}
-
-/// `fchdir(fd)`
-pub fn fchdir(call: &mut Call<'_>) -> Result<u64> {
-    let inode = descriptor(call.args[0])?.inode().clone();
-    change_directory(inode)
-}
-
-fn change_directory(inode: Arc<Inode>) -> Result<u64> {
-    inode.directory()?;
-    let context = context();
-    let old = core::mem::replace(&mut context.lock().cwd, inode);
-    drop(old);
-    Ok(0)
-}
-
-/// `getcwd(buf, size)`
-pub fn getcwd(call: &mut Call<'_>) -> Result<u64> {
-    let [address, size, ..] = call.args;
-    let context = context().lock().clone();
-    let mut path = context.cwd_path()?;
-    path.push(0);
-    if path.len() as u64 > size {
-        return Err(Errno::ERANGE);
-    }
-    user::write_bytes(address, &path)?;
-    Ok(path.len() as u64)
-}
-
-/// `umask(mask)`
-pub fn umask(call: &mut Call<'_>) -> Result<u64> {
-    let new = call.args[0] as u32 & 0o777;
-    let context = context();
-    let old = core::mem::replace(&mut context.lock().umask, new);
-    Ok(u64::from(old))
-}
-
-fn make_directory(dirfd: u64, path: u64, mode: u32) -> Result<u64> {
-    frame::room()?;
-    let path = user_path(path)?;
-    let found = path::walk(&start(dirfd, &path)?, &path, LastLink::Name)?;
-    if found.inode.is_some() {
-        return Err(Errno::EEXIST);
-    }
-    frame::room()?;
-    let umask = context().lock().umask;
-    let inode = Inode::new_directory(&found.parent, mode & 0o1777 & !umask);
-    found.parent.directory()?.insert(&found.name, &inode)?;
-    found.parent.touch();
-    Ok(0)
-}
-
-/// `mkdir(pathname, mode)`
-pub fn mkdir(call: &mut Call<'_>) -> Result<u64> {
-    let [path, mode, ..] = call.args;
-    make_directory(AT_FDCWD as u64, path, mode as u32)
-}
-
-/// `mkdirat(dirfd, pathname, mode)`
-pub fn mkdirat(call: &mut Call<'_>) -> Result<u64> {
-    let [dirfd, path, mode, ..] = call.args;
-    make_directory(dirfd, path, mode as u32)
-}
-
-fn make_link(target: u64, dirfd: u64, path: u64) -> Result<u64> {
-    frame::room()?;
-    let target = user_path(target)?;
-    if target.is_empty() {
-        return Err(Errno::ENOENT);
-    }
-    let path = user_path(path)?;
-    let found = path::walk(&start(dirfd, &path)?, &path, LastLink::Name)?;
-    if found.inode.is_some() {
-        return Err(Errno::EEXIST);
-    }
-    if found.slash {
-        return Err(Errno::ENOENT);
-    }
-    frame::room()?;
-    let inode = Inode::new(Kind::Symlink(target.into()), 0o777);
-    found.parent.directory()?.insert(&found.name, &inode)?;
-    found.parent.touch();
-    Ok(0)
-}
-
-/// `symlink(target, linkpath)`
-pub fn symlink(call: &mut Call<'_>) -> Result<u64> {
-    let [target, path, ..] = call.args;
-    make_link(target, AT_FDCWD as u64, path)
-}
-
-/// `symlinkat(target, newdirfd, linkpath)`
-pub fn symlinkat(call: &mut Call<'_>) -> Result<u64> {
-    let [target, dirfd, path, ..] = call.args;
-    make_link(target, dirfd, path)
-}
-
-fn remove_file(dirfd: u64, path: u64) -> Result<u64> {
-    let path = user_path(path)?;
-    let found = path::walk(&start(dirfd, &path)?, &path, LastLink::Name)?;
-    if found.name.is_empty() {
-        return Err(Errno::EISDIR);
-    }
-    match &found.inode {
-        Some(inode) if found.slash && !inode.is_directory() => return Err(Errno::ENOTDIR),
-        None => return Err(Errno::ENOENT),
-        Some(_) => {}
-    }
-    found.parent.directory()?.unlink(&found.name)?;
-    found.parent.touch();
-    Ok(0)
-}
-
-fn remove_directory(dirfd: u64, path: u64) -> Result<u64> {
-    let path = user_path(path)?;
-    let found = path::walk(&start(dirfd, &path)?, &path, LastLink::Name)?;
-    if found.name.is_empty() {
-        return Err(last_is_no_name(&path));
-    }
-    found.parent.directory()?.remove_directory(&found.name)?;
-    found.parent.touch();
-    Ok(0)
-}
-
-/// Why `rmdir` refuses a path that ends in `.`, `..` or the root.
-fn last_is_no_name(path: &[u8]) -> Errno {
-    let mut names = path
-        .split(|byte| *byte == b'/')
-        .filter(|name| !name.is_empty());
-    match names.next_back() {
-        Some(b".") => Errno::EINVAL,
-        Some(_) => Errno::ENOTEMPTY,
-        None => Errno::EBUSY,
-    }
-}
-
-/// `unlink(pathname)`
-pub fn unlink(call: &mut Call<'_>) -> Result<u64> {
-    remove_file(AT_FDCWD as u64, call.args[0])
-}
-
-/// `rmdir(pathname)`
-pub fn rmdir(call: &mut Call<'_>) -> Result<u64> {
-    remove_directory(AT_FDCWD as u64, call.args[0])
-}
-
-/// `unlinkat(dirfd, pathname, flags)`
-pub fn unlinkat(call: &mut Call<'_>) -> Result<u64> {
-    let [dirfd, path, flags, ..] = call.args;
-    match flags as u32 {
-        0 => remove_file(dirfd, path),
-        AT_REMOVEDIR => remove_directory(dirfd, path),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-fn read_link(inode: &Inode, address: u64, size: u64, not_a_link: Errno) -> Result<u64> {
-    let Kind::Symlink(target) = inode.kind() else {
-        return Err(not_a_link);
-    };
-    let count = target.len().min(size as usize);
-    user::write_bytes(address, &target[..count])?;
-    Ok(count as u64)
-}
-
-fn read_link_at(dirfd: u64, path: u64, address: u64, size: u64) -> Result<u64> {
-    if size as i32 <= 0 {
-        return Err(Errno::EINVAL);
-    }
-    let path = user_path(path)?;
-    if path.is_empty() && dirfd as i32 != AT_FDCWD {
-        let file = descriptor(dirfd)?;
-        return read_link(file.inode(), address, size, Errno::ENOENT);
-    }
-    let inode = lookup(dirfd, &path, false)?;
-    read_link(&inode, address, size, Errno::EINVAL)
-}
-
-/// `readlink(pathname, buf, bufsiz)`
-pub fn readlink(call: &mut Call<'_>) -> Result<u64> {
-    let [path, address, size, ..] = call.args;
-    read_link_at(AT_FDCWD as u64, path, address, size)
-}
-
-/// `readlinkat(dirfd, pathname, buf, bufsiz)`
-pub fn readlinkat(call: &mut Call<'_>) -> Result<u64> {
-    let [dirfd, path, address, size, ..] = call.args;
-    read_link_at(dirfd, path, address, size)
 }

@@ -1,5 +1,6 @@
 //! System calls: the table, and what surrounds each call.
 
+mod context;
 mod file;
 mod futex;
 mod identity;
@@ -7,6 +8,7 @@ mod io;
 mod ioctl;
 mod memory;
 mod misc;
+mod names;
 mod poll;
 mod prctl;
 mod signal;

@@ -1,63 +1,58 @@
 //! What a file is: the stat family, access and getdents64.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
     AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW,
-    STATX__RESERVED, STATX_BASIC_STATS, X_OK, stat, statx, statx_timestamp,
+    DT_DIR, STATX__RESERVED, STATX_BASIC_STATS, stat, statx, statx_timestamp,
 };
 
 use super::Call;
 use super::file::{descriptor, lookup_flags, user_path};
 use crate::errno::{Errno, Result};
-use crate::fs::Inode;
 use crate::fs::directory::Entry;
 use crate::fs::hooks::Timestamp;
+use crate::fs::inode::Kind;
+use crate::fs::{File, Inode, Place, permission};
 use crate::mm::user;
 
 const BLOCK: u64 = 4096;
-const SECTOR: u64 = 512;
 
 fn write_stat(inode: &Inode, address: u64) -> Result<u64> {
     let metadata = inode.metadata();
-    let seconds = metadata.modified.seconds as u64;
-    let nanoseconds = u64::from(metadata.modified.nanoseconds);
+    let seconds = |date: Timestamp| date.seconds as u64;
+    let nanoseconds = |date: Timestamp| u64::from(date.nanoseconds);
     let value = stat {
         st_dev: metadata.device,
         st_ino: metadata.number,
         st_nlink: u64::from(metadata.links),
         st_mode: metadata.mode,
-        st_uid: 0,
-        st_gid: 0,
+        st_uid: metadata.uid,
+        st_gid: metadata.gid,
         __pad0: 0,
         st_rdev: metadata.special,
         st_size: metadata.size as i64,
         st_blksize: BLOCK as i64,
-        st_blocks: sectors(metadata.size) as i64,
-        st_atime: seconds,
-        st_atime_nsec: nanoseconds,
-        st_mtime: seconds,
-        st_mtime_nsec: nanoseconds,
-        st_ctime: seconds,
-        st_ctime_nsec: nanoseconds,
+        st_blocks: metadata.sectors as i64,
+        st_atime: seconds(metadata.accessed),
+        st_atime_nsec: nanoseconds(metadata.accessed),
+        st_mtime: seconds(metadata.modified),
+        st_mtime_nsec: nanoseconds(metadata.modified),
+        st_ctime: seconds(metadata.changed),
+        st_ctime_nsec: nanoseconds(metadata.changed),
         __unused: [0; 3],
     };
     user::write_value(address, value)?;
     Ok(0)
 }
 
-fn sectors(size: u64) -> u64 {
-    size.div_ceil(BLOCK) * (BLOCK / SECTOR)
-}
-
 fn stat_at(dirfd: u64, path: u64, address: u64, flags: u32) -> Result<u64> {
-    let inode = find(dirfd, path, flags)?;
-    write_stat(&inode, address)
+    let place = find(dirfd, path, flags)?;
+    write_stat(place.inode(), address)
 }
 
 /// What a path names, under the flags of the stat family.
-fn find(dirfd: u64, path: u64, flags: u32) -> Result<Arc<Inode>> {
+pub(super) fn find(dirfd: u64, path: u64, flags: u32) -> Result<Place> {
     let path = match path {
         0 if flags & AT_EMPTY_PATH != 0 => Vec::new(),
         _ => user_path(path)?,
@@ -105,18 +100,21 @@ pub fn statx_path(call: &mut Call<'_>) -> Result<u64> {
     if mask as u32 & STATX__RESERVED != 0 || flags & !known != 0 || contradicts {
         return Err(Errno::EINVAL);
     }
-    let inode = find(dirfd, path, flags)?;
+    let place = find(dirfd, path, flags)?;
     let mut value = empty_statx();
-    let metadata = inode.metadata();
+    let metadata = place.inode().metadata();
     value.stx_mask = STATX_BASIC_STATS;
     value.stx_blksize = BLOCK as u32;
     value.stx_nlink = metadata.links;
     value.stx_mode = metadata.mode as u16;
     value.stx_ino = metadata.number;
     value.stx_size = metadata.size;
-    value.stx_blocks = sectors(metadata.size);
-    let date = statx_date(metadata.modified);
-    (value.stx_atime, value.stx_mtime, value.stx_ctime) = (date, date, date);
+    value.stx_uid = metadata.uid;
+    value.stx_gid = metadata.gid;
+    value.stx_blocks = metadata.sectors;
+    value.stx_atime = statx_date(metadata.accessed);
+    value.stx_mtime = statx_date(metadata.modified);
+    value.stx_ctime = statx_date(metadata.changed);
     (value.stx_rdev_major, value.stx_rdev_minor) = split(metadata.special);
     (value.stx_dev_major, value.stx_dev_minor) = split(metadata.device);
     user::write_value(address, value)?;
@@ -146,11 +144,8 @@ fn access_at(dirfd: u64, path: u64, mode: u64, flags: u32) -> Result<u64> {
     if mode & !7 != 0 {
         return Err(Errno::EINVAL);
     }
-    let inode = find(dirfd, path, flags)?;
-    // Every task is root here, who may do anything but execute what nobody may.
-    if mode & X_OK != 0 && !inode.is_directory() && !inode.is_executable() {
-        return Err(Errno::EACCES);
-    }
+    let place = find(dirfd, path, flags)?;
+    permission::permission(place.inode(), mode)?;
     Ok(0)
 }
 
@@ -185,10 +180,15 @@ pub fn getdents64(call: &mut Call<'_>) -> Result<u64> {
     if file.is_path() {
         return Err(Errno::EBADF);
     }
-    file.inode().directory()?;
+    file.inode().check_directory()?;
+    file.note_reading();
+    let listing = match file.inode().kind() {
+        Kind::Virtual(directory) => Some(directory.entries()?),
+        _ => None,
+    };
     let size = u64::from(size as u32);
     let mut done = 0;
-    while let Some(entry) = next_entry(file.inode(), file.cookie())? {
+    while let Some(entry) = next_entry(&file, listing.as_deref())? {
         let record = record(&entry);
         if done + record.len() as u64 > size {
             return if done > 0 {
@@ -206,31 +206,46 @@ pub fn getdents64(call: &mut Call<'_>) -> Result<u64> {
     Ok(done)
 }
 
-/// The entry at `cookie` or the first behind it: `.`, `..`, then the names.
-fn next_entry(inode: &Arc<Inode>, cookie: u64) -> Result<Option<Entry>> {
-    let directory = inode.directory()?;
-    let own = |next, name: &[u8], inode| Entry {
+/// What a directory that is made up says of one name.
+type Listed = (Vec<u8>, u64, u8);
+
+/// The entry where the description goes on, or the first behind it: `.`,
+/// `..`, then the names; those of a directory that is made up are given.
+fn next_entry(file: &File, listing: Option<&[Listed]>) -> Result<Option<Entry>> {
+    let inode = file.inode();
+    let cookie = file.cookie();
+    let own = |next, name: &[u8], inode: &Inode| Entry {
         next,
         name: name.to_vec(),
-        inode,
+        number: inode.number(),
+        kind: DT_DIR as u8,
     };
-    Ok(match cookie {
-        0 => Some(own(1, b".", inode.clone())),
-        1 => {
-            let parent = directory.parent().unwrap_or_else(|| inode.clone());
-            Some(own(2, b"..", parent))
+    Ok(match (cookie, listing) {
+        (0, _) => Some(own(1, b".", inode)),
+        (1, _) => {
+            let parent = inode.parent().unwrap_or_else(|| inode.clone());
+            Some(own(2, b"..", &parent))
         }
-        _ => directory.entry_from(cookie),
+        (_, Some(listing)) => {
+            let at = usize::try_from(cookie - 2).unwrap_or(usize::MAX);
+            listing.get(at).map(|(name, number, kind)| Entry {
+                next: cookie + 1,
+                name: name.clone(),
+                number: *number,
+                kind: *kind,
+            })
+        }
+        (_, None) => inode.directory()?.entry_from(cookie),
     })
 }
 
 fn record(entry: &Entry) -> Vec<u8> {
     let len = (DIRENT_HEADER + entry.name.len() + 1).next_multiple_of(8);
     let mut record = Vec::with_capacity(len);
-    record.extend_from_slice(&entry.inode.number().to_le_bytes());
+    record.extend_from_slice(&entry.number.to_le_bytes());
     record.extend_from_slice(&entry.next.to_le_bytes());
     record.extend_from_slice(&(len as u16).to_le_bytes());
-    record.push((entry.inode.mode() >> 12) as u8);
+    record.push(entry.kind);
     record.extend_from_slice(&entry.name);
     record.resize(len, 0);
     record

@@ -3,7 +3,8 @@
 use linux_raw_sys::general as nr;
 
 use super::{
-    file, futex, identity, io, ioctl, memory, misc, poll, prctl, signal, stat, task, time, uts,
+    context, file, futex, identity, io, ioctl, memory, misc, names, poll, prctl, signal, stat,
+    task, time, uts,
 };
 use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
@@ -117,16 +118,23 @@ table! {
     __NR_uname uname uts::uname [Pointer];
     __NR_fcntl fcntl file::fcntl [Fd Int Hex];
     __NR_ftruncate ftruncate io::ftruncate [Fd Int];
-    __NR_getcwd getcwd file::getcwd [Pointer Int];
-    __NR_chdir chdir file::chdir [Str];
-    __NR_fchdir fchdir file::fchdir [Fd];
-    __NR_mkdir mkdir file::mkdir [Str Hex];
-    __NR_rmdir rmdir file::rmdir [Str];
+    __NR_getcwd getcwd context::getcwd [Pointer Int];
+    __NR_chdir chdir context::chdir [Str];
+    __NR_fchdir fchdir context::fchdir [Fd];
+    __NR_mkdir mkdir names::mkdir [Str Hex];
+    __NR_rmdir rmdir names::rmdir [Str];
     __NR_creat creat file::creat [Str Hex];
-    __NR_unlink unlink file::unlink [Str];
-    __NR_symlink symlink file::symlink [Str Str];
-    __NR_readlink readlink file::readlink [Str Pointer Int];
-    __NR_umask umask file::umask [Hex];
+    __NR_unlink unlink names::unlink [Str];
+    __NR_symlink symlink names::symlink [Str Str];
+    __NR_readlink readlink names::readlink [Str Pointer Int];
+    __NR_link link names::link [Str Str];
+    __NR_rename rename names::rename [Str Str];
+    __NR_mknod mknod names::mknod [Str Hex Hex];
+    __NR_linkat linkat names::linkat [Fd Str Fd Str Hex];
+    __NR_renameat renameat names::renameat [Fd Str Fd Str];
+    __NR_renameat2 renameat2 names::renameat2 [Fd Str Fd Str Hex];
+    __NR_mknodat mknodat names::mknodat [Fd Str Hex Hex];
+    __NR_umask umask context::umask [Hex];
     __NR_gettimeofday gettimeofday time::gettimeofday [Pointer Pointer];
     __NR_getrlimit getrlimit misc::getrlimit [Int Pointer];
     __NR_setrlimit setrlimit misc::setrlimit [Int Pointer];
@@ -177,11 +185,11 @@ table! {
     __NR_tgkill tgkill signal::tgkill [Int Int Int];
     __NR_waitid waitid task::waitid [Int Int Pointer Hex Pointer];
     __NR_openat openat file::openat [Fd Str Hex Hex];
-    __NR_mkdirat mkdirat file::mkdirat [Fd Str Hex];
+    __NR_mkdirat mkdirat names::mkdirat [Fd Str Hex];
     __NR_newfstatat newfstatat stat::newfstatat [Fd Str Pointer Hex];
-    __NR_unlinkat unlinkat file::unlinkat [Fd Str Hex];
-    __NR_readlinkat readlinkat file::readlinkat [Fd Str Pointer Int];
-    __NR_symlinkat symlinkat file::symlinkat [Str Fd Str];
+    __NR_unlinkat unlinkat names::unlinkat [Fd Str Hex];
+    __NR_readlinkat readlinkat names::readlinkat [Fd Str Pointer Int];
+    __NR_symlinkat symlinkat names::symlinkat [Str Fd Str];
     __NR_faccessat faccessat stat::faccessat [Fd Str Hex];
     __NR_ppoll ppoll poll::ppoll [Pointer Int Pointer Pointer Int];
     __NR_get_robust_list get_robust_list futex::get_robust_list [Int Pointer Pointer];

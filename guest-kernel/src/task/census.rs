@@ -139,7 +139,9 @@ impl Census {
         }
         let root = init.fs().lock().root.clone();
         let mut seen = Seen::default();
-        seen.tree(&root);
+        for mount in root.mount().tree() {
+            seen.tree(mount.super_block().root());
+        }
         let files = init.files().lock().all();
         let mut known = BTreeSet::new();
         for (_, file, _) in &files {
@@ -180,11 +182,7 @@ impl Seen {
             let Ok(directory) = inode.directory() else {
                 continue;
             };
-            let mut cookie = 0;
-            while let Some(entry) = directory.entry_from(cookie) {
-                cookie = entry.next;
-                todo.push(entry.inode);
-            }
+            todo.extend(directory.inodes());
         }
     }
 }

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::event::SchedProcessExec;
-use linux_raw_sys::general::SIGCHLD;
+use linux_raw_sys::general::{MS_NOEXEC, SIGCHLD};
 
 use super::credentials::Credentials;
 use super::credentials::program::Program;
@@ -37,8 +37,10 @@ fn start(task: &Task) -> path::Start {
 /// # Errors
 /// Those of walking a path; `EACCES` if it may not be executed.
 pub fn find(path: &[u8]) -> Result<Arc<Inode>> {
-    let inode = path::lookup(&start(&current()), path, true)?;
-    if inode.regular().is_none() {
+    let place = path::lookup(&start(&current()), path, true)?;
+    let mount_forbids = place.mount().flags() & MS_NOEXEC != 0;
+    let inode = place.into_inode();
+    if inode.regular().is_none() || mount_forbids {
         return Err(Errno::EACCES);
     }
     permission(&inode, EXEC)?;
