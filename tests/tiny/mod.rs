@@ -1,5 +1,6 @@
 //! Kernels of a few instructions, in 32-bit code at 1 MiB, for tests that need
 //! a machine but no operating system.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 /// Sends `hi` to the serial port and exits with 5.
 pub(crate) const EXIT: &[u8] = &[
