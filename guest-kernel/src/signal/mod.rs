@@ -19,7 +19,7 @@ mod state;
 
 pub use altstack::StackT;
 pub use frame::{enter_handler, leave_handler};
-pub use handlers::{SIG_DFL, SigAction, SigHand};
+pub use handlers::{SIG_DFL, SIG_IGN, SigAction, SigHand};
 pub use info::{Fields, SigInfo, code};
 pub use number::{DefaultAction, SigSet, Signal};
 pub use pick::{Delivery, next};

@@ -1,14 +1,17 @@
 //! System calls: the table, and what surrounds each call.
 
+mod clone;
 mod context;
 mod file;
 mod futex;
 mod identity;
 mod io;
 mod ioctl;
+mod ioprio;
 mod memory;
 mod misc;
 mod names;
+mod pid;
 mod poll;
 mod prctl;
 mod signal;
@@ -19,6 +22,7 @@ mod task;
 mod time;
 mod user_io;
 mod uts;
+mod wait;
 
 use abi::event::{SysEnter, SysExit, SysMissing};
 

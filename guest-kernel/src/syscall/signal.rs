@@ -57,7 +57,10 @@ fn send_to(to: i32, info: Option<SigInfo>) -> Result<()> {
         i32::MIN => Err(Errno::ESRCH),
         -1 => sending::to_everybody(info),
         0 => sending::to_process_group(task::current().process_group(), info),
-        group if group < 0 => sending::to_process_group(-group, info),
+        group if group < 0 => {
+            let group = task::pid_namespace::own().find(-group as u32);
+            sending::to_process_group(group.ok_or(Errno::ESRCH)? as i32, info)
+        }
         pid => sending::to_group_of(pid, info),
     }
 }

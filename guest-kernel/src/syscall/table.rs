@@ -3,8 +3,8 @@
 use linux_raw_sys::general as nr;
 
 use super::{
-    context, file, futex, identity, io, ioctl, memory, misc, names, poll, prctl, signal, stat,
-    task, time, uts,
+    clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, poll,
+    prctl, signal, stat, task, time, uts, wait,
 };
 use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
@@ -107,13 +107,13 @@ table! {
     __NR_dup2 dup2 file::dup2 [Fd Fd];
     __NR_pause pause signal::pause [];
     __NR_nanosleep nanosleep time::nanosleep [Pointer Pointer];
-    __NR_getpid getpid task::getpid [];
-    __NR_clone clone task::clone [Hex Pointer Pointer Pointer Pointer];
-    __NR_fork fork task::fork [];
-    __NR_vfork vfork task::vfork [];
+    __NR_getpid getpid pid::getpid [];
+    __NR_clone clone clone::clone [Hex Pointer Pointer Pointer Pointer];
+    __NR_fork fork clone::fork [];
+    __NR_vfork vfork clone::vfork [];
     __NR_execve execve task::execve [Str Pointer Pointer];
     __NR_exit exit task::exit [Int];
-    __NR_wait4 wait4 task::wait4 [Int Pointer Hex Pointer];
+    __NR_wait4 wait4 wait::wait4 [Int Pointer Hex Pointer];
     __NR_kill kill signal::kill [Int Int];
     __NR_uname uname uts::uname [Pointer];
     __NR_fcntl fcntl file::fcntl [Fd Int Hex];
@@ -143,12 +143,12 @@ table! {
     __NR_getgid getgid identity::getgid [];
     __NR_setuid setuid identity::setuid [Int];
     __NR_setgid setgid identity::setgid [Int];
-    __NR_setpgid setpgid task::setpgid [Int Int];
+    __NR_setpgid setpgid pid::setpgid [Int Int];
     __NR_geteuid geteuid identity::geteuid [];
     __NR_getegid getegid identity::getegid [];
-    __NR_getppid getppid task::getppid [];
-    __NR_getpgrp getpgrp task::getpgrp [];
-    __NR_setsid setsid task::setsid [];
+    __NR_getppid getppid pid::getppid [];
+    __NR_getpgrp getpgrp pid::getpgrp [];
+    __NR_setsid setsid pid::setsid [];
     __NR_setreuid setreuid identity::setreuid [Int Int];
     __NR_setregid setregid identity::setregid [Int Int];
     __NR_getgroups getgroups identity::getgroups [Int Pointer];
@@ -157,10 +157,10 @@ table! {
     __NR_getresuid getresuid identity::getresuid [Pointer Pointer Pointer];
     __NR_setresgid setresgid identity::setresgid [Int Int Int];
     __NR_getresgid getresgid identity::getresgid [Pointer Pointer Pointer];
-    __NR_getpgid getpgid task::getpgid [Int];
+    __NR_getpgid getpgid pid::getpgid [Int];
     __NR_setfsuid setfsuid identity::setfsuid [Int];
     __NR_setfsgid setfsgid identity::setfsgid [Int];
-    __NR_getsid getsid task::getsid [Int];
+    __NR_getsid getsid pid::getsid [Int];
     __NR_capget capget identity::capget [Pointer Pointer];
     __NR_capset capset identity::capset [Pointer Pointer];
     __NR_rt_sigpending rt_sigpending signal::rt_sigpending [Pointer Int];
@@ -170,7 +170,7 @@ table! {
     __NR_arch_prctl arch_prctl task::arch_prctl [Hex Pointer];
     __NR_sethostname sethostname uts::sethostname [Pointer Int];
     __NR_setdomainname setdomainname uts::setdomainname [Pointer Int];
-    __NR_gettid gettid task::gettid [];
+    __NR_gettid gettid pid::gettid [];
     __NR_tkill tkill signal::tkill [Int Int];
     __NR_time time time::time [Pointer];
     __NR_futex futex futex::futex [Pointer Hex Int Pointer Pointer Int];
@@ -183,7 +183,9 @@ table! {
     __NR_clock_nanosleep clock_nanosleep time::clock_nanosleep [Int Hex Pointer Pointer];
     __NR_exit_group exit_group task::exit_group [Int];
     __NR_tgkill tgkill signal::tgkill [Int Int Int];
-    __NR_waitid waitid task::waitid [Int Int Pointer Hex Pointer];
+    __NR_waitid waitid wait::waitid [Int Int Pointer Hex Pointer];
+    __NR_ioprio_set ioprio_set ioprio::ioprio_set [Int Int Hex];
+    __NR_ioprio_get ioprio_get ioprio::ioprio_get [Int Int];
     __NR_openat openat file::openat [Fd Str Hex Hex];
     __NR_mkdirat mkdirat names::mkdirat [Fd Str Hex];
     __NR_newfstatat newfstatat stat::newfstatat [Fd Str Pointer Hex];
@@ -200,7 +202,7 @@ table! {
     __NR_getrandom getrandom misc::getrandom [Pointer Int Hex];
     __NR_statx statx stat::statx_path [Fd Str Hex Hex Pointer];
     __NR_rseq rseq task::rseq [Pointer Int Hex Hex];
-    __NR_clone3 clone3 task::clone3 [Pointer Int];
+    __NR_clone3 clone3 clone::clone3 [Pointer Int];
     __NR_faccessat2 faccessat2 stat::faccessat2 [Fd Str Hex Hex];
 }
 

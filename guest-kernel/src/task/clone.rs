@@ -5,56 +5,33 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use abi::event::{FrameKind, SchedProcessFork, TaskRename};
-use linux_raw_sys::general as linux;
 
 use super::census;
 use super::credentials::Credentials;
 use super::group::Group;
+use super::io_context::IoContext;
 use super::namespaces::Namespaces;
 use super::parts::{Draft, Making, PARTS};
 use super::pid::Pid;
-use super::signal;
-use super::tree::{INIT, TREE};
+use super::tree::{INIT, Place, TREE};
 use super::{COMM_LEN, Context, Files, Fs, Task, current};
+use super::{pid_namespace, signal};
 use crate::arch::boot;
 use crate::arch::context::SavedCpu;
-use crate::arch::layout::{PAGE_SIZE, USER_END};
+use crate::arch::layout::PAGE_SIZE;
 use crate::arch::trap::{NO_VECTOR, TrapFrame, user_frame};
 use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::{frame, kernel_map};
 use crate::probe;
-use crate::sched::{self, NewTask, TaskId, WaitQueue};
+use crate::sched::{self, NewTask, WaitQueue};
 use crate::signal::{SigHand, TaskSignals};
 use crate::sync::SpinLock;
 
+pub use super::clone_args::CloneArgs;
+
 /// Pages of a kernel stack.
 pub(super) const STACK_PAGES: usize = 6;
-
-/// A request for a task, whoever makes it: fork, vfork, clone, clone3 and
-/// kernel threads come down to this.
-#[derive(Clone, Debug, Default)]
-pub struct CloneArgs {
-    /// CLONE_* flags, without the exit signal.
-    pub flags: u64,
-    /// What the parent is sent at the end; 0 is nothing.
-    pub exit_signal: u32,
-    /// The child's stack pointer; 0 keeps the parent's.
-    pub stack: u64,
-    /// The child's FS base, with CLONE_SETTLS.
-    pub tls: u64,
-    /// Where the parent reads the child's number, with CLONE_PARENT_SETTID.
-    pub parent_tid: u64,
-    /// Where the child reads its number, with CLONE_CHILD_SETTID, and where it
-    /// is cleared at the end, with CLONE_CHILD_CLEARTID.
-    pub child_tid: u64,
-    /// Came through clone3, whose rules are stricter.
-    pub strict: bool,
-    /// What a kernel thread does: a function and its argument.
-    pub kernel: Option<(extern "C" fn(u64), u64)>,
-    /// A kernel thread's name.
-    pub name: Option<&'static str>,
-}
 
 /// What a parent waits for after CLONE_VFORK.
 pub struct Vfork {
@@ -85,69 +62,16 @@ impl Vfork {
     }
 }
 
-/// clone3 only: the child's caught signals go back to their default.
-pub(super) const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
-
-/// Flags whose parts this kernel does not have, and that only privileged tasks
-/// may ask for where they exist: to each the answer of a Linux that was built
-/// without it.
-const NAMESPACES: u32 =
-    linux::CLONE_NEWNS | linux::CLONE_NEWCGROUP | linux::CLONE_NEWPID | linux::CLONE_NEWNET;
-
-impl CloneArgs {
-    /// True if the flag is set.
-    #[must_use]
-    pub fn has(&self, flag: u32) -> bool {
-        self.flags & u64::from(flag) != 0
-    }
-
-    /// Refuses what makes no sense, as Linux does.
-    fn check(&self) -> Result<()> {
-        let needs = |flag, other| !self.has(flag) || self.has(other);
-        let sound = needs(linux::CLONE_THREAD, linux::CLONE_SIGHAND)
-            && needs(linux::CLONE_SIGHAND, linux::CLONE_VM)
-            && !(self.has(linux::CLONE_NEWNS) && self.has(linux::CLONE_FS))
-            && !(self.has(linux::CLONE_NEWUSER) && self.has(linux::CLONE_FS))
-            && !(self.has(linux::CLONE_NEWUSER) && self.has(linux::CLONE_THREAD))
-            && !(self.has(linux::CLONE_NEWIPC) && self.has(linux::CLONE_SYSVSEM));
-        if !sound || self.has(NAMESPACES) || self.has(linux::CLONE_PIDFD) {
-            return Err(Errno::EINVAL);
-        }
-        if self.has(linux::CLONE_SETTLS) && self.tls >= USER_END {
-            return Err(Errno::EPERM);
-        }
-        if self.strict {
-            self.check_strict()?;
-        }
-        Ok(())
-    }
-
-    fn check_strict(&self) -> Result<()> {
-        let silent = self.has(linux::CLONE_THREAD) || self.has(linux::CLONE_PARENT);
-        let lower = u64::from(u32::MAX) & !u64::from(linux::CLONE_DETACHED | linux::CSIGNAL);
-        let known = lower | CLONE_CLEAR_SIGHAND;
-        if self.flags & CLONE_CLEAR_SIGHAND != 0 && self.has(linux::CLONE_SIGHAND) {
-            return Err(Errno::EINVAL);
-        }
-        if self.flags & !known != 0 || self.exit_signal > 64 || silent && self.exit_signal != 0 {
-            return Err(Errno::EINVAL);
-        }
-        Ok(())
-    }
-}
-
 /// Makes a task. The caller goes on at once, or with CLONE_VFORK when the
 /// child has left the memory that they share.
 ///
 /// # Errors
 /// `EINVAL` and `EPERM` for flags that do not go together, `EAGAIN` without a
-/// free number, `ENOMEM`. Nothing is left behind then.
-pub fn clone(args: &CloneArgs) -> Result<TaskId> {
-    args.check()?;
+/// free number, `EEXIST` for one that is taken, `ENOMEM`. Nothing is left
+/// behind then.
+pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
     let parent = current();
-    if parent.tgid().0 == INIT && args.has(linux::CLONE_PARENT) {
-        return Err(Errno::EINVAL);
-    }
+    args.check(&parent)?;
     if sched::signal_pending() {
         // A child is born between signals, not with half of one.
         return Err(Errno::ERESTARTNOINTR);
@@ -158,8 +82,9 @@ pub fn clone(args: &CloneArgs) -> Result<TaskId> {
     frame::room_for_task()?;
     let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
     let mut draft = Draft {
-        pid: Pid::take()?,
+        pid: None,
         group: None,
+        io: None,
         mm: None,
         files: None,
         fs: None,
@@ -170,7 +95,7 @@ pub fn clone(args: &CloneArgs) -> Result<TaskId> {
         fpu: None,
         fs_base: 0,
         gs_base: 0,
-        parent: 0,
+        parent: Place::default(),
         exit_signal: args.exit_signal,
         clear_tid: 0,
         rseq: None,
@@ -194,13 +119,20 @@ pub fn clone(args: &CloneArgs) -> Result<TaskId> {
     if parent.group().condemns(parent.id()) {
         return Err(Errno::ERESTARTNOINTR);
     }
-    Ok(start(&parent, args, draft, stack))
+    let pid = draft.pid.take().ok_or(Errno::EAGAIN)?;
+    start(&parent, args, (pid.clone(), draft), stack);
+    Ok(pid)
 }
 
 /// Lets a complete child go. Nothing fails from here on.
-fn start(parent: &Arc<Task>, args: &CloneArgs, draft: Draft, stack: kernel_map::Pages) -> TaskId {
-    let id = draft.pid.id();
-    tell(parent, &draft, id);
+fn start(
+    parent: &Arc<Task>,
+    args: &CloneArgs,
+    (pid, draft): (Arc<Pid>, Draft),
+    stack: kernel_map::Pages,
+) {
+    let id = pid.id();
+    tell(parent, &draft, &pid);
     let frame = child_frame(parent, args);
     let (entry, argument) = args.kernel.unwrap_or((to_user_mode, 0));
     // SAFETY: the stack was made for this task.
@@ -208,8 +140,8 @@ fn start(parent: &Arc<Task>, args: &CloneArgs, draft: Draft, stack: kernel_map::
     cpu.root = draft.mm.as_ref().map_or(0, |mm| mm.root());
     cpu.fs_base = draft.fs_base;
     cpu.gs_base = draft.gs_base;
-    let (exit_signal, parent_group, vfork) = (draft.exit_signal, draft.parent, draft.vfork.clone());
-    let (task, fpu) = assemble(parent, args, draft, stack.end());
+    let (exit_signal, place, vfork) = (draft.exit_signal, draft.parent, draft.vfork.clone());
+    let (task, fpu) = assemble(parent, args, (pid, draft), stack.end());
     cpu.fpu = fpu;
     probe::emit(&SchedProcessFork {
         parent: parent.id().into(),
@@ -224,7 +156,8 @@ fn start(parent: &Arc<Task>, args: &CloneArgs, draft: Draft, stack: kernel_map::
             comm: name.into(),
         });
     }
-    TREE.lock().enter(&task, parent_group, exit_signal);
+    pid_namespace::entered(&task);
+    TREE.lock().enter(&task, place, exit_signal);
     sched::add(NewTask {
         id,
         cpu,
@@ -238,21 +171,21 @@ fn start(parent: &Arc<Task>, args: &CloneArgs, draft: Draft, stack: kernel_map::
     if let Some(vfork) = vfork {
         vfork.wait();
     }
-    id
 }
 
 /// Writes the child's number where it was asked for. As on Linux an address
 /// that cannot be written is the caller's own loss.
-fn tell(parent: &Task, draft: &Draft, id: TaskId) {
+fn tell(parent: &Task, draft: &Draft, pid: &Pid) {
     if draft.tell_parent != 0
         && let Some(mm) = parent.mm()
     {
-        let _ = mm.write_value(draft.tell_parent, id.0);
+        let seen = pid.number_in(parent.pid().namespace());
+        let _ = mm.write_value(draft.tell_parent, seen);
     }
     if draft.tell_child != 0
         && let Some(mm) = &draft.mm
     {
-        let _ = mm.write_value(draft.tell_child, id.0);
+        let _ = mm.write_value(draft.tell_child, pid.number());
     }
 }
 
@@ -277,7 +210,7 @@ extern "C" fn to_user_mode(_: u64) {}
 fn assemble(
     parent: &Task,
     args: &CloneArgs,
-    draft: Draft,
+    (pid, draft): (Arc<Pid>, Draft),
     stack_top: u64,
 ) -> (Arc<Task>, Option<Box<crate::arch::fpu::FpuState>>) {
     let context = Context {
@@ -287,10 +220,11 @@ fn assemble(
         sighand: draft.sighand.unwrap_or_default(),
         credentials: draft.credentials,
         namespaces: draft.namespaces,
+        io: draft.io.unwrap_or_default(),
     };
     let task = Task {
         _counted: Counted::new(Type::Task),
-        pid: SpinLock::new(draft.pid),
+        pid: SpinLock::new(pid),
         group: draft.group.unwrap_or_else(|| parent.group().clone()),
         context: SpinLock::new(context),
         signals: SpinLock::new(draft.signals),
@@ -312,10 +246,11 @@ fn assemble(
 pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
     let mut comm = [0; COMM_LEN];
     comm[..4].copy_from_slice(b"idle");
+    let pid = Pid::idle();
     let task = Arc::new(Task {
         _counted: Counted::new(Type::Task),
-        pid: SpinLock::new(Pid::idle()),
-        group: Arc::new(Group::first()),
+        group: Arc::new(Group::first(pid.clone())),
+        pid: SpinLock::new(pid),
         context: SpinLock::new(Context {
             mm: None,
             files: Some(files),
@@ -323,6 +258,7 @@ pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
             sighand: Arc::new(SigHand::new()),
             credentials: Arc::new(Credentials::first()),
             namespaces: Arc::new(Namespaces::first()),
+            io: Arc::new(IoContext::default()),
         }),
         signals: SpinLock::new(TaskSignals::default()),
         clear_tid: AtomicU64::new(0),
@@ -334,7 +270,7 @@ pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
         parent_death_signal: AtomicU32::new(0),
         stack_top: boot::stack_top(),
     });
-    TREE.lock().enter(&task, 0, 0);
+    TREE.lock().enter(&task, Place::default(), 0);
     // SAFETY: the reference is given up and so never goes away.
     unsafe { &*Arc::into_raw(task) }
 }

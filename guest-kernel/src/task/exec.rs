@@ -191,6 +191,7 @@ fn commit(task: &Arc<Task>, mm: Arc<Mm>, files: Files) {
     if let Some(node) = TREE.lock().node_mut(task.tgid().0) {
         node.exit_signal = SIGCHLD;
     }
+    task.group().execed();
     sched::set_fpu(Box::new(FpuState::new()));
     sched::set_user_bases(0, 0);
 }

@@ -1,6 +1,7 @@
 //! The end of a task.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use abi::event::{SchedProcessExit, TaskState};
@@ -8,7 +9,7 @@ use abi::exit::Exit;
 use linux_raw_sys::general::SIGCHLD;
 
 use super::tree::{INIT, TREE, Tree};
-use super::{Task, census, current, robust, signal};
+use super::{Task, census, current, orphans, pid_namespace, robust, signal};
 use crate::arch;
 use crate::futex::{self, Futex};
 use crate::mm::Mm;
@@ -41,8 +42,20 @@ pub fn exit(status: i32) -> ! {
         };
         drop(files);
         drop(fs);
+        if is_last(&task) && task.group().is_init() {
+            pid_namespace::end(&task);
+        }
     }
     sched::exit_current(|| bury(status))
+}
+
+/// The task is on its way out. True if no other of its group stays.
+fn is_last(task: &Task) -> bool {
+    let mut tree = TREE.lock();
+    tree.node_mut(task.tgid().0).is_some_and(|node| {
+        node.leaving += 1;
+        node.leaving == node.members.len()
+    })
 }
 
 /// Ends the running task's whole group with a wait status.
@@ -115,6 +128,7 @@ fn bury(status: i32) -> TaskState {
         return TaskState::Dead;
     };
     node.members.retain(|&member| member != pid);
+    node.leaving -= 1;
     if pid == tgid {
         node.leader_status = status;
     }
@@ -122,6 +136,7 @@ fn bury(status: i32) -> TaskState {
     let state = if last {
         end_of_group(tree, &task)
     } else {
+        orphans::hand_on(&mut tree, &task);
         let members = tree.members(tgid);
         drop(tree);
         signal::leave_group(&task, &members);
@@ -131,7 +146,7 @@ fn bury(status: i32) -> TaskState {
             TaskState::Dead
         }
     };
-    drop(forgotten);
+    orphans::gone(forgotten);
     task.group().shrunk.wake_all();
     state
 }
@@ -147,35 +162,53 @@ fn end_of_group(mut tree: Locked, task: &Arc<Task>) -> TaskState {
     };
     let status = ending.unwrap_or(node.leader_status);
     node.zombie = Some(status);
-    let (parent, exit_signal) = (node.parent, node.exit_signal);
     if tgid == INIT {
         arch::debug_exit(machine_exit(status).to_raw());
     }
-    let orphans = tree.orphan_children(tgid);
-    let parents = tree.members(parent);
-    let ignored = exit_signal == SIGCHLD && parents.iter().any(|task| reaps(task));
-    let nobody = parents.first().is_none_or(|task| task.is_kernel());
-    let forgotten = if ignored || nobody {
-        tree.forget_group(tgid)
-    } else {
-        None
-    };
-    let gone = forgotten.is_some();
-    let mut zombies = orphans;
-    zombies.retain(|&orphan| tree.node(orphan).is_some_and(|node| node.zombie.is_some()));
+    let (reaper, zombies) = orphans::hand_over(&mut tree, task);
+    let (parent, exit_signal) = whom_to_tell(&tree, tgid);
+    let ignored = exit_signal == SIGCHLD && parent.as_deref().is_some_and(reaps);
+    let nobody = parent.as_ref().is_none_or(|parent| parent.is_kernel());
+    let mut forgotten = Vec::new();
+    if ignored || nobody {
+        forgotten.extend(tree.forget_group(tgid));
+    }
+    let gone = !forgotten.is_empty();
+    let reaper = tree.members(reaper).first().cloned();
+    if reaper.as_deref().is_some_and(reaps) {
+        forgotten.extend(orphans::let_go(&mut tree, &zombies));
+    }
     drop(tree);
-    drop(forgotten);
-    if let Some(parent) = parents.first() {
-        tell(parent, task, exit_signal, status);
+    if let Some(parent) = parent {
+        tell(&parent, task, exit_signal, status);
     }
-    if !zombies.is_empty() {
-        tell_init();
+    if let Some(reaper) = reaper.filter(|_| !zombies.is_empty()) {
+        signal::send(&reaper, true, SigInfo::kernel(Signal::SIGCHLD));
+        reaper.group().children.wake_all();
     }
+    task.pid().notify();
+    orphans::gone(forgotten);
     if gone {
         TaskState::Dead
     } else {
         TaskState::Zombie
     }
+}
+
+/// The task that hears of a group's end, and the signal for it: SIGCHLD if it
+/// has become another program since, which did not ask for any other.
+fn whom_to_tell(tree: &Tree, tgid: u32) -> (Option<Arc<Task>>, u32) {
+    let Some(node) = tree.node(tgid) else {
+        return (None, 0);
+    };
+    let members = tree.members(node.parent);
+    let maker = members.iter().find(|member| member.id().0 == node.maker);
+    let parent = maker.or(members.first()).cloned();
+    let same = parent.as_ref().is_none_or(|parent| {
+        parent.group().execs() == node.parent_execs || crate::mutant!("exit-signal-after-exec")
+    });
+    let exit_signal = if same { node.exit_signal } else { SIGCHLD };
+    (parent, exit_signal)
 }
 
 fn reaps(parent: &Task) -> bool {
@@ -193,7 +226,7 @@ fn tell(parent: &Arc<Task>, child: &Task, exit_signal: u32, status: i32) {
             signal: number,
             code,
             fields: Fields::Child {
-                pid: child.tgid().0 as i32,
+                pid: child.group_number_for(parent) as i32,
                 uid: child.credentials().uid,
                 status: value,
             },
@@ -201,15 +234,6 @@ fn tell(parent: &Arc<Task>, child: &Task, exit_signal: u32, status: i32) {
         signal::send(parent, true, info);
     }
     parent.group().children.wake_all();
-}
-
-/// Init has got children that have ended already.
-fn tell_init() {
-    let members = TREE.lock().members(INIT);
-    if let Some(init) = members.first() {
-        signal::send(init, true, SigInfo::kernel(Signal::SIGCHLD));
-        init.group().children.wake_all();
-    }
 }
 
 /// What the machine says when init ends.

@@ -1,7 +1,9 @@
 //! Thread groups: what tasks with one TGID have in common.
 
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::pid::Pid;
 use crate::count::{Counted, Type};
 use crate::mm::space::STACK_LIMIT;
 use crate::sched::{TaskId, WaitQueue};
@@ -32,15 +34,22 @@ pub(super) struct Ending {
 /// A thread group.
 pub struct Group {
     _counted: Counted,
-    id: TaskId,
+    /// The numbers of its leader, and so its own.
+    pid: Arc<Pid>,
     /// Signals sent to the group.
     pub signals: SpinLock<GroupSignals>,
     pub(super) ending: SpinLock<Ending>,
     limits: SpinLock<[Limit; LIMITS]>,
-    process_group: AtomicU32,
-    session: AtomicU32,
+    process_group: SpinLock<Arc<Pid>>,
+    session: SpinLock<Arc<Pid>>,
+    /// Its leader is number 1 of a PID namespace.
+    init: AtomicBool,
     /// It gets the orphans among its descendants.
     child_subreaper: AtomicBool,
+    /// How often it has run another program, it and those it comes from.
+    execs: AtomicU32,
+    /// It has run another program itself.
+    has_execed: AtomicBool,
     /// Tasks of this group that wait for a child.
     pub children: WaitQueue,
     /// The task that wants to be alone, and whoever waits for the group.
@@ -49,31 +58,43 @@ pub struct Group {
 
 impl Group {
     /// The first group, of the idle task.
-    pub(super) fn first() -> Self {
+    pub(super) fn first(pid: Arc<Pid>) -> Self {
         let mut limits = [(u64::MAX, u64::MAX); LIMITS];
         limits[LIMIT_STACK] = (STACK_LIMIT, u64::MAX);
         limits[LIMIT_CORE] = (0, u64::MAX);
         limits[LIMIT_NOFILE] = (1024, 4096);
-        Group::with(TaskId::IDLE, limits, 0, 0)
+        Group::with(pid.clone(), limits, pid.clone(), pid)
     }
 
     /// A new group, in the same process group and session and with the same
     /// limits.
-    pub(super) fn child(&self, id: TaskId) -> Self {
+    pub(super) fn child(&self, pid: Arc<Pid>) -> Self {
         let limits = *self.limits.lock();
-        Group::with(id, limits, self.process_group(), self.session())
+        let process_group = self.process_group.lock().clone();
+        let session = self.session.lock().clone();
+        let child = Group::with(pid, limits, process_group, session);
+        child.execs.store(self.execs(), Ordering::Relaxed);
+        child
     }
 
-    fn with(id: TaskId, limits: [Limit; LIMITS], process_group: u32, session: u32) -> Self {
+    fn with(
+        pid: Arc<Pid>,
+        limits: [Limit; LIMITS],
+        process_group: Arc<Pid>,
+        session: Arc<Pid>,
+    ) -> Self {
         Group {
             _counted: Counted::new(Type::Group),
-            id,
+            pid,
             signals: SpinLock::new(GroupSignals::default()),
             ending: SpinLock::new(Ending::default()),
             limits: SpinLock::new(limits),
-            process_group: AtomicU32::new(process_group),
-            session: AtomicU32::new(session),
+            process_group: SpinLock::new(process_group),
+            session: SpinLock::new(session),
+            init: AtomicBool::new(false),
             child_subreaper: AtomicBool::new(false),
+            execs: AtomicU32::new(0),
+            has_execed: AtomicBool::new(false),
             children: WaitQueue::new(),
             shrunk: WaitQueue::new(),
         }
@@ -82,30 +103,85 @@ impl Group {
     /// Its number: that of its leader.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.id
+        self.pid.id()
+    }
+
+    /// Its numbers: those of its leader.
+    #[must_use]
+    pub fn pid(&self) -> &Arc<Pid> {
+        &self.pid
     }
 
     /// Its process group.
     #[must_use]
     pub fn process_group(&self) -> u32 {
-        self.process_group.load(Ordering::Relaxed)
+        self.process_group.lock().id().0
+    }
+
+    /// The numbers of its process group.
+    #[must_use]
+    pub fn process_group_pid(&self) -> Arc<Pid> {
+        self.process_group.lock().clone()
     }
 
     /// Its session.
     #[must_use]
     pub fn session(&self) -> u32 {
-        self.session.load(Ordering::Relaxed)
+        self.session.lock().id().0
+    }
+
+    /// The numbers of its session.
+    #[must_use]
+    pub fn session_pid(&self) -> Arc<Pid> {
+        self.session.lock().clone()
     }
 
     /// Puts it into a process group.
-    pub fn set_process_group(&self, id: u32) {
-        self.process_group.store(id, Ordering::Relaxed);
+    pub fn set_process_group(&self, pid: Arc<Pid>) {
+        let before = core::mem::replace(&mut *self.process_group.lock(), pid);
+        drop(before);
     }
 
     /// Makes it the leader of a session and process group of its own.
     pub fn lead_session(&self) {
-        self.session.store(self.id.0, Ordering::Relaxed);
-        self.set_process_group(self.id.0);
+        let before = core::mem::replace(&mut *self.session.lock(), self.pid.clone());
+        drop(before);
+        self.set_process_group(self.pid.clone());
+    }
+
+    /// True if it leads its session.
+    #[must_use]
+    pub fn leads_session(&self) -> bool {
+        self.session() == self.id().0
+    }
+
+    /// True if its leader is number 1 of a PID namespace.
+    #[must_use]
+    pub fn is_init(&self) -> bool {
+        self.init.load(Ordering::Relaxed)
+    }
+
+    /// Makes it the first of a PID namespace.
+    pub(super) fn set_init(&self) {
+        self.init.store(true, Ordering::Relaxed);
+    }
+
+    /// How often it has run another program, it and those it comes from.
+    #[must_use]
+    pub(super) fn execs(&self) -> u32 {
+        self.execs.load(Ordering::Relaxed)
+    }
+
+    /// True if it has run another program since it was made.
+    #[must_use]
+    pub fn has_execed(&self) -> bool {
+        self.has_execed.load(Ordering::Relaxed)
+    }
+
+    /// It runs another program.
+    pub(super) fn execed(&self) {
+        self.execs.fetch_add(1, Ordering::Relaxed);
+        self.has_execed.store(true, Ordering::Relaxed);
     }
 
     /// True if it gets the orphans among its descendants.

@@ -37,6 +37,7 @@ pub fn kernel_thread(
         name: Some(name),
         ..CloneArgs::default()
     })
+    .map(|pid| pid.id())
 }
 
 /// Asks kthreadd for a thread.

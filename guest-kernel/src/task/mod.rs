@@ -2,11 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `clone` | the only place that makes a task |
+//! | `clone`, `clone_args` | the only place that makes a task, and what it is asked for |
 //! | `parts` | the table of the parts of a context: how each is shared or copied |
 //! | `credentials`, `user_namespace` | who a task is, and where its ids mean something |
 //! | `namespaces`, `uts`, `ipc` | what the machine's names mean to it |
-//! | `group`, `tree` | thread groups, and who is whose child |
+//! | `group`, `tree`, `orphans` | thread groups, who is whose child, and who gets the children of the dead |
+//! | `pid`, `pid_namespace` | numbers, and who sees which |
+//! | `io_context` | the priority of a task's requests |
 //! | `exec`, `elf`, `image` | another program in the same task |
 //! | `exit`, `wait` | the end, and who hears of it |
 //! | `signal` | who sends to whom, and what becomes of the task |
@@ -17,6 +19,7 @@
 
 mod census;
 pub mod clone;
+mod clone_args;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod credentials;
 mod elf;
@@ -25,12 +28,17 @@ pub mod exit;
 pub mod fault;
 pub mod group;
 mod image;
+pub mod io_context;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod ipc;
 pub mod kthread;
 pub mod namespaces;
+mod orphans;
 mod parts;
-mod pid;
+#[allow(dead_code, reason = "/proc, pidfd and setns ask for the rest")]
+pub mod pid;
+#[allow(dead_code, reason = "/proc, pidfd and setns ask for the rest")]
+pub mod pid_namespace;
 pub mod robust;
 pub mod rseq;
 pub mod signal;
@@ -55,6 +63,7 @@ use crate::sync::SpinLock;
 
 use credentials::Credentials;
 use group::Group;
+use io_context::IoContext;
 use namespaces::Namespaces;
 use pid::Pid;
 use tree::TREE;
@@ -75,13 +84,14 @@ pub(super) struct Context {
     pub sighand: Arc<SigHand>,
     pub credentials: Arc<Credentials>,
     pub namespaces: Arc<Namespaces>,
+    pub io: Arc<IoContext>,
 }
 
 /// A context of execution.
 pub struct Task {
     _counted: Counted,
     /// The PID; exec by a task that is not its group's leader changes it.
-    pid: SpinLock<Pid>,
+    pid: SpinLock<Arc<Pid>>,
     group: Arc<Group>,
     context: SpinLock<Context>,
     /// What has been sent to this task, and what it blocks.
@@ -123,6 +133,30 @@ impl Task {
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.pid.lock().id()
+    }
+
+    /// Its numbers.
+    #[must_use]
+    pub fn pid(&self) -> Arc<Pid> {
+        self.pid.lock().clone()
+    }
+
+    /// Its number as `viewer` sees it; 0 if it does not see it.
+    #[must_use]
+    pub fn number_for(&self, viewer: &Task) -> u32 {
+        self.pid().number_in(viewer.pid().namespace())
+    }
+
+    /// Its group's number as `viewer` sees it; 0 if it does not see it.
+    #[must_use]
+    pub fn group_number_for(&self, viewer: &Task) -> u32 {
+        self.group.pid().number_in(viewer.pid().namespace())
+    }
+
+    /// What it shares with CLONE_IO.
+    #[must_use]
+    pub fn io(&self) -> Arc<IoContext> {
+        self.context.lock().io.clone()
     }
 
     /// Its thread group's number.
@@ -283,10 +317,11 @@ impl Task {
     }
 }
 
-/// The task with this PID.
+/// The task that the running one knows by this number.
 #[must_use]
-pub fn find(pid: u32) -> Option<Arc<Task>> {
-    TREE.lock().task(pid)
+pub fn find(number: u32) -> Option<Arc<Task>> {
+    let global = pid_namespace::own().find(number)?;
+    TREE.lock().task(global)
 }
 
 /// Tells the rooms below what they may ask of this one.

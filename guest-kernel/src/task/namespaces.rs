@@ -9,6 +9,7 @@ use linux_raw_sys::general as linux;
 
 use super::credentials::{Cap, Credentials};
 use super::ipc::IpcNamespace;
+use super::pid_namespace::{self, PidNamespace};
 use super::user_namespace::UserNamespace;
 use super::uts::UtsNamespace;
 use crate::errno::{Errno, Result};
@@ -28,7 +29,11 @@ pub fn next_number() -> u64 {
 }
 
 /// Flags that ask for a namespace that lies in here.
-const NEW: u32 = linux::CLONE_NEWUTS | linux::CLONE_NEWIPC;
+const NEW: u32 = linux::CLONE_NEWUTS
+    | linux::CLONE_NEWIPC
+    | linux::CLONE_NEWPID
+    // No control groups: asking is a privilege, and nothing comes of it.
+    | linux::CLONE_NEWCGROUP;
 
 /// One namespace of each kind.
 #[derive(Clone)]
@@ -37,6 +42,8 @@ pub struct Namespaces {
     pub uts: Arc<UtsNamespace>,
     /// System V semaphores and their like.
     pub ipc: Arc<IpcNamespace>,
+    /// Where children get their numbers.
+    pub pid: Arc<PidNamespace>,
 }
 
 impl Namespaces {
@@ -47,15 +54,23 @@ impl Namespaces {
         Namespaces {
             uts: Arc::new(UtsNamespace::first(user.clone())),
             ipc: Arc::new(IpcNamespace::new(FIRST_IPC, user)),
+            pid: pid_namespace::first().clone(),
         }
     }
 
     /// What a task gets that asks with CLONE_NEW* flags, as `credentials`: the
-    /// same set if it asks for nothing.
+    /// same set if it asks for nothing. `own` is the PID namespace that it is
+    /// in itself.
     ///
     /// # Errors
-    /// `EPERM` without CAP_SYS_ADMIN, `ENOMEM`.
-    pub fn derive(self: &Arc<Self>, flags: u64, credentials: &Credentials) -> Result<Arc<Self>> {
+    /// `EPERM` without CAP_SYS_ADMIN; `EINVAL` and `ENOSPC` for a PID namespace
+    /// that cannot be; `ENOMEM`.
+    pub fn derive(
+        self: &Arc<Self>,
+        flags: u64,
+        credentials: &Credentials,
+        own: &Arc<PidNamespace>,
+    ) -> Result<Arc<Self>> {
         let wants = |flag: u32| flags & u64::from(flag) != 0;
         if !wants(NEW) {
             return Ok(self.clone());
@@ -71,6 +86,12 @@ impl Namespaces {
         if wants(linux::CLONE_NEWIPC) && !crate::mutant!("new-ipc-shares") {
             let ipc = IpcNamespace::new(next_number(), credentials.user.clone());
             new.ipc = Arc::new(ipc);
+        }
+        if wants(linux::CLONE_NEWPID) && !crate::mutant!("new-pid-shares") {
+            if !Arc::ptr_eq(&self.pid, own) {
+                return Err(Errno::EINVAL);
+            }
+            new.pid = PidNamespace::inside(own, credentials.user.clone())?;
         }
         Ok(Arc::new(new))
     }

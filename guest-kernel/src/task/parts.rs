@@ -7,25 +7,29 @@ use alloc::sync::Arc;
 
 use linux_raw_sys::general as linux;
 
-use super::clone::{CLONE_CLEAR_SIGHAND, CloneArgs, Vfork};
-use super::credentials::Credentials;
+use super::clone::Vfork;
+use super::clone_args::{CLONE_CLEAR_SIGHAND, CloneArgs};
+use super::credentials::{Cap, Credentials};
 use super::group::Group;
+use super::io_context::IoContext;
 use super::namespaces::Namespaces;
 use super::pid::Pid;
 use super::rseq::Registration;
+use super::tree::Place;
 use super::{Files, Fs, Task, user_namespace};
 use crate::arch::fpu::FpuState;
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
 use crate::mm::{Mm, frame};
 use crate::sched;
-use crate::signal::{SigHand, TaskSignals};
+use crate::signal::{SigHand, SigInfo, Signal, TaskSignals};
 use crate::sync::SpinLock;
 
 /// A child in the making. Whatever it holds goes when it is dropped, so a
 /// clone that fails leaves nothing behind.
 pub(super) struct Draft {
-    pub pid: Pid,
+    pub pid: Option<Arc<Pid>>,
     pub group: Option<Arc<Group>>,
+    pub io: Option<Arc<IoContext>>,
     pub mm: Option<Arc<Mm>>,
     pub files: Option<Files>,
     pub fs: Option<Fs>,
@@ -36,7 +40,7 @@ pub(super) struct Draft {
     pub fpu: Option<Box<FpuState>>,
     pub fs_base: u64,
     pub gs_base: u64,
-    pub parent: u32,
+    pub parent: Place,
     pub exit_signal: u32,
     pub clear_tid: u64,
     pub rseq: Option<Registration>,
@@ -85,6 +89,8 @@ parts! {
     "files" linux::CLONE_FILES, share share_files, copy copy_files;
     "fs" linux::CLONE_FS, share share_fs, copy copy_fs;
     "sighand" linux::CLONE_SIGHAND, share share_sighand, copy copy_sighand;
+    "io" linux::CLONE_IO, share share_io, copy copy_io;
+    "pid" 0, share nothing, copy take_pid;
     "task group" linux::CLONE_THREAD, share share_group, copy new_group;
     "parent" linux::CLONE_PARENT, share share_parent, copy become_parent;
     "signals" linux::CLONE_VM, share copy_signals_without_stack, copy copy_signals;
@@ -95,6 +101,7 @@ parts! {
     "child_tid" linux::CLONE_CHILD_SETTID, share set_child_tid, copy nothing;
     "clear_child_tid" linux::CLONE_CHILD_CLEARTID, share set_clear_tid, copy nothing;
     "rseq" linux::CLONE_VM, share nothing, copy copy_rseq;
+    "stop" 0, share nothing, copy start_stopped;
     "vfork" linux::CLONE_VFORK, share let_parent_wait, copy nothing;
 }
 
@@ -116,7 +123,9 @@ fn begin_user_namespace(making: &mut Making<'_>) -> Result<()> {
 
 fn derive_namespaces(making: &mut Making<'_>) -> Result<()> {
     let parents = making.parent.namespaces();
-    making.draft.namespaces = parents.derive(making.args.flags, &making.draft.credentials)?;
+    let flags = making.args.namespaces();
+    let own = making.parent.pid();
+    making.draft.namespaces = parents.derive(flags, &making.draft.credentials, own.namespace())?;
     Ok(())
 }
 
@@ -163,6 +172,36 @@ fn copy_sighand(making: &mut Making<'_>) -> Result<()> {
     Ok(())
 }
 
+fn share_io(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("clone-io-copies") {
+        return copy_io(making);
+    }
+    making.draft.io = Some(making.parent.io());
+    Ok(())
+}
+
+fn copy_io(making: &mut Making<'_>) -> Result<()> {
+    frame::room()?;
+    making.draft.io = Some(making.parent.io().copy());
+    Ok(())
+}
+
+/// The numbers of the child: the next ones, or those of `set_tid`, which are
+/// a privilege to choose.
+fn take_pid(making: &mut Making<'_>) -> Result<()> {
+    let namespace = &making.draft.namespaces.pid;
+    let mut wanted = &making.args.set_tid[..];
+    let credentials = &making.draft.credentials;
+    if !wanted.is_empty() && !credentials.capable_in(namespace.user(), Cap::SysAdmin) {
+        return Err(Errno::EPERM);
+    }
+    if crate::mutant!("set-tid-ignored") {
+        wanted = &[];
+    }
+    making.draft.pid = Some(Pid::take(namespace, wanted)?);
+    Ok(())
+}
+
 fn share_group(making: &mut Making<'_>) -> Result<()> {
     making.draft.group = Some(making.parent.group().clone());
     Ok(())
@@ -170,7 +209,8 @@ fn share_group(making: &mut Making<'_>) -> Result<()> {
 
 fn new_group(making: &mut Making<'_>) -> Result<()> {
     frame::room()?;
-    let group = making.parent.group().child(making.draft.pid.id());
+    let pid = making.draft.pid.as_ref().ok_or(Errno::EAGAIN)?;
+    let group = making.parent.group().child(pid.clone());
     making.draft.group = Some(Arc::new(group));
     making.draft.exit_signal = making.args.exit_signal;
     Ok(())
@@ -181,14 +221,22 @@ fn new_group(making: &mut Making<'_>) -> Result<()> {
 fn share_parent(making: &mut Making<'_>) -> Result<()> {
     let tree = super::TREE.lock();
     if let Some(node) = tree.node(making.parent.tgid().0) {
-        making.draft.parent = node.parent;
+        making.draft.parent = Place {
+            parent: node.parent,
+            maker: node.maker,
+            parent_execs: node.parent_execs,
+        };
         making.draft.exit_signal = node.exit_signal;
     }
     Ok(())
 }
 
 fn become_parent(making: &mut Making<'_>) -> Result<()> {
-    making.draft.parent = making.parent.tgid().0;
+    making.draft.parent = Place {
+        parent: making.parent.tgid().0,
+        maker: making.parent.id().0,
+        parent_execs: making.parent.group().execs(),
+    };
     Ok(())
 }
 
@@ -252,6 +300,15 @@ fn set_clear_tid(making: &mut Making<'_>) -> Result<()> {
 /// memory is shared it is the parent's.
 fn copy_rseq(making: &mut Making<'_>) -> Result<()> {
     making.draft.rseq = *making.parent.rseq.lock();
+    Ok(())
+}
+
+/// A child that starts in a stop finds SIGSTOP before its first instruction.
+fn start_stopped(making: &mut Making<'_>) -> Result<()> {
+    if making.args.starts_stopped() {
+        let stop = SigInfo::kernel(Signal::SIGSTOP);
+        making.draft.signals.pending.add(stop);
+    }
     Ok(())
 }
 

@@ -1,62 +1,144 @@
-//! Numbers for tasks: each the next free one after the last, as on Linux.
+//! Numbers for tasks: one in the task's PID namespace and one in each above it.
+//!
+//! The number in the first namespace is the one that the kernel itself uses
+//! everywhere; the others are what tasks of their namespace see.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::pid_namespace::{self, PidNamespace};
 use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
-use crate::sched::TaskId;
+use crate::sched::{TaskId, WaitQueue};
 use crate::sync::SpinLock;
 
-/// Numbers are below this; then they start again at [`FIRST_AGAIN`].
-const MAX: u32 = 32768;
-/// Low numbers belong to the tasks of boot.
-const FIRST_AGAIN: u32 = 300;
-
-struct Numbers {
-    used: [u64; MAX as usize / 64],
-    last: u32,
+/// A number below the first namespace.
+struct Local {
+    namespace: Arc<PidNamespace>,
+    number: u32,
 }
 
-static NUMBERS: SpinLock<Numbers> = SpinLock::new(Numbers {
-    used: [0; MAX as usize / 64],
-    last: 0,
-});
-
-/// A number in use; dropping it frees it.
-#[derive(Debug)]
-pub(super) struct Pid(
-    u32,
-    #[expect(dead_code, reason = "it counts by being there")] Counted,
-);
+/// A task's numbers. They are in use for as long as somebody refers to them:
+/// the task itself, and every group whose process group or session it names.
+pub struct Pid {
+    _counted: Counted,
+    global: u32,
+    /// In the second namespace, the third, and so on.
+    locals: Vec<Local>,
+    /// Who waits for the end of the task, if anybody ever asked.
+    watch: SpinLock<Option<Arc<WaitQueue>>>,
+}
 
 impl Pid {
     /// The idle task's number, which was never free.
-    pub(super) fn idle() -> Self {
-        Pid(0, Counted::new(Type::Pid))
+    pub(super) fn idle() -> Arc<Self> {
+        Arc::new(Pid::bare(0))
     }
 
-    /// Takes the next number.
+    fn bare(global: u32) -> Self {
+        Pid {
+            _counted: Counted::new(Type::Pid),
+            global,
+            locals: Vec::new(),
+            watch: SpinLock::new(None),
+        }
+    }
+
+    /// Takes a number in a namespace and in each above it: the next one, or
+    /// the one that `wanted` names, which begins with the namespace's own.
     ///
     /// # Errors
-    /// `EAGAIN` if none is free.
-    pub(super) fn take() -> Result<Self> {
-        let mut numbers = NUMBERS.lock();
-        let after = numbers.last + 1;
-        let mut candidates = (after..MAX).chain(FIRST_AGAIN..after.max(FIRST_AGAIN));
-        let free = |pid: &u32| numbers.used[*pid as usize / 64] >> (pid % 64) & 1 == 0;
-        let pid = candidates.find(free).ok_or(Errno::EAGAIN)?;
-        numbers.used[pid as usize / 64] |= 1 << (pid % 64);
-        numbers.last = pid;
-        Ok(Pid(pid, Counted::new(Type::Pid)))
+    /// `EAGAIN` if none is free, `EEXIST` if a wanted one is taken, `EINVAL`
+    /// for one that can be nobody's, `ENOMEM` if the namespace has ended.
+    pub(super) fn take(namespace: &Arc<PidNamespace>, wanted: &[u32]) -> Result<Arc<Self>> {
+        let depth = namespace.level() as usize;
+        if wanted.len() > depth + 1 {
+            return Err(Errno::EINVAL);
+        }
+        let wanted_at = |level: usize| wanted.get(depth - level).copied();
+        let global = pid_namespace::first().take(wanted_at(0), None)?;
+        // What has been taken goes back when this is dropped.
+        let mut pid = Pid::bare(global);
+        let mut chain = Vec::new();
+        let mut next = Some(namespace);
+        while let Some(namespace) = next.filter(|namespace| namespace.level() > 0) {
+            chain.push(namespace.clone());
+            next = namespace.parent();
+        }
+        for namespace in chain.into_iter().rev() {
+            let number = namespace.take(wanted_at(namespace.level() as usize), Some(global))?;
+            pid.locals.push(Local { namespace, number });
+        }
+        Ok(Arc::new(pid))
     }
 
-    pub(super) fn id(&self) -> TaskId {
-        TaskId(self.0)
+    /// The number that the kernel uses.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        TaskId(self.global)
+    }
+
+    /// The namespace that it was taken in.
+    #[must_use]
+    pub fn namespace(&self) -> &Arc<PidNamespace> {
+        match self.locals.last() {
+            Some(local) => &local.namespace,
+            None => pid_namespace::first(),
+        }
+    }
+
+    /// The number in its own namespace.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.locals.last().map_or(self.global, |local| local.number)
+    }
+
+    /// The number that a namespace's tasks see; 0 if it is not visible there.
+    #[must_use]
+    pub fn number_in(&self, namespace: &Arc<PidNamespace>) -> u32 {
+        let Some(index) = (namespace.level() as usize).checked_sub(1) else {
+            return self.global;
+        };
+        let local = self.locals.get(index);
+        let seen = local.filter(|local| Arc::ptr_eq(&local.namespace, namespace));
+        seen.map_or(0, |local| local.number)
+    }
+
+    /// The numbers from `namespace` down to its own, as `NSpid` shows them.
+    pub fn numbers_from(&self, namespace: &Arc<PidNamespace>) -> impl Iterator<Item = u32> {
+        let all = core::iter::once(self.global).chain(self.locals.iter().map(|local| local.number));
+        all.skip(namespace.level() as usize)
+    }
+
+    /// The namespaces that it is visible in below the first.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &Arc<PidNamespace>> {
+        self.locals.iter().map(|local| &local.namespace)
+    }
+
+    /// The queue that is woken when the task ends, and when it is gone.
+    pub(super) fn watch(&self) -> Arc<WaitQueue> {
+        let mut watch = self.watch.lock();
+        watch
+            .get_or_insert_with(|| Arc::new(WaitQueue::new()))
+            .clone()
+    }
+
+    /// Wakes whoever watches.
+    pub(super) fn notify(&self) {
+        let watch = self.watch.lock().clone();
+        if let Some(queue) = watch {
+            queue.wake_all();
+        }
     }
 }
 
 impl Drop for Pid {
     fn drop(&mut self) {
-        if self.0 != 0 {
-            NUMBERS.lock().used[self.0 as usize / 64] &= !(1 << (self.0 % 64));
+        for local in &self.locals {
+            local.namespace.give_back(local.number);
+        }
+        if self.global != 0 {
+            pid_namespace::first().give_back(self.global);
         }
     }
 }

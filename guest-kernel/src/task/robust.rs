@@ -52,7 +52,7 @@ fn walk(task: &Task, mm: &Arc<Mm>, head: u64) -> Result<()> {
 /// Marks one lock, if the task holds it. If it was at work on it when it died,
 /// it may have unlocked it and not woken the next.
 fn orphan(task: &Task, mm: &Arc<Mm>, entry: u64, offset: u64, pending: bool) -> Result<()> {
-    let own = task.id().0;
+    let own = task.pid().number();
     let word = (entry & !INHERITS).wrapping_add(offset);
     let before = mm.with_word(word, Access::Write, |word| {
         let mark = |value: u32| {

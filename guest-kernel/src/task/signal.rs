@@ -45,7 +45,7 @@ pub fn to_group_of(pid: i32, info: Option<SigInfo>) -> Result<()> {
     Ok(())
 }
 
-/// Sends to every group of a process group.
+/// Sends to every group of a process group, by the kernel's number.
 ///
 /// # Errors
 /// `ESRCH` if there is none.
@@ -59,7 +59,8 @@ pub fn to_process_group(process_group: i32, info: Option<SigInfo>) -> Result<()>
 /// `ESRCH` if there is none.
 pub fn to_everybody(info: Option<SigInfo>) -> Result<()> {
     let own = current().tgid();
-    send_to_all(info, |task| task.tgid().0 != INIT && task.tgid() != own)
+    let me = current();
+    send_to_all(info, |task| task.number_for(&me) > 1 && task.tgid() != own)
 }
 
 fn send_to_all(info: Option<SigInfo>, which: impl Fn(&Task) -> bool) -> Result<()> {
@@ -116,6 +117,7 @@ pub(super) fn send(task: &Arc<Task>, whole_group: bool, info: SigInfo) {
         code: i64::from(info.code) as u64,
     });
     let members = TREE.lock().members(task.tgid().0);
+    let info = as_seen_by(task, info);
     let continued = prepare(task, &members, info.signal);
     if continued {
         let woken = |member: &&Arc<Task>| sched::wake_stopped(member.id());
@@ -132,6 +134,21 @@ pub(super) fn send(task: &Arc<Task>, whole_group: bool, info: SigInfo) {
     } else {
         recalculate(task);
     }
+}
+
+/// In another PID namespace the sender has another number, or none.
+fn as_seen_by(task: &Task, mut info: SigInfo) -> SigInfo {
+    if let Fields::Sender { pid, .. } = &mut info.fields
+        && task.pid().namespace().level() > 0
+    {
+        let me = current();
+        let own = *pid as u32 == me.tgid().0;
+        *pid = match me.group_number_for(task) {
+            seen if seen == 0 || own => seen as i32,
+            _ => *pid,
+        };
+    }
+    info
 }
 
 /// SIGCONT takes back every stop that is pending, a stop every SIGCONT, also
@@ -172,8 +189,10 @@ fn add(task: &Task, whole_group: bool, info: SigInfo) -> bool {
     let blocked = signals.blocked.has(info.signal);
     let caught = actions.get(info.signal).handler != SIG_DFL;
     // Nobody but itself ends init by a signal that it has no handler for.
-    let spared = task.tgid().0 == INIT && !caught && current().tgid().0 != INIT;
-    if spared && defends(info.signal) || !blocked && actions.ignores(info.signal) {
+    let spared = task.group().is_init() && !caught && !commands(task, info.signal);
+    if spared && defends(info.signal) && !crate::mutant!("newpid-init-killable")
+        || !blocked && actions.ignores(info.signal)
+    {
         return false;
     }
     if whole_group {
@@ -181,6 +200,16 @@ fn add(task: &Task, whole_group: bool, info: SigInfo) -> bool {
     } else {
         signals.pending.add(info)
     }
+}
+
+/// Whether the running task may end or stop a namespace's init: the machine's
+/// own init itself, and with SIGKILL or SIGSTOP whoever the init does not see.
+fn commands(init: &Task, signal: Signal) -> bool {
+    let me = current();
+    if init.tgid().0 == INIT {
+        return me.tgid().0 == INIT;
+    }
+    SigSet::UNSTOPPABLE.has(signal) && me.number_for(init) == 0
 }
 
 fn defends(signal: Signal) -> bool {
@@ -215,7 +244,7 @@ fn tell_parent(task: &Task, code: i32, signal: Signal) {
     };
     if !parent.sighand().0.lock().hides_stops() {
         let fields = Fields::Child {
-            pid: task.tgid().0 as i32,
+            pid: task.group_number_for(parent) as i32,
             uid: task.credentials().uid,
             status: i32::from(signal.number()),
         };

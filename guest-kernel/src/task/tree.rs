@@ -14,12 +14,27 @@ use crate::sync::SpinLock;
 /// The group that gets the children of groups that end.
 pub const INIT: u32 = 1;
 
+/// Whose child a thread group is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// The parent's group.
+    pub parent: u32,
+    /// The task of that group that made it, or that got it when that one ended.
+    pub maker: u32,
+    /// How often the parent had run another program by then.
+    pub parent_execs: u32,
+}
+
 /// A thread group's place among the others.
 pub struct Node {
     pub group: Arc<Group>,
     /// The tasks that have not exited, in the order of their creation.
     pub members: Vec<u32>,
+    /// How many of them are on their way out.
+    pub leaving: usize,
     pub parent: u32,
+    pub maker: u32,
+    pub parent_execs: u32,
     /// The groups that this one may wait for, oldest first.
     pub children: Vec<u32>,
     /// What the parent is sent when the group ends; 0 is nothing.
@@ -65,6 +80,11 @@ impl Tree {
         self.groups.get_mut(&tgid)
     }
 
+    /// All tasks, by number.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.tasks.values()
+    }
+
     /// The groups, by number.
     pub fn groups(&self) -> impl Iterator<Item = &Node> {
         self.groups.values()
@@ -78,7 +98,7 @@ impl Tree {
 
     /// Enters a task; as the leader of a new group, a child of `parent`, if it
     /// leads one.
-    pub fn enter(&mut self, task: &Arc<Task>, parent: u32, exit_signal: u32) {
+    pub fn enter(&mut self, task: &Arc<Task>, place: Place, exit_signal: u32) {
         let pid = task.id().0;
         let tgid = task.tgid().0;
         self.tasks.insert(pid, task.clone());
@@ -86,14 +106,18 @@ impl Tree {
             let node = Node {
                 group: task.group().clone(),
                 members: Vec::new(),
-                parent,
+                leaving: 0,
+                parent: place.parent,
+                maker: place.maker,
+                parent_execs: place.parent_execs,
                 children: Vec::new(),
                 exit_signal,
                 leader_status: 0,
                 zombie: None,
             };
             self.groups.insert(tgid, node);
-            if let Some(parent) = self.node_mut(parent).filter(|_| tgid != parent) {
+            let parent = self.node_mut(place.parent).filter(|_| tgid != place.parent);
+            if let Some(parent) = parent {
                 parent.children.push(tgid);
             }
         }
@@ -121,36 +145,28 @@ impl Tree {
         self.forget_task(tgid)
     }
 
-    /// Gives a group's children to init; those among them that have ended
-    /// already are told to it.
-    pub fn orphan_children(&mut self, tgid: u32) -> Vec<u32> {
-        let Some(node) = self.node_mut(tgid) else {
-            return Vec::new();
-        };
-        let children = core::mem::take(&mut node.children);
-        for &child in &children {
-            if let Some(node) = self.node_mut(child) {
-                node.parent = INIT;
-                // Whatever the old parent was to be sent, init gets SIGCHLD.
-                if node.exit_signal != 0 {
-                    node.exit_signal = linux_raw_sys::general::SIGCHLD;
-                }
-            }
-        }
-        if let Some(init) = self.node_mut(INIT) {
-            init.children.extend(&children);
-        }
-        children
-    }
-
     /// Renumbers the running task, alone in its group, to its leader's number.
     /// Gives the old leader, whose number it takes.
     pub fn take_leaders_place(&mut self, old: u32, tgid: u32) -> Option<Arc<Task>> {
         let task = self.tasks.remove(&old)?;
         let leader = self.tasks.insert(tgid, task);
-        if let Some(node) = self.node_mut(tgid) {
-            node.members = alloc::vec![tgid];
-        }
+        let children = match self.node_mut(tgid) {
+            Some(node) => {
+                node.members = alloc::vec![tgid];
+                node.children.clone()
+            }
+            None => Vec::new(),
+        };
+        self.give_children(&children, old, tgid);
         leader
+    }
+
+    /// Those of these groups that task `from` made become `to`'s.
+    pub fn give_children(&mut self, children: &[u32], from: u32, to: u32) {
+        for &child in children {
+            if let Some(node) = self.node_mut(child).filter(|node| node.maker == from) {
+                node.maker = to;
+            }
+        }
     }
 }

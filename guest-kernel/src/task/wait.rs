@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use linux_raw_sys::general as linux;
 
 use super::tree::{Node, TREE, Tree};
-use super::{Task, current};
+use super::{Task, current, orphans};
 use crate::errno::{Errno, Result};
 
 /// Which children are meant.
@@ -13,16 +13,16 @@ use crate::errno::{Errno, Result};
 pub enum Which {
     /// Any.
     Any,
-    /// The one with this number.
+    /// The one with this number, the kernel's.
     Pid(u32),
-    /// Those of a process group.
+    /// Those of a process group, by the kernel's number.
     Pgrp(u32),
 }
 
 /// A child's change of state.
 #[derive(Clone, Copy, Debug)]
 pub struct Change {
-    /// The child.
+    /// The child, as its parent sees it.
     pub pid: u32,
     /// Its user id.
     pub uid: u32,
@@ -39,9 +39,15 @@ impl Options {
         self.0 & flag != 0
     }
 
-    /// Whether a child that ends with this signal is meant.
-    fn cover(self, exit_signal: u32) -> bool {
-        self.has(linux::__WALL) || self.has(linux::__WCLONE) == (exit_signal != linux::SIGCHLD)
+    /// Whether a child is meant: one that ends with SIGCHLD, or with __WCLONE
+    /// one that does not; with __WNOTHREAD only one of this very task.
+    fn cover(self, child: &Node, me: u32) -> bool {
+        let other = self.has(linux::__WNOTHREAD)
+            && child.maker != me
+            && !crate::mutant!("wnothread-takes-all");
+        let kind = self.has(linux::__WCLONE) == (child.exit_signal != linux::SIGCHLD)
+            || crate::mutant!("wclone-ignored");
+        !other && (self.has(linux::__WALL) || kind)
     }
 }
 
@@ -52,42 +58,56 @@ impl Options {
 /// `ECHILD` if there is no such child, `ERESTARTSYS`.
 pub fn wait(which: Which, options: Options) -> Result<Option<Change>> {
     let me = current();
-    let group = me.group().clone();
-    let tgid = me.tgid().0;
-    drop(me);
-    let look = || look(tgid, which, options).transpose();
+    let look = || look(&me, which, options).transpose();
     if options.has(linux::WNOHANG) {
         return look().transpose();
     }
-    let found = group.children.wait_interruptible(None, look)?;
+    let found = me.group().children.wait_interruptible(None, look)?;
     found.transpose()
 }
 
+/// Lets every child go that has ended.
+pub(super) fn reap_all(task: &Arc<Task>) {
+    let options = Options(linux::__WALL | linux::WEXITED);
+    while let Ok(Some(_)) = look(task, Which::Any, options) {}
+}
+
 /// Looks through the children once.
-fn look(tgid: u32, which: Which, options: Options) -> Result<Option<Change>> {
+fn look(me: &Arc<Task>, which: Which, options: Options) -> Result<Option<Change>> {
     let mut tree = TREE.lock();
-    let children = tree.node(tgid).map_or(&[][..], |node| &node.children);
+    let children = tree
+        .node(me.tgid().0)
+        .map_or(&[][..], |node| &node.children);
     let mut any = false;
     let mut found = None;
     for &child in children {
         let Some(node) = tree.node(child) else {
             continue;
         };
-        if !matches(node, which) || !options.cover(node.exit_signal) {
+        if !matches(node, which) || !options.cover(node, me.id().0) {
             continue;
         }
         any = true;
-        found = change(node, options);
+        found = change(node, options).map(|status| (child, status));
         if found.is_some() {
             break;
         }
     }
-    let Some(change) = found else {
+    let Some((child, status)) = found else {
         return if any { Ok(None) } else { Err(Errno::ECHILD) };
     };
-    let forgotten = take(&mut tree, change.pid, options);
+    let leader = tree.task(child);
+    let change = Change {
+        pid: leader
+            .as_ref()
+            .map_or(0, |leader| leader.group_number_for(me)),
+        uid: leader.as_ref().map_or(0, |leader| leader.credentials().uid),
+        status,
+    };
+    let forgotten = take(&mut tree, child, options);
     drop(tree);
-    drop(forgotten);
+    drop(leader);
+    orphans::gone(forgotten);
     Ok(Some(change))
 }
 
@@ -100,8 +120,8 @@ fn matches(node: &Node, which: Which) -> bool {
 }
 
 /// What there is to tell of a child.
-fn change(node: &Node, options: Options) -> Option<Change> {
-    let status = if let Some(status) = node.zombie {
+fn change(node: &Node, options: Options) -> Option<i32> {
+    if let Some(status) = node.zombie {
         options.has(linux::WEXITED).then_some(status)
     } else {
         let signals = node.group.signals.lock();
@@ -111,17 +131,12 @@ fn change(node: &Node, options: Options) -> Option<Change> {
             _ if options.has(linux::WCONTINUED) && signals.report_continued => Some(0xFFFF),
             _ => None,
         }
-    };
-    Some(Change {
-        pid: node.group.id().0,
-        uid: 0,
-        status: status?,
-    })
+    }
 }
 
 /// Makes sure that a change is told once: a zombie goes.
 fn take(tree: &mut Tree, pid: u32, options: Options) -> Option<Arc<Task>> {
-    if options.has(linux::WNOWAIT) {
+    if options.has(linux::WNOWAIT) && !crate::mutant!("wnowait-takes") {
         return None;
     }
     let node = tree.node(pid)?;
