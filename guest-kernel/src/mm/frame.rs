@@ -301,12 +301,7 @@ pub fn room() -> Result<()> {
 /// # Errors
 /// `ENOMEM`.
 pub fn room_for_task() -> Result<()> {
-    let reserve = if crate::mutant!("no-task-reserve") {
-        0
-    } else {
-        RESERVE + TASK_RESERVE
-    };
-    if free() > reserve && !chosen_to_fail() {
+    if free() > RESERVE + TASK_RESERVE && !chosen_to_fail() {
         Ok(())
     } else {
         Err(Errno::ENOMEM)

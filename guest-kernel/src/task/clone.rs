@@ -79,7 +79,12 @@ pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
     if parent.tgid().0 == INIT {
         census::begin(&parent);
     }
-    frame::room_for_task()?;
+    if let Err(error) = frame::room_for_task() {
+        if crate::mutant!("failed-fork-leaks") {
+            core::mem::forget(parent.clone());
+        }
+        return Err(error);
+    }
     let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
     let mut draft = Draft {
         pid: None,
