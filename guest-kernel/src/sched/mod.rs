@@ -1,7 +1,10 @@
 //! Who runs. This room knows tasks as ids only; what an id stands for is the
 //! task room's business and comes back to it as an opaque payload.
 
+mod account;
+pub mod class;
 mod entity;
+mod fair;
 mod mutex;
 pub mod policy;
 mod run;
@@ -11,15 +14,18 @@ pub mod time;
 pub mod timer;
 mod wait;
 
+pub use account::{Account, CpuClock, Times, Usage};
+pub use class::{Attributes, Class};
 pub use entity::{NewTask, Sleep};
 pub use mutex::{Mutex, MutexGuard};
 pub use run::{
     add, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work, preempt,
-    rename, request_resched, set_fpu, set_notify, set_root, set_signal, set_user_bases,
-    signal_pending, stop_current, take_switched, user_bases, wake, wake_stopped, wants_switch,
-    with_fpu, yield_now,
+    priority, rename, request_resched, reschedule, set_attributes, set_boost, set_fpu, set_notify,
+    set_root, set_signal, set_user_bases, signal_pending, stop_current, take_alarm, take_switched,
+    user_bases, wake, wake_stopped, wants_switch, with_fpu, yield_now,
 };
-pub use time::Time;
+use run::{account, alarm, arm_cpu_alarm};
+pub use time::{Deadline, Time};
 pub use wait::WaitQueue;
 
 /// A task's number: its PID.

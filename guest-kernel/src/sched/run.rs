@@ -2,13 +2,17 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use abi::choice::ChoiceKind;
 use abi::event::{SchedSwitch, SchedWakeup, TaskState};
 
+use super::account::Account;
+use super::class::{self, Attributes, Class};
 use super::entity::{Entity, NewTask, Sleep};
 use super::policy::Policy;
-use super::{TaskId, slice};
+use super::{TaskId, fair, slice};
 use crate::arch::context::{self, SavedCpu};
 use crate::arch::fpu::FpuState;
 use crate::arch::{boot, irq, paging, percpu};
@@ -21,12 +25,24 @@ struct Scheduler {
     queue: VecDeque<u32>,
     /// The task that has just run for the last time.
     dead: Option<u32>,
+    /// Somebody is or was of another class than most, so ranks have to be
+    /// looked at.
+    ranked: bool,
+    /// Whether weights count, and the least runtime that a runnable task has.
+    weighs: bool,
+    floor: u64,
+    /// Room for the candidates of a choice.
+    candidates: Vec<u32>,
 }
 
 static SCHEDULER: SpinLock<Scheduler> = SpinLock::new(Scheduler {
     entities: BTreeMap::new(),
     queue: VecDeque::new(),
     dead: None,
+    ranked: false,
+    weighs: false,
+    floor: 0,
+    candidates: Vec::new(),
 });
 
 static POLICY: Once<&'static dyn Policy> = Once::new();
@@ -43,44 +59,116 @@ impl Scheduler {
             .expect("what runs is known to the scheduler")
     }
 
+    /// Who runs before whom: the highest rank that is there runs.
+    fn rank(&self, id: u32) -> u8 {
+        let Some(entity) = self.entities.get(&id) else {
+            return class::RANK_IDLE;
+        };
+        if entity.kernel {
+            return class::RANK_KERNEL;
+        }
+        match entity.priority() {
+            0 if entity.attributes.class == Class::Idle && !self.weighs => class::RANK_IDLE,
+            0 => class::RANK_NORMAL,
+            priority => class::RANK_NORMAL + priority,
+        }
+    }
+
     /// Takes the next task off the queue; the idle task if it is empty.
     fn pick(&mut self) -> u32 {
-        let n = self.queue.len();
-        if n < 2 {
-            return self.queue.pop_front().unwrap_or(TaskId::IDLE.0);
+        let mut candidates = core::mem::take(&mut self.candidates);
+        candidates.clear();
+        if self.ranked {
+            let top = self.queue.iter().map(|&id| self.rank(id)).max();
+            let best = self.queue.iter().filter(|&&id| Some(self.rank(id)) == top);
+            candidates.extend(best);
+        } else {
+            candidates.extend(&self.queue);
         }
+        let next = self.choose(&candidates);
+        self.candidates = candidates;
+        if let Some(at) = self.queue.iter().position(|&id| id == next) {
+            self.queue.remove(at);
+        }
+        next
+    }
+
+    fn choose(&self, candidates: &[u32]) -> u32 {
+        let n = candidates.len();
+        if n < 2 {
+            return candidates.first().copied().unwrap_or(TaskId::IDLE.0);
+        }
+        let runtime = |at: usize| {
+            let entity = candidates.get(at).and_then(|id| self.entities.get(id));
+            entity.map_or(u64::MAX, |entity| entity.runtime)
+        };
         let default = POLICY
             .get()
-            .map_or(0, |policy| policy.default_pick(&self.queue));
-        let candidates = self.queue.make_contiguous();
+            .map_or(0, |policy| policy.default_pick(n, &runtime));
         let answer = probe::choose(ChoiceKind::PickNext, n as u32, default as u32, candidates);
-        self.queue
-            .remove(answer as usize)
-            .expect("an answer is below the number of answers")
+        candidates[answer as usize]
     }
 
     fn make_runnable(&mut self, id: TaskId) {
         self.queue.push_back(id.0);
+        if self.weighs {
+            let floor = self.floor.saturating_sub(fair::credit());
+            if let Some(entity) = self.entity(id) {
+                entity.runtime = entity.runtime.max(floor);
+            }
+        }
         probe::emit(&SchedWakeup { task: id.into() });
+        if self.preempts(id.0) {
+            percpu::with(|cpu| cpu.need_resched = true);
+        }
+    }
+
+    /// Whether a task that has become runnable runs before the running one.
+    fn preempts(&self, id: u32) -> bool {
+        let running = percpu::task();
+        if !self.ranked && !self.weighs || running == TaskId::IDLE.0 {
+            return false;
+        }
+        let (own, other) = (self.rank(id), self.rank(running));
+        if self.ranked && own != other && !crate::mutant!("wake-never-preempts") {
+            return own > other;
+        }
+        let (Some(woken), Some(running)) = (self.entities.get(&id), self.entities.get(&running))
+        else {
+            return false;
+        };
+        let eager = self.weighs && woken.attributes.class == Class::Other && !running.kernel;
+        eager && fair::is_behind(woken, running)
+    }
+
+    /// Counts what the running task has used until now.
+    fn account(&mut self) {
+        let (user, system) = percpu::with(|cpu| cpu.take_times());
+        self.running().account.clock.charge(user, system);
+    }
+
+    /// Adds what the running task has used to its weighted runtime, and moves
+    /// the floor that those who slept are lifted to.
+    fn weigh(&mut self, runnable: bool) {
+        let running = self.running();
+        running.runtime += fair::weighted(running);
+        let own = runnable.then_some(running.runtime);
+        let runtimes = self.queue.iter().filter_map(|id| self.entities.get(id));
+        let least = runtimes.map(|entity| entity.runtime).chain(own).min();
+        self.floor = self.floor.max(least.unwrap_or(0));
     }
 }
 
 /// Makes the running code the idle task, and sets the policy.
-pub fn init(policy: &'static dyn Policy, pointer: *const ()) {
+pub fn init(policy: &'static dyn Policy, pointer: *const (), account: Arc<Account>) {
     POLICY.set(policy);
-    let entity = Entity {
-        cpu: SavedCpu::running(boot::stack_top()),
-        kernel: true,
-        pointer,
-        sleep: None,
-        woken: false,
-        notify: false,
-        switched: false,
-        signal: false,
-        fatal: false,
-        payload: None,
-    };
-    SCHEDULER.lock().entities.insert(0, Box::new(entity));
+    let cpu = SavedCpu::running(boot::stack_top());
+    let entity = Entity::new(cpu, true, pointer, account, None);
+    {
+        let mut scheduler = SCHEDULER.lock();
+        scheduler.weighs = policy.weighs();
+        scheduler.entities.insert(0, Box::new(entity));
+    }
     irq::disable();
     percpu::with(|cpu| cpu.payload = pointer);
     irq::restore();
@@ -94,39 +182,56 @@ pub fn current() -> TaskId {
 
 /// Adds a task and makes it runnable, behind all others.
 pub fn add(task: NewTask) {
-    let entity = Box::new(Entity {
-        cpu: task.cpu,
-        kernel: task.kernel,
-        pointer: task.pointer,
-        sleep: None,
-        woken: false,
-        notify: task.notify,
-        switched: task.notify,
-        signal: false,
-        fatal: false,
-        payload: Some(task.payload),
-    });
+    let NewTask {
+        id,
+        cpu,
+        kernel,
+        notify,
+        pointer,
+        account,
+        payload,
+    } = task;
+    let mut entity = Box::new(Entity::new(cpu, kernel, pointer, account, Some(payload)));
+    entity.notify = notify;
+    entity.switched = notify;
     let mut scheduler = SCHEDULER.lock();
-    scheduler.entities.insert(task.id.0, entity);
-    scheduler.queue.push_back(task.id.0);
+    if scheduler.weighs {
+        entity.runtime = scheduler.floor.max(scheduler.running().runtime);
+    }
+    scheduler.ranked |= entity.is_unusual();
+    scheduler.entities.insert(id.0, entity);
+    scheduler.queue.push_back(id.0);
 }
 
 /// Switches to the next task. The running one has been queued, or put to
 /// sleep, or declared dead.
 fn switch_away(mut scheduler: SpinGuard<'_, Scheduler>, state: TaskState) {
     let prev = percpu::task();
+    scheduler.account();
+    if scheduler.weighs && prev != 0 {
+        scheduler.weigh(state == TaskState::Running);
+    }
     let next = scheduler.pick();
     percpu::with(|cpu| cpu.need_resched = false);
+    slice::forget_end();
     let leaving = scheduler.running();
+    if next != prev {
+        let voluntary = state != TaskState::Running;
+        leaving.account.clock.count_switch(voluntary);
+    }
     leaving.switched |= leaving.notify && next != prev;
     let prev_cpu = &raw mut leaving.cpu;
     let entity = scheduler
         .entities
         .get_mut(&next)
         .expect("what is queued is known to the scheduler");
-    let (kernel, pointer, next_cpu) = (entity.kernel, entity.pointer, &raw mut entity.cpu);
+    let (pointer, next_cpu) = (entity.pointer, &raw mut entity.cpu);
+    if next == 0 {
+        slice::stop();
+    } else {
+        slice::start(entity.kernel, entity.is_endless(), entity.account.clock.until_alarm());
+    }
     if next == prev {
-        slice::start(kernel);
         return;
     }
     // SAFETY: the lock is held; nobody changes the saved state.
@@ -142,11 +247,6 @@ fn switch_away(mut scheduler: SpinGuard<'_, Scheduler>, state: TaskState) {
         cpu.payload = pointer;
         cpu.irq_saved
     });
-    if next == 0 {
-        slice::stop();
-    } else {
-        slice::start(kernel);
-    }
     core::mem::forget(scheduler);
     // SAFETY: interrupts are off under the lock, which `finish_switch` opens on
     // the other side; entities are boxed and stay until they are dead.
@@ -168,14 +268,34 @@ pub fn finish_switch() {
 
 /// Lets the others run first.
 pub fn yield_now() {
-    requeue();
+    let mut scheduler = SCHEDULER.lock();
+    if scheduler.weighs {
+        // Whoever yields is not the one who has had least.
+        let ids = scheduler.queue.iter();
+        let others = ids.filter_map(|id| scheduler.entities.get(id));
+        let least = others.map(|entity| entity.runtime).min();
+        let running = scheduler.running();
+        running.runtime = running.runtime.max(least.map_or(0, |least| least + 1));
+    }
+    slice::note_end();
+    requeue(scheduler);
 }
 
-fn requeue() {
-    let mut scheduler = SCHEDULER.lock();
+/// Switches, now that it is time to.
+pub fn reschedule() {
+    requeue(SCHEDULER.lock());
+}
+
+/// Queues the running task again. One that was preempted keeps its turn among
+/// its equals, if there are ranks.
+fn requeue(mut scheduler: SpinGuard<'_, Scheduler>) {
     let id = percpu::task();
     if id != 0 {
-        scheduler.queue.push_back(id);
+        if scheduler.ranked && !slice::has_ended() {
+            scheduler.queue.push_front(id);
+        } else {
+            scheduler.queue.push_back(id);
+        }
     }
     switch_away(scheduler, TaskState::Running);
 }
@@ -190,7 +310,7 @@ pub fn request_resched() {
 /// After an interrupt of kernel code: switches if it is time. Interrupts are off.
 pub fn preempt() {
     if percpu::with(|cpu| cpu.need_resched && cpu.irq_depth == 0 && cpu.task != 0) {
-        requeue();
+        reschedule();
     }
 }
 
@@ -200,7 +320,7 @@ pub fn preempt() {
 pub fn pending_work() -> bool {
     let mut scheduler = SCHEDULER.lock();
     let entity = scheduler.running();
-    let wants = entity.signal || entity.switched;
+    let wants = entity.signal || entity.switched || entity.alarm;
     percpu::with(|cpu| cpu.need_resched) || wants
 }
 
@@ -216,6 +336,80 @@ pub fn set_notify(notify: bool) {
 #[must_use]
 pub fn take_switched() -> bool {
     core::mem::take(&mut SCHEDULER.lock().running().switched)
+}
+
+/// Counts what the running task has used of the CPU until now.
+pub(super) fn account() {
+    SCHEDULER.lock().account();
+}
+
+/// The alarm of the running task's CPU clock may have changed.
+pub(super) fn arm_cpu_alarm() {
+    let mut scheduler = SCHEDULER.lock();
+    scheduler.account();
+    let left = scheduler.running().account.clock.until_alarm();
+    slice::set_alarm(left);
+}
+
+/// The running task's CPU clock has reached its alarm: it is to look.
+pub(super) fn alarm() {
+    SCHEDULER.lock().running().alarm = true;
+}
+
+/// Did the running task's CPU clock reach its alarm since this was last asked?
+#[must_use]
+pub fn take_alarm() -> bool {
+    core::mem::take(&mut SCHEDULER.lock().running().alarm)
+}
+
+/// Changes what a task asked for. It is behind all of its new equals.
+pub fn set_attributes(id: TaskId, account: &Account, attributes: Attributes) {
+    let mut scheduler = SCHEDULER.lock();
+    let moves = account.attributes().class != attributes.class;
+    account.set_attributes(attributes);
+    if let Some(entity) = scheduler.entity(id) {
+        entity.attributes = attributes;
+        changed(&mut scheduler, id, moves);
+    }
+}
+
+/// Lends a task a real-time priority, or takes the loan back (0).
+pub fn set_boost(id: TaskId, priority: u8) {
+    let mut scheduler = SCHEDULER.lock();
+    let Some(entity) = scheduler.entity(id) else {
+        return;
+    };
+    let before = core::mem::replace(&mut entity.boost, priority);
+    if before != priority {
+        changed(&mut scheduler, id, true);
+    }
+}
+
+/// The real-time priority at which a task runs, loans included; 0 if none.
+#[must_use]
+pub fn priority(id: TaskId) -> u8 {
+    SCHEDULER.lock().entity(id).map_or(0, |entity| entity.priority())
+}
+
+/// A task's rank has changed: it may have to go behind its new equals, and
+/// somebody else may have to run.
+fn changed(scheduler: &mut Scheduler, id: TaskId, moves: bool) {
+    scheduler.ranked |= scheduler.entity(id).is_some_and(|entity| entity.is_unusual());
+    let at = scheduler.queue.iter().position(|&queued| queued == id.0);
+    if let Some(at) = at.filter(|_| moves) {
+        scheduler.queue.remove(at);
+        scheduler.queue.push_back(id.0);
+    }
+    let own = scheduler.rank(percpu::task());
+    if scheduler.ranked && scheduler.queue.iter().any(|&id| scheduler.rank(id) > own) {
+        percpu::with(|cpu| cpu.need_resched = true);
+    }
+    if id.0 == percpu::task() {
+        let running = scheduler.running();
+        let (kernel, endless) = (running.kernel, running.is_endless());
+        let left = running.account.clock.until_alarm();
+        slice::start(kernel, endless, left);
+    }
 }
 
 /// Is it time to switch?

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use abi::choice::ChoiceKind;
 
-use super::{Sleep, TaskId, Time, fatal_pending, run, signal_pending, timer};
+use super::{Deadline, Sleep, TaskId, Time, fatal_pending, run, signal_pending, timer};
 use crate::arch::irq;
 use crate::errno::{Errno, Result};
 use crate::probe;
@@ -71,6 +71,18 @@ impl WaitQueue {
         deadline: Option<Time>,
         cond: impl FnMut() -> Option<T>,
     ) -> Result<Option<T>> {
+        self.wait_until(deadline.map(Deadline::from), cond)
+    }
+
+    /// Like [`WaitQueue::wait_interruptible`], by either clock.
+    ///
+    /// # Errors
+    /// `ERESTARTSYS` when a signal is pending.
+    pub fn wait_until<T>(
+        &self,
+        deadline: Option<Deadline>,
+        cond: impl FnMut() -> Option<T>,
+    ) -> Result<Option<T>> {
         wait_on(&[self], Sleep::Interruptible, deadline, cond)
     }
 
@@ -83,6 +95,7 @@ impl WaitQueue {
         deadline: Option<Time>,
         cond: impl FnMut() -> Option<T>,
     ) -> Result<Option<T>> {
+        let deadline = deadline.map(Deadline::from);
         wait_on(queues, Sleep::Interruptible, deadline, cond)
     }
 
@@ -148,7 +161,7 @@ fn interrupted(sleep: Sleep) -> bool {
 fn wait_on<T>(
     queues: &[&WaitQueue],
     sleep: Sleep,
-    deadline: Option<Time>,
+    deadline: Option<Deadline>,
     mut cond: impl FnMut() -> Option<T>,
 ) -> Result<Option<T>> {
     if let Some(value) = cond() {
@@ -160,7 +173,7 @@ fn wait_on<T>(
         let tickets: Vec<u64> = queues.iter().map(|queue| queue.enter(task)).collect();
         let outcome = match cond() {
             Some(value) => Some(Ok(Some(value))),
-            None if deadline.is_some_and(|at| at <= Time::now()) => Some(Ok(None)),
+            None if deadline.is_some_and(Deadline::has_passed) => Some(Ok(None)),
             None if interrupted(sleep) => Some(Err(Errno::ERESTARTSYS)),
             None => None,
         };
@@ -188,7 +201,7 @@ fn wait_on<T>(
     }
 }
 
-fn sleep_until_woken(queues: &[&WaitQueue], tickets: &[u64], sleep: Sleep, deadline: Option<Time>) {
+fn sleep_until_woken(queues: &[&WaitQueue], tickets: &[u64], sleep: Sleep, deadline: Option<Deadline>) {
     run::begin_wait();
     let timer = deadline.map(|at| timer::set(at, timer::Action::Wake(super::current())));
     let still_waiting = queues

@@ -8,7 +8,7 @@ use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 
-use super::msr;
+use super::{clock, msr};
 
 /// The most CPUs that the kernel has room for.
 pub const MAX_CPUS: usize = 1;
@@ -33,6 +33,12 @@ pub struct PerCpu {
     pub task: u32,
     /// What the task room gave for the running task.
     pub payload: *const (),
+    /// The cycle up to which the running task's time is counted.
+    stamp: u64,
+    /// Cycles in user mode that nobody has taken yet.
+    user: u64,
+    /// Cycles in the kernel.
+    system: u64,
 }
 
 /// Offset of the user's stack pointer for the entry code.
@@ -57,6 +63,9 @@ static SLOTS: Slots = Slots(
             id: 0,
             task: 0,
             payload: core::ptr::null(),
+            stamp: 0,
+            user: 0,
+            system: 0,
         })
     }; MAX_CPUS],
 );
@@ -121,6 +130,32 @@ pub fn payload() -> *const () {
 }
 
 impl PerCpu {
+    /// What has passed since the last look at the clock.
+    fn lap(&mut self) -> u64 {
+        let now = clock::cycles();
+        now.saturating_sub(core::mem::replace(&mut self.stamp, now))
+    }
+
+    /// The kernel was entered from user mode.
+    pub fn enter_kernel(&mut self) {
+        self.user += self.lap();
+    }
+
+    /// The kernel is left for user mode.
+    pub fn leave_kernel(&mut self) {
+        self.system += self.lap();
+    }
+
+    /// Takes the cycles in user mode and in the kernel that have passed since
+    /// this was last done. Called in the kernel.
+    pub fn take_times(&mut self) -> (u64, u64) {
+        self.leave_kernel();
+        (
+            core::mem::take(&mut self.user),
+            core::mem::take(&mut self.system),
+        )
+    }
+
     /// Sets the stack on which SYSCALL continues.
     pub fn set_kernel_rsp(&mut self, top: u64) {
         self.kernel_rsp = top;

@@ -1,7 +1,7 @@
 //! The performance counter that cuts slices by a task's own instructions.
 
 use core::arch::x86_64::__cpuid;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{apic, msr};
 
@@ -19,6 +19,8 @@ const COUNTER_0: u64 = 1;
 pub const LONGEST: u64 = 0x7FFF_FFFF;
 
 static PRESENT: AtomicBool = AtomicBool::new(false);
+/// What the counter was last started with.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// Looks for the counter. True if there is one.
 pub fn init() -> bool {
@@ -40,6 +42,7 @@ pub fn init() -> bool {
 /// Interrupts after `instructions` more in user mode.
 pub fn start(instructions: u64) {
     let instructions = instructions.clamp(1, LONGEST);
+    STARTED.store(instructions, Ordering::Relaxed);
     // SAFETY: only called where `init` found the counter.
     unsafe {
         msr::write(GLOBAL_CTRL, 0);
@@ -56,6 +59,18 @@ pub fn stop() {
         // SAFETY: as in `start`.
         unsafe { msr::write(GLOBAL_CTRL, 0) };
     }
+}
+
+/// User instructions since `start`, which were not more than 2³².
+#[must_use]
+pub fn used() -> u64 {
+    if !PRESENT.load(Ordering::Relaxed) {
+        return 0;
+    }
+    // SAFETY: as in `start`.
+    let count = unsafe { msr::read(PMC0) };
+    let started = STARTED.load(Ordering::Relaxed);
+    count.wrapping_add(started) & u64::from(u32::MAX)
 }
 
 /// True if the counter has run over since `start`.

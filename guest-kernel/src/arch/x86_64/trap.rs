@@ -133,10 +133,14 @@ extern "C" fn leave_to_user(frame: &mut TrapFrame) {
         irq::off();
     }
     debug_assert!(percpu::with(|cpu| cpu.irq_depth) == 0);
+    percpu::with(|cpu| cpu.leave_kernel());
 }
 
 extern "C" fn trap_dispatch(frame: &mut TrapFrame) {
     let hooks = hooks();
+    if frame.is_from_user() {
+        percpu::with(|cpu| cpu.enter_kernel());
+    }
     if frame.vector < 32 {
         let address = paging::fault_address();
         if frame.rflags & RFLAGS_IF != 0 {
@@ -155,6 +159,7 @@ extern "C" fn trap_dispatch(frame: &mut TrapFrame) {
 }
 
 extern "C" fn syscall_dispatch(frame: &mut TrapFrame) -> bool {
+    percpu::with(|cpu| cpu.enter_kernel());
     irq::on();
     (hooks().syscall)(frame);
     leave_to_user(frame);
