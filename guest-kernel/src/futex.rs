@@ -19,7 +19,7 @@ use crate::mm::Mm;
 use crate::mm::fault::Access;
 use crate::mm::frame::Frame;
 use crate::probe;
-use crate::sched::{self, TaskId, Time, WaitQueue};
+use crate::sched::{self, Deadline, TaskId, WaitQueue};
 use crate::sync::SpinLock;
 
 /// What a futex is known by.
@@ -114,7 +114,7 @@ static TABLE: SpinLock<Table> = SpinLock::new(BTreeMap::new());
 /// # Errors
 /// EAGAIN if it is not, ETIMEDOUT at the deadline, EFAULT, ERESTARTSYS when a
 /// signal is pending.
-pub fn wait(futex: &Futex, expected: u32, bitset: u32, deadline: Option<Time>) -> Result<()> {
+pub fn wait(futex: &Futex, expected: u32, bitset: u32, deadline: Option<Deadline>) -> Result<()> {
     let waiter = Arc::new(Waiter {
         task: sched::current(),
         _counted: Counted::new(Type::FutexWaiter),
@@ -125,7 +125,7 @@ pub fn wait(futex: &Futex, expected: u32, bitset: u32, deadline: Option<Time>) -
     });
     enter(futex, expected, &waiter)?;
     let woken = || waiter.woken.load(Ordering::Acquire).then_some(());
-    let outcome = waiter.sleep.wait_interruptible(deadline, woken);
+    let outcome = waiter.sleep.wait_until(deadline, woken);
     if !leave(&waiter) {
         // Whoever took it out of the table counts on it being woken.
         return Ok(());

@@ -118,7 +118,9 @@ fn set_hooks() {
 /// On the way to user mode something is to be done.
 fn leave(frame: &mut TrapFrame) {
     if sched::wants_switch() {
-        sched::yield_now();
+        sched::reschedule();
+    } else if sched::take_alarm() {
+        task::timers::check_cpu_timers();
     } else if sched::take_switched() {
         task::rseq::resume(frame);
     } else {
@@ -176,7 +178,11 @@ fn init_tasks(initrd: &'static [u8]) {
         mounts.root(),
     ))));
     let idle = task::clone::make_idle(files, context);
-    sched::init(policy, core::ptr::from_ref(idle).cast());
+    sched::init(
+        policy,
+        core::ptr::from_ref(idle).cast(),
+        idle.account().clone(),
+    );
     task::init();
     fs::hooks::install(fs::hooks::Hooks {
         broken_pipe: task::signal::broken_pipe,

@@ -34,7 +34,7 @@ pub const KEY_CLONE_STOPPED: &str = "clone_stopped";
 pub const OPTIONS: [(&str, &[&str]); 1] = [(KEY_CLONE_STOPPED, &["on", "off"])];
 
 /// The policies that `sched=` knows. The first is the default.
-pub const POLICIES: [&str; 2] = ["round-robin", "fifo"];
+pub const POLICIES: [&str; 3] = ["round-robin", "fifo", "fair"];
 
 /// The default time slice, in user instructions.
 pub const DEFAULT_SLICE: u64 = 100_000;

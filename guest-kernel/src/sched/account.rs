@@ -163,7 +163,8 @@ impl CpuClock {
     /// clock or its group's; `None` if none is set. Accounts are up to date.
     pub(super) fn until_alarm(&self) -> Option<u64> {
         let own = self.alarm.load(Ordering::Relaxed);
-        let left = |at: u64, clock: &CpuClock| (at != NEVER).then(|| at.saturating_sub(clock.total()));
+        let left =
+            |at: u64, clock: &CpuClock| (at != NEVER).then(|| at.saturating_sub(clock.total()));
         let group = self.group.as_deref();
         let group = group.and_then(|group| left(group.alarm.load(Ordering::Relaxed), group));
         match (left(own, self), group) {

@@ -18,13 +18,14 @@ pub use account::{Account, CpuClock, Times, Usage};
 pub use class::{Attributes, Class};
 pub use entity::{NewTask, Sleep};
 pub use mutex::{Mutex, MutexGuard};
+use run::{account, alarm, arm_cpu_alarm};
+#[allow(unused_imports, reason = "the rooms above will ask")]
 pub use run::{
     add, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work, preempt,
     priority, rename, request_resched, reschedule, set_attributes, set_boost, set_fpu, set_notify,
     set_root, set_signal, set_user_bases, signal_pending, stop_current, take_alarm, take_switched,
     user_bases, wake, wake_stopped, wants_switch, with_fpu, yield_now,
 };
-use run::{account, alarm, arm_cpu_alarm};
 pub use time::{Deadline, Time};
 pub use wait::WaitQueue;
 

@@ -229,7 +229,11 @@ fn switch_away(mut scheduler: SpinGuard<'_, Scheduler>, state: TaskState) {
     if next == 0 {
         slice::stop();
     } else {
-        slice::start(entity.kernel, entity.is_endless(), entity.account.clock.until_alarm());
+        slice::start(
+            entity.kernel,
+            entity.is_endless(),
+            entity.account.clock.until_alarm(),
+        );
     }
     if next == prev {
         return;
@@ -374,6 +378,7 @@ pub fn set_attributes(id: TaskId, account: &Account, attributes: Attributes) {
 }
 
 /// Lends a task a real-time priority, or takes the loan back (0).
+#[allow(dead_code, reason = "the rooms above will ask")]
 pub fn set_boost(id: TaskId, priority: u8) {
     let mut scheduler = SCHEDULER.lock();
     let Some(entity) = scheduler.entity(id) else {
@@ -386,15 +391,21 @@ pub fn set_boost(id: TaskId, priority: u8) {
 }
 
 /// The real-time priority at which a task runs, loans included; 0 if none.
+#[allow(dead_code, reason = "the rooms above will ask")]
 #[must_use]
 pub fn priority(id: TaskId) -> u8 {
-    SCHEDULER.lock().entity(id).map_or(0, |entity| entity.priority())
+    SCHEDULER
+        .lock()
+        .entity(id)
+        .map_or(0, |entity| entity.priority())
 }
 
 /// A task's rank has changed: it may have to go behind its new equals, and
 /// somebody else may have to run.
 fn changed(scheduler: &mut Scheduler, id: TaskId, moves: bool) {
-    scheduler.ranked |= scheduler.entity(id).is_some_and(|entity| entity.is_unusual());
+    scheduler.ranked |= scheduler
+        .entity(id)
+        .is_some_and(|entity| entity.is_unusual());
     let at = scheduler.queue.iter().position(|&queued| queued == id.0);
     if let Some(at) = at.filter(|_| moves) {
         scheduler.queue.remove(at);

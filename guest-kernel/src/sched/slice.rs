@@ -120,7 +120,9 @@ fn set_ends(end: u64, alarm: u64) {
 
 /// When the timer has something to do about the running task.
 pub(super) fn end() -> Option<Time> {
-    let end = END.load(Ordering::Relaxed).min(ALARM.load(Ordering::Relaxed));
+    let end = END
+        .load(Ordering::Relaxed)
+        .min(ALARM.load(Ordering::Relaxed));
     (end != NEVER).then_some(Time(end))
 }
 

@@ -51,6 +51,7 @@ pub fn set_real(nanoseconds: u64) {
 }
 
 /// How often the real-time clock was set.
+#[allow(dead_code, reason = "the rooms above will ask")]
 #[must_use]
 pub fn settings() -> u64 {
     SETTINGS.load(Ordering::Relaxed)
@@ -84,6 +85,7 @@ impl Deadline {
     }
 
     /// That much later, by the same clock.
+    #[allow(dead_code, reason = "the rooms above will ask")]
     #[must_use]
     pub fn after(self, nanoseconds: u64) -> Self {
         match self {

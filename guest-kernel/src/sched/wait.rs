@@ -201,7 +201,12 @@ fn wait_on<T>(
     }
 }
 
-fn sleep_until_woken(queues: &[&WaitQueue], tickets: &[u64], sleep: Sleep, deadline: Option<Deadline>) {
+fn sleep_until_woken(
+    queues: &[&WaitQueue],
+    tickets: &[u64],
+    sleep: Sleep,
+    deadline: Option<Deadline>,
+) {
     run::begin_wait();
     let timer = deadline.map(|at| timer::set(at, timer::Action::Wake(super::current())));
     let still_waiting = queues

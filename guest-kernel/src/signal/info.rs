@@ -11,6 +11,7 @@ pub mod code {
     pub const SI_USER: i32 = linux::SI_USER as i32;
     pub const SI_KERNEL: i32 = linux::SI_KERNEL as i32;
     pub const SI_TKILL: i32 = linux::SI_TKILL;
+    pub const SI_TIMER: i32 = linux::SI_TIMER;
     pub const CLD_EXITED: i32 = linux::CLD_EXITED as i32;
     pub const CLD_KILLED: i32 = linux::CLD_KILLED as i32;
     pub const CLD_DUMPED: i32 = linux::CLD_DUMPED as i32;
@@ -52,6 +53,15 @@ pub enum Fields {
         uid: u32,
         /// Its exit status, or the signal that ended or stopped it.
         status: i32,
+    },
+    /// A POSIX timer expired.
+    Timer {
+        /// Its number.
+        id: u32,
+        /// How often it expired besides.
+        overrun: i32,
+        /// `si_value`.
+        value: u64,
     },
     /// An instruction caused it.
     Fault {
@@ -121,6 +131,11 @@ impl SigInfo {
                 put(16, &pid.to_le_bytes());
                 put(20, &uid.to_le_bytes());
                 put(24, &status.to_le_bytes());
+            }
+            Fields::Timer { id, overrun, value } => {
+                put(16, &id.to_le_bytes());
+                put(20, &overrun.to_le_bytes());
+                put(24, &value.to_le_bytes());
             }
             Fields::Fault { address } => put(16, &address.to_le_bytes()),
         }

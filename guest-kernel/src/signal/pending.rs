@@ -42,6 +42,12 @@ impl Pending {
         true
     }
 
+    /// True if this very signal waits.
+    #[must_use]
+    pub fn holds(&self, info: &SigInfo) -> bool {
+        self.queue.contains(info)
+    }
+
     /// Takes the first signal that is not blocked.
     pub fn take(&mut self, blocked: SigSet) -> Option<SigInfo> {
         let signal = self.set.without(blocked).first()?;

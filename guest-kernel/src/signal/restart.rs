@@ -5,7 +5,7 @@ use linux_raw_sys::general::{__NR_restart_syscall, SA_RESTART};
 use super::handlers::SigAction;
 use crate::arch::trap::{NO_VECTOR, SYSCALL_VECTOR, TrapFrame};
 use crate::errno::Errno;
-use crate::sched::Time;
+use crate::sched::{Deadline, Time};
 
 /// How a call that was cut short goes on when no handler ran.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,7 +40,7 @@ pub enum Restart {
         /// By which wakers it may be woken.
         bitset: u32,
         /// When it ends.
-        deadline: Time,
+        deadline: Deadline,
     },
 }
 

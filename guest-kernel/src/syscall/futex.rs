@@ -7,7 +7,7 @@ use super::time::Timespec;
 use crate::errno::{Errno, Result};
 use crate::futex::{self, Futex};
 use crate::mm::user;
-use crate::sched::Time;
+use crate::sched::{Deadline, Time};
 use crate::signal::Restart;
 use crate::task;
 use crate::task::robust::{self, HEAD_SIZE};
@@ -27,15 +27,15 @@ pub(super) fn futex(call: &mut Call<'_>) -> Result<u64> {
         linux::FUTEX_WAIT => {
             let deadline = match timeout {
                 0 => None,
-                at => Some(Time::now().after(Timespec::read(at)?)),
+                at => Some(Time::now().after(Timespec::read(at)?).into()),
             };
             wait(address, private, value, u32::MAX, deadline)
         }
         linux::FUTEX_WAIT_BITSET => {
             let deadline = match timeout {
                 0 => None,
-                at if by_real_time => Some(Time::from_real(Timespec::read(at)?)),
-                at => Some(Time(Timespec::read(at)?)),
+                at if by_real_time => Some(Deadline::Real(Timespec::read(at)?)),
+                at => Some(Time(Timespec::read(at)?).into()),
             };
             wait(address, private, value, third as u32, deadline)
         }
@@ -59,7 +59,7 @@ pub(super) fn wait(
     private: bool,
     value: u32,
     bitset: u32,
-    deadline: Option<Time>,
+    deadline: Option<Deadline>,
 ) -> Result<u64> {
     if bitset == 0 {
         return Err(Errno::EINVAL);

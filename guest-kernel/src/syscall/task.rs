@@ -96,19 +96,6 @@ pub(super) fn sched_yield(_: &mut Call<'_>) -> Result<u64> {
     Ok(0)
 }
 
-/// Bytes of the mask that this kernel has: a word.
-const CPU_MASK: u64 = 8;
-
-pub(super) fn sched_getaffinity(call: &mut Call<'_>) -> Result<u64> {
-    let [pid, len, mask, ..] = call.args;
-    if len < CPU_MASK || !len.is_multiple_of(8) {
-        return Err(Errno::EINVAL);
-    }
-    super::pid::named(pid)?;
-    user::write_value(mask, (1_u64 << crate::arch::percpu::MAX_CPUS) - 1)?;
-    Ok(CPU_MASK)
-}
-
 const ARCH_SET_GS: u64 = 0x1001;
 const ARCH_SET_FS: u64 = 0x1002;
 const ARCH_GET_FS: u64 = 0x1003;

@@ -19,9 +19,6 @@ fn own_process_group() -> Which {
     Which::Pgrp(task::current().process_group() as u32)
 }
 
-/// Bytes of `struct rusage`: nothing in it is counted.
-const RUSAGE: usize = 144;
-
 pub(super) fn wait4(call: &mut Call<'_>) -> Result<u64> {
     let [pid, status, options, usage, ..] = call.args;
     let known = linux::WNOHANG
@@ -48,7 +45,7 @@ pub(super) fn wait4(call: &mut Call<'_>) -> Result<u64> {
         user::write_value(status, change.status)?;
     }
     if usage != 0 {
-        user::write_bytes(usage, &[0; RUSAGE])?;
+        user::write_value(usage, super::timer::rusage(change.usage))?;
     }
     Ok(u64::from(change.pid))
 }
@@ -78,8 +75,8 @@ pub(super) fn waitid(call: &mut Call<'_>) -> Result<u64> {
     };
     let waited = wait::wait(which, Options(options));
     let change = waited.unwrap_or(None);
-    if usage != 0 && change.is_some() {
-        user::write_bytes(usage, &[0; RUSAGE])?;
+    if let Some(change) = change.filter(|_| usage != 0) {
+        user::write_value(usage, super::timer::rusage(change.usage))?;
     }
     if info != 0 {
         // Also where there was nothing to wait for.

@@ -24,11 +24,14 @@ use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::{frame, kernel_map};
 use crate::probe;
-use crate::sched::{self, NewTask, WaitQueue};
+use crate::sched::{self, Account, Attributes, NewTask, WaitQueue};
 use crate::signal::{SigHand, TaskSignals};
 use crate::sync::SpinLock;
 
 pub use super::clone_args::CloneArgs;
+
+/// The mask of the CPUs that there are.
+pub const ALL_CPUS: u64 = (1 << crate::arch::percpu::MAX_CPUS) - 1;
 
 /// Pages of a kernel stack.
 pub(super) const STACK_PAGES: usize = 6;
@@ -105,6 +108,7 @@ pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
         clear_tid: 0,
         rseq: None,
         vfork: None,
+        account: None,
         tell_parent: 0,
         tell_child: 0,
     };
@@ -169,6 +173,7 @@ fn start(
         kernel: args.kernel.is_some(),
         notify: task.rseq.lock().is_some(),
         pointer: Arc::as_ptr(&task).cast(),
+        account: task.account().clone(),
         payload: Box::new((task.clone(), stack)),
     });
     signal::enter_group(&task);
@@ -237,6 +242,7 @@ fn assemble(
         robust_list: AtomicU64::new(0),
         rseq: SpinLock::new(draft.rseq),
         vfork: SpinLock::new(draft.vfork),
+        account: draft.account.unwrap_or_else(|| parent.account().clone()),
         comm: SpinLock::new(parent.comm()),
         kernel: AtomicU32::new(args.kernel.is_some().into()),
         parent_death_signal: AtomicU32::new(0),
@@ -270,6 +276,7 @@ pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
         robust_list: AtomicU64::new(0),
         rseq: SpinLock::new(None),
         vfork: SpinLock::new(None),
+        account: Arc::new(Account::new(None, Attributes::default(), ALL_CPUS)),
         comm: SpinLock::new(comm),
         kernel: AtomicU32::new(1),
         parent_death_signal: AtomicU32::new(0),

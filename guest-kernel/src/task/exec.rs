@@ -11,7 +11,7 @@ use linux_raw_sys::general::{MS_NOEXEC, SIGCHLD};
 use super::credentials::Credentials;
 use super::credentials::program::Program;
 use super::image::Strings;
-use super::{Files, Task, current, elf, exit, image, rseq, tree::TREE};
+use super::{Files, Task, current, elf, exit, image, rseq, timers, tree::TREE};
 use crate::arch::fpu::FpuState;
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
@@ -186,6 +186,7 @@ fn commit(task: &Arc<Task>, mm: Arc<Mm>, files: Files) {
     let closed = files.lock().take_close_on_exec();
     drop(closed);
     task.signals.lock().exec();
+    timers::exec(task.group());
     rseq::forget(task);
     task.kernel.store(0, core::sync::atomic::Ordering::Relaxed);
     if let Some(node) = TREE.lock().node_mut(task.tgid().0) {

@@ -9,7 +9,7 @@ use abi::exit::Exit;
 use linux_raw_sys::general::SIGCHLD;
 
 use super::tree::{INIT, TREE, Tree};
-use super::{Task, census, current, orphans, pid_namespace, robust, signal};
+use super::{Task, census, current, orphans, pid_namespace, robust, signal, timers};
 use crate::arch;
 use crate::futex::{self, Futex};
 use crate::mm::Mm;
@@ -179,6 +179,7 @@ fn end_of_group(mut tree: Locked, task: &Arc<Task>) -> TaskState {
         forgotten.extend(orphans::let_go(&mut tree, &zombies));
     }
     drop(tree);
+    timers::end_of_group(task.group());
     if let Some(parent) = parent {
         tell(&parent, task, exit_signal, status);
     }

@@ -49,6 +49,7 @@ pub fn handle(frame: &mut TrapFrame, address: u64) {
 
 fn page_fault(frame: &TrapFrame, address: u64) -> Option<SigInfo> {
     let access = Access::from_error(frame.error);
+    current().account().clock.count_fault();
     let outcome = match current().mm() {
         Some(mm) => mm.fault(address, access),
         None => Err(Refusal::Unmapped),

@@ -6,18 +6,27 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::pid::Pid;
 use crate::count::{Counted, Type};
 use crate::mm::space::STACK_LIMIT;
-use crate::sched::{TaskId, WaitQueue};
+use crate::sched::{CpuClock, TaskId, Usage, WaitQueue};
 use crate::signal::GroupSignals;
 use crate::sync::SpinLock;
 
+use super::timers::Timers;
+
 /// Resources that have limits.
 pub const LIMITS: usize = 16;
+/// RLIMIT_CPU.
+pub const LIMIT_CPU: usize = 0;
 /// RLIMIT_STACK.
 const LIMIT_STACK: usize = 3;
 /// RLIMIT_CORE.
 const LIMIT_CORE: usize = 4;
 /// RLIMIT_NOFILE.
 pub const LIMIT_NOFILE: usize = 7;
+
+/// RLIMIT_NICE.
+pub const LIMIT_NICE: usize = 13;
+/// RLIMIT_RTPRIO.
+pub const LIMIT_RTPRIO: usize = 14;
 
 /// A soft and a hard limit.
 pub type Limit = (u64, u64);
@@ -52,6 +61,12 @@ pub struct Group {
     has_execed: AtomicBool,
     /// Tasks of this group that wait for a child.
     pub children: WaitQueue,
+    /// What all of its tasks have used, those included that are gone.
+    pub clock: Arc<CpuClock>,
+    /// What the children used that were waited for, theirs included.
+    pub reaped: SpinLock<Usage>,
+    /// Its interval timers and POSIX timers.
+    pub(super) timers: SpinLock<Timers>,
     /// The task that wants to be alone, and whoever waits for the group.
     pub(super) shrunk: WaitQueue,
 }
@@ -63,6 +78,8 @@ impl Group {
         limits[LIMIT_STACK] = (STACK_LIMIT, u64::MAX);
         limits[LIMIT_CORE] = (0, u64::MAX);
         limits[LIMIT_NOFILE] = (1024, 4096);
+        limits[LIMIT_NICE] = (0, 0);
+        limits[LIMIT_RTPRIO] = (0, 0);
         Group::with(pid.clone(), limits, pid.clone(), pid)
     }
 
@@ -83,6 +100,11 @@ impl Group {
         process_group: Arc<Pid>,
         session: Arc<Pid>,
     ) -> Self {
+        let clock = Arc::new(CpuClock::new(None));
+        let (cpu, _) = limits[LIMIT_CPU];
+        if cpu != u64::MAX {
+            clock.set_alarm(Some(cpu.saturating_mul(1_000_000_000)));
+        }
         Group {
             _counted: Counted::new(Type::Group),
             pid,
@@ -96,6 +118,9 @@ impl Group {
             execs: AtomicU32::new(0),
             has_execed: AtomicBool::new(false),
             children: WaitQueue::new(),
+            clock,
+            reaped: SpinLock::new(Usage::default()),
+            timers: SpinLock::new(Timers::default()),
             shrunk: WaitQueue::new(),
         }
     }

@@ -13,6 +13,7 @@
 //! | `exit`, `wait` | the end, and who hears of it |
 //! | `signal` | who sends to whom, and what becomes of the task |
 //! | `robust`, `rseq` | what C libraries register: locks that outlive a task, sequences that start over |
+//! | `timers` | interval timers, POSIX timers, timers by CPU clocks |
 //! | `fault` | exceptions: pages to bring in, signals to send |
 //! | `kthread` | kernel threads |
 //! | `census` | what is left over when init ends |
@@ -42,6 +43,7 @@ pub mod pid_namespace;
 pub mod robust;
 pub mod rseq;
 pub mod signal;
+pub mod timers;
 pub mod tree;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod user_namespace;
@@ -57,11 +59,11 @@ use crate::count::Counted;
 use crate::errno::Result;
 use crate::fs::{FdTable, FsContext};
 use crate::mm::{Mm, frame};
-use crate::sched::TaskId;
+use crate::sched::{Account, Attributes, TaskId, Times};
 use crate::signal::{SigHand, TaskSignals};
 use crate::sync::SpinLock;
 
-use credentials::Credentials;
+use credentials::{Cap, Credentials};
 use group::Group;
 use io_context::IoContext;
 use namespaces::Namespaces;
@@ -110,6 +112,8 @@ pub struct Task {
     /// What it is sent when its parent's task ends; 0 is nothing.
     parent_death_signal: AtomicU32,
     stack_top: u64,
+    /// What the scheduler keeps of it.
+    account: Arc<Account>,
 }
 
 /// Bytes of a task's name, with its NUL.
@@ -181,6 +185,25 @@ impl Task {
     #[must_use]
     pub fn process_group(&self) -> i32 {
         self.group.process_group() as i32
+    }
+
+    /// What the scheduler keeps of it.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// The CPU time that it has used; its group's is `group().clock.times()`.
+    #[allow(dead_code, reason = "the rooms above will ask")]
+    #[must_use]
+    pub fn times(&self) -> Times {
+        self.account.clock.times()
+    }
+
+    /// Its class, priority and nice value.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
+        self.account.attributes()
     }
 
     /// Its address space; kernel threads have none.
@@ -265,6 +288,18 @@ impl Task {
     /// Sets what it is sent when its parent's task ends.
     pub fn set_parent_death_signal(&self, signal: u32) {
         self.parent_death_signal.store(signal, Ordering::Relaxed);
+    }
+
+    /// May it set the real-time clock?
+    #[must_use]
+    pub fn may_set_time(&self) -> bool {
+        self.credentials().capable(Cap::SysTime)
+    }
+
+    /// May it ask for more of the CPU than its limits say, for anybody?
+    #[must_use]
+    pub fn may_schedule(&self) -> bool {
+        self.credentials().capable(Cap::SysNice)
     }
 
     /// How many descriptors it may have.

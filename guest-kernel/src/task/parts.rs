@@ -20,7 +20,7 @@ use super::{Files, Fs, Task, user_namespace};
 use crate::arch::fpu::FpuState;
 use crate::errno::{Errno, Result};
 use crate::mm::{Mm, frame};
-use crate::sched;
+use crate::sched::{self, Account};
 use crate::signal::{SigHand, SigInfo, Signal, TaskSignals};
 use crate::sync::SpinLock;
 
@@ -45,6 +45,7 @@ pub(super) struct Draft {
     pub clear_tid: u64,
     pub rseq: Option<Registration>,
     pub vfork: Option<Arc<Vfork>>,
+    pub account: Option<Arc<Account>>,
     /// Addresses at which the child's number is written once nothing can fail:
     /// in the parent's memory, and in the child's.
     pub tell_parent: u64,
@@ -92,6 +93,7 @@ parts! {
     "io" linux::CLONE_IO, share share_io, copy copy_io;
     "pid" 0, share nothing, copy take_pid;
     "task group" linux::CLONE_THREAD, share share_group, copy new_group;
+    "account" 0, share nothing, copy new_account;
     "parent" linux::CLONE_PARENT, share share_parent, copy become_parent;
     "signals" linux::CLONE_VM, share copy_signals_without_stack, copy copy_signals;
     "mm" linux::CLONE_VM, share share_mm, copy copy_mm;
@@ -213,6 +215,17 @@ fn new_group(making: &mut Making<'_>) -> Result<()> {
     let group = making.parent.group().child(pid.clone());
     making.draft.group = Some(Arc::new(group));
     making.draft.exit_signal = making.args.exit_signal;
+    Ok(())
+}
+
+/// Nothing of what was used is inherited, but what was asked of the scheduler.
+fn new_account(making: &mut Making<'_>) -> Result<()> {
+    frame::room()?;
+    let parent = making.parent.account();
+    let attributes = parent.attributes().for_child();
+    let group = making.draft.group.as_ref().map(|group| group.clock.clone());
+    let account = Account::new(group, attributes, parent.affinity());
+    making.draft.account = Some(Arc::new(account));
     Ok(())
 }
 

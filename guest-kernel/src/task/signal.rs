@@ -8,7 +8,7 @@ use abi::event::{SignalDeliver, SignalGenerate};
 
 use super::group::Group;
 use super::tree::{INIT, Node, TREE, Tree};
-use super::{Task, current, exit, rseq};
+use super::{Task, current, exit, rseq, timers};
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
 use crate::probe;
@@ -430,9 +430,13 @@ fn next() -> Option<Delivery> {
     let mut actions = sighand.0.lock();
     let mut group = task.group().signals.lock();
     let mut signals = task.signals.lock();
-    let delivery = signal::next(&mut actions, &mut group, &mut signals);
+    let mut delivery = signal::next(&mut actions, &mut group, &mut signals);
     if let Some(Delivery::Stop(signal)) = delivery {
         group.will_stop = Some(signal);
+    }
+    drop((actions, group, signals));
+    if let Some(Delivery::Handler(info, _)) = &mut delivery {
+        timers::delivered(&task, info);
     }
     delivery
 }

@@ -7,6 +7,7 @@ use linux_raw_sys::general as linux;
 use super::tree::{Node, TREE, Tree};
 use super::{Task, current, orphans};
 use crate::errno::{Errno, Result};
+use crate::sched::Usage;
 
 /// Which children are meant.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,8 @@ pub struct Change {
     pub uid: u32,
     /// The wait status.
     pub status: i32,
+    /// What it has used, its own children that it waited for included.
+    pub usage: Usage,
 }
 
 /// What is waited for: the flags of wait4, with WEXITED understood.
@@ -97,14 +100,24 @@ fn look(me: &Arc<Task>, which: Which, options: Options) -> Result<Option<Change>
         return if any { Ok(None) } else { Err(Errno::ECHILD) };
     };
     let leader = tree.task(child);
+    let usage = tree.node(child).map(|node| {
+        let reaped = *node.group.reaped.lock();
+        node.group.clock.usage().plus(reaped)
+    });
+    let usage = usage.unwrap_or_default();
     let change = Change {
         pid: leader
             .as_ref()
             .map_or(0, |leader| leader.group_number_for(me)),
         uid: leader.as_ref().map_or(0, |leader| leader.credentials().uid),
         status,
+        usage,
     };
     let forgotten = take(&mut tree, child, options);
+    if let Some(mother) = tree.node(me.tgid().0).filter(|_| forgotten.is_some()) {
+        let mut reaped = mother.group.reaped.lock();
+        *reaped = reaped.plus(usage);
+    }
     drop(tree);
     drop(leader);
     orphans::gone(forgotten);
