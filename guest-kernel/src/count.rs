@@ -47,6 +47,14 @@ types! {
     FutexWaiter "futex waiters",
     /// Parents that wait for a vfork child.
     Vfork "vforks",
+    /// Lists of what tasks take back from semaphores at their end.
+    UndoList "undo lists",
+    /// Who tasks are.
+    Credentials "credentials",
+    /// Sets of namespaces.
+    Namespaces "namespaces",
+    /// User namespaces.
+    UserNamespace "user namespaces",
 }
 
 static ALIVE: [AtomicI64; Type::ALL.len()] = [const { AtomicI64::new(0) }; Type::ALL.len()];

@@ -4,6 +4,7 @@
 //! - [`sys`]: the system-call instruction and typed wrappers around it.
 //! - [`start`](mod@start): from the kernel's first stack to [`program!`]'s function.
 //! - [`out`]: printing, one `write` for each line.
+//! - [`sys_ids`]: ids, capabilities, names of the host, System V semaphores.
 //! - [`task`]: clone and its relatives, exec, exit, wait.
 //! - [`signal`]: handlers, masks, sending.
 //! - [`map`]: memory from the kernel.
@@ -19,4 +20,5 @@ pub mod pthread;
 pub mod signal;
 pub mod start;
 pub mod sys;
+pub mod sys_ids;
 pub mod task;

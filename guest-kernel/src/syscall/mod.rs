@@ -15,6 +15,7 @@ mod pid;
 mod poll;
 mod prctl;
 mod scheduling;
+mod semaphores;
 mod signal;
 mod stat;
 mod structs;

@@ -4,7 +4,7 @@ use linux_raw_sys::general as nr;
 
 use super::{
     clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, poll,
-    prctl, signal, stat, task, time, uts, wait,
+    prctl, semaphores, signal, stat, task, time, uts, wait,
 };
 use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
@@ -116,6 +116,9 @@ table! {
     __NR_wait4 wait4 wait::wait4 [Int Pointer Hex Pointer];
     __NR_kill kill signal::kill [Int Int];
     __NR_uname uname uts::uname [Pointer];
+    __NR_semget semget semaphores::semget [Int Int Hex];
+    __NR_semop semop semaphores::semop [Int Pointer Int];
+    __NR_semctl semctl semaphores::semctl [Int Int Int Hex];
     __NR_fcntl fcntl file::fcntl [Fd Int Hex];
     __NR_ftruncate ftruncate io::ftruncate [Fd Int];
     __NR_getcwd getcwd context::getcwd [Pointer Int];
@@ -175,6 +178,7 @@ table! {
     __NR_time time time::time_of_day [Pointer];
     __NR_futex futex futex::futex [Pointer Hex Int Pointer Pointer Int];
     __NR_sched_getaffinity sched_getaffinity super::scheduling::sched_getaffinity [Int Int Pointer];
+    __NR_semtimedop semtimedop semaphores::semtimedop [Int Pointer Int Pointer];
     __NR_getdents64 getdents64 stat::getdents64 [Fd Pointer Int];
     __NR_set_tid_address set_tid_address task::set_tid_address [Pointer];
     __NR_getitimer getitimer super::timer::getitimer [Int Pointer];

@@ -99,6 +99,7 @@ pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
         sighand: None,
         credentials: parent.credentials(),
         namespaces: parent.namespaces(),
+        undo: None,
         signals: TaskSignals::default(),
         fpu: None,
         fs_base: 0,
@@ -231,6 +232,7 @@ fn assemble(
         credentials: draft.credentials,
         namespaces: draft.namespaces,
         io: draft.io.unwrap_or_default(),
+        undo: draft.undo,
     };
     let task = Task {
         _counted: Counted::new(Type::Task),
@@ -270,6 +272,7 @@ pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
             credentials: Arc::new(Credentials::first()),
             namespaces: Arc::new(Namespaces::first()),
             io: Arc::new(IoContext::default()),
+            undo: None,
         }),
         signals: SpinLock::new(TaskSignals::default()),
         clear_tid: AtomicU64::new(0),

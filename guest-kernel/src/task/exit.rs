@@ -36,6 +36,7 @@ pub fn exit(status: i32) -> ! {
             census::end(&task);
         }
         leave_memory(&task, None);
+        super::ipc::undo::leave(&task);
         let (files, fs) = {
             let mut context = task.context.lock();
             (context.files.take(), context.fs.take())

@@ -66,6 +66,7 @@ use crate::sync::SpinLock;
 use credentials::{Cap, Credentials};
 use group::Group;
 use io_context::IoContext;
+use ipc::undo::UndoList;
 use namespaces::Namespaces;
 use pid::Pid;
 use tree::TREE;
@@ -87,6 +88,8 @@ pub(super) struct Context {
     pub credentials: Arc<Credentials>,
     pub namespaces: Arc<Namespaces>,
     pub io: Arc<IoContext>,
+    /// What is taken back when the last task that shares it ends.
+    pub undo: Option<Arc<UndoList>>,
 }
 
 /// A context of execution.

@@ -12,6 +12,7 @@ use super::ipc::IpcNamespace;
 use super::pid_namespace::{self, PidNamespace};
 use super::user_namespace::UserNamespace;
 use super::uts::UtsNamespace;
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::frame;
 
@@ -44,6 +45,7 @@ pub struct Namespaces {
     pub ipc: Arc<IpcNamespace>,
     /// Where children get their numbers.
     pub pid: Arc<PidNamespace>,
+    _counted: Counted,
 }
 
 impl Namespaces {
@@ -55,6 +57,7 @@ impl Namespaces {
             uts: Arc::new(UtsNamespace::first(user.clone())),
             ipc: Arc::new(IpcNamespace::new(FIRST_IPC, user)),
             pid: pid_namespace::first().clone(),
+            _counted: Counted::new(Type::Namespaces),
         }
     }
 

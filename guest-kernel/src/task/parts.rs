@@ -12,6 +12,7 @@ use super::clone_args::{CLONE_CLEAR_SIGHAND, CloneArgs};
 use super::credentials::{Cap, Credentials};
 use super::group::Group;
 use super::io_context::IoContext;
+use super::ipc::undo::UndoList;
 use super::namespaces::Namespaces;
 use super::pid::Pid;
 use super::rseq::Registration;
@@ -36,6 +37,7 @@ pub(super) struct Draft {
     pub sighand: Option<Arc<SigHand>>,
     pub credentials: Arc<Credentials>,
     pub namespaces: Arc<Namespaces>,
+    pub undo: Option<Arc<UndoList>>,
     pub signals: TaskSignals,
     pub fpu: Option<Box<FpuState>>,
     pub fs_base: u64,
@@ -87,6 +89,7 @@ macro_rules! parts {
 parts! {
     "credentials" linux::CLONE_NEWUSER, share begin_user_namespace, copy keep_credentials;
     "namespaces" 0, share nothing, copy derive_namespaces;
+    "undo list" linux::CLONE_SYSVSEM, share share_undo, copy nothing;
     "files" linux::CLONE_FILES, share share_files, copy copy_files;
     "fs" linux::CLONE_FS, share share_fs, copy copy_fs;
     "sighand" linux::CLONE_SIGHAND, share share_sighand, copy copy_sighand;
@@ -128,6 +131,14 @@ fn derive_namespaces(making: &mut Making<'_>) -> Result<()> {
     let flags = making.args.namespaces();
     let own = making.parent.pid();
     making.draft.namespaces = parents.derive(flags, &making.draft.credentials, own.namespace())?;
+    Ok(())
+}
+
+/// Without the flag the child begins with nothing to take back.
+fn share_undo(making: &mut Making<'_>) -> Result<()> {
+    if !crate::mutant!("sysvsem-own-list") {
+        making.draft.undo = Some(UndoList::of(making.parent)?);
+    }
     Ok(())
 }
 

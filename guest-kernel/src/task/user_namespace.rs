@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::credentials::{Cap, CapSet, Credentials};
 use super::namespaces;
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::frame;
 use crate::sync::{Once, SpinLock};
@@ -57,6 +58,7 @@ pub struct UserNamespace {
     owner: u32,
     owner_group: u32,
     maps: SpinLock<Maps>,
+    _counted: Counted,
 }
 
 fn inward(map: &Map, id: u32) -> Option<u32> {
@@ -89,6 +91,7 @@ impl UserNamespace {
             owner: 0,
             owner_group: 0,
             maps: SpinLock::new(Maps::default()),
+            _counted: Counted::new(Type::UserNamespace),
         });
         FIRST.set(first.clone());
         first
@@ -119,6 +122,7 @@ impl UserNamespace {
                 setgroups_denied,
                 ..Maps::default()
             }),
+            _counted: Counted::new(Type::UserNamespace),
         }))
     }
 

@@ -22,6 +22,7 @@ use alloc::vec::Vec;
 pub use crate::fs::capability::{Cap, CapSet};
 
 use super::user_namespace::UserNamespace;
+use crate::count::{Counted, Type};
 use crate::fs::permission::{Owner, Subject};
 
 /// Supplementary groups, in order.
@@ -64,6 +65,7 @@ pub struct Credentials {
     pub no_new_privileges: bool,
     /// Where the ids and capabilities mean something.
     pub user: Arc<UserNamespace>,
+    _counted: Counted,
 }
 
 impl Credentials {
@@ -88,6 +90,7 @@ impl Credentials {
             securebits: 0,
             no_new_privileges: false,
             user: UserNamespace::first(),
+            _counted: Counted::new(Type::Credentials),
         }
     }
 

@@ -1,19 +1,42 @@
 //! System V's ways of speaking to each other, and the namespaces they live in.
+//!
+//! | file | what |
+//! |---|---|
+//! | `permission` | who owns an object, and who may use it |
+//! | `registry` | keys and ids |
+//! | `semaphores` | semaphore sets: operations, all or none, and who waits for them |
+//! | `undo` | what a task takes back at its end: the part that CLONE_SYSVSEM shares |
+//! | `control` | semctl |
+
+pub mod control;
+pub mod permission;
+pub mod registry;
+pub mod semaphores;
+pub mod undo;
 
 use alloc::sync::Arc;
 
 use super::user_namespace::UserNamespace;
+use crate::sync::SpinLock;
+use registry::Registry;
+use semaphores::Set;
 
 /// An IPC namespace.
 pub struct IpcNamespace {
     number: u64,
     user: Arc<UserNamespace>,
+    /// Its semaphore sets.
+    pub semaphores: SpinLock<Registry<Set>>,
 }
 
 impl IpcNamespace {
     /// An empty one.
     pub(super) fn new(number: u64, user: Arc<UserNamespace>) -> Self {
-        IpcNamespace { number, user }
+        IpcNamespace {
+            number,
+            user,
+            semaphores: SpinLock::new(Registry::new()),
+        }
     }
 
     /// Its number, as /proc shows it.
