@@ -247,7 +247,11 @@ fn assemble(
         account: draft.account.unwrap_or_else(|| parent.account().clone()),
         comm: SpinLock::new(parent.comm()),
         kernel: AtomicU32::new(args.kernel.is_some().into()),
-        parent_death_signal: AtomicU32::new(0),
+        parent_death_signal: AtomicU32::new(if crate::mutant!("pdeathsig-inherited") {
+            parent.parent_death_signal()
+        } else {
+            0
+        }),
         stack_top,
     };
     (Arc::new(task), draft.fpu)

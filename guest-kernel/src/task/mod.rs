@@ -264,6 +264,11 @@ impl Task {
             self.set_parent_death_signal(0);
         }
         let new = Arc::new(new);
+        if crate::mutant!("credentials-of-the-group") {
+            for member in TREE.lock().members(self.tgid().0) {
+                member.context.lock().credentials = new.clone();
+            }
+        }
         let replaced = core::mem::replace(&mut self.context.lock().credentials, new);
         drop(replaced);
         Ok(())

@@ -20,6 +20,15 @@ fn allow(allowed: bool) -> Result<()> {
     }
 }
 
+/// As [`allow`], for group ids.
+fn allow_group(allowed: bool) -> Result<()> {
+    if allowed || crate::mutant!("setgid-unchecked") {
+        Ok(())
+    } else {
+        Err(Errno::EPERM)
+    }
+}
+
 impl Credentials {
     /// `setuid`: all user ids for who has the capability, else the effective
     /// one, to the real or the saved one.
@@ -109,7 +118,7 @@ impl Credentials {
         if self.capable_here(Cap::Setgid) {
             (new.gid, new.sgid) = (gid, gid);
         } else {
-            allow(gid == self.gid || gid == self.sgid)?;
+            allow_group(gid == self.gid || gid == self.sgid)?;
         }
         (new.egid, new.fsgid) = (gid, gid);
         Ok(new)
@@ -123,11 +132,11 @@ impl Credentials {
         let mut new = self.clone();
         let capable = self.capable_here(Cap::Setgid);
         if let Some(gid) = real {
-            allow(capable || gid == self.gid || gid == self.egid)?;
+            allow_group(capable || gid == self.gid || gid == self.egid)?;
             new.gid = gid;
         }
         if let Some(gid) = effective {
-            allow(capable || [self.gid, self.egid, self.sgid].contains(&gid))?;
+            allow_group(capable || [self.gid, self.egid, self.sgid].contains(&gid))?;
             new.egid = gid;
         }
         if real.is_some() || effective.is_some_and(|gid| gid != self.gid) {
@@ -144,7 +153,7 @@ impl Credentials {
     pub fn setresgid(&self, ids: [Option<u32>; 3]) -> Result<Credentials> {
         let own = [self.gid, self.egid, self.sgid];
         let capable = self.capable_here(Cap::Setgid);
-        allow(capable || ids.iter().flatten().all(|gid| own.contains(gid)))?;
+        allow_group(capable || ids.iter().flatten().all(|gid| own.contains(gid)))?;
         let mut new = self.clone();
         new.gid = ids[0].unwrap_or(self.gid);
         new.egid = ids[1].unwrap_or(self.egid);
@@ -167,7 +176,8 @@ impl Credentials {
     /// True if it may set its further groups.
     #[must_use]
     pub fn may_set_groups(&self) -> bool {
-        self.capable_here(Cap::Setgid) && self.user.allows_setgroups()
+        crate::mutant!("setgroups-unchecked")
+            || self.capable_here(Cap::Setgid) && self.user.allows_setgroups()
     }
 
     /// With other further groups.

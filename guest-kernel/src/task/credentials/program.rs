@@ -24,7 +24,10 @@ impl Credentials {
     #[must_use]
     pub fn for_program(&self, program: &Program) -> (Credentials, bool) {
         let mut new = self.clone();
-        new.take_ids_of(program);
+        let bound = self.no_new_privileges && !crate::mutant!("no-new-privs-ignored");
+        if !bound {
+            new.take_ids_of(program);
+        }
         let set_id = new.euid != self.uid || new.egid != self.gid;
         let root = self.user.root_uid();
         let is_root = |uid: u32| Some(uid) == root;
@@ -37,15 +40,15 @@ impl Credentials {
             effective = is_root(new.euid);
         }
         let gained = !new.permitted.is_within(self.permitted);
-        if (set_id || gained) && (program.exposed || self.no_new_privileges) {
-            if !self.capable_here(Cap::Setuid) || self.no_new_privileges {
+        if (set_id || gained) && (program.exposed || bound) {
+            if !self.capable_here(Cap::Setuid) || bound {
                 (new.euid, new.egid) = (new.uid, new.gid);
             }
             new.permitted = new.permitted & self.permitted;
         }
         (new.suid, new.fsuid) = (new.euid, new.euid);
         (new.sgid, new.fsgid) = (new.egid, new.egid);
-        if set_id {
+        if set_id || crate::mutant!("exec-drops-ambient") {
             new.ambient = CapSet::EMPTY;
         }
         new.permitted = new.permitted | new.ambient;
@@ -64,7 +67,7 @@ impl Credentials {
     fn take_ids_of(&mut self, program: &Program) {
         let known = self.user.show_uid(program.owner.0).is_some()
             && self.user.show_gid(program.owner.1).is_some();
-        if self.no_new_privileges && !crate::mutant!("no-new-privs-ignored") || !known {
+        if !known {
             return;
         }
         if program.mode & S_ISUID != 0 && !crate::mutant!("exec-ignores-setuid") {

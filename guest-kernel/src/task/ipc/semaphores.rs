@@ -102,13 +102,18 @@ impl State {
         undo: Option<u64>,
         pid: u32,
     ) -> Result<Outcome> {
-        for (done, operation) in operations.iter().enumerate() {
+        for (waits, operation) in operations.iter().enumerate() {
             let outcome = self.perform_one(*operation, undo);
             if !matches!(outcome, Ok(true)) {
+                let done = if crate::mutant!("semaphores-half-done") {
+                    0
+                } else {
+                    waits
+                };
                 for operation in operations[..done].iter().rev() {
                     self.take_back(*operation, undo);
                 }
-                return outcome.map(|_| Outcome::Waits(done));
+                return outcome.map(|_| Outcome::Waits(waits));
             }
         }
         for operation in operations {
