@@ -177,7 +177,7 @@ fn init_tasks(initrd: &'static [u8]) {
     let context = Arc::new(SpinLock::new(fs::FsContext::new(fs::Place::root_of(
         mounts.root(),
     ))));
-    let idle = task::clone::make_idle(files, context);
+    let idle = task::clone::make_idle(files, context, mounts);
     sched::init(
         policy,
         core::ptr::from_ref(idle).cast(),

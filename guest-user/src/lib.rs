@@ -2,6 +2,7 @@
 //! Linux ELFs without a C library, which run inside coe and natively alike.
 //!
 //! - [`sys`]: the system-call instruction and typed wrappers around it.
+//! - [`sys_fs`]: files and mounts.
 //! - [`start`](mod@start): from the kernel's first stack to [`program!`]'s function.
 //! - [`out`]: printing, one `write` for each line.
 //! - [`sys_ids`]: ids, capabilities, names of the host, System V semaphores.
@@ -20,5 +21,6 @@ pub mod pthread;
 pub mod signal;
 pub mod start;
 pub mod sys;
+pub mod sys_fs;
 pub mod sys_ids;
 pub mod task;

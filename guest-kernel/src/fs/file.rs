@@ -9,10 +9,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use linux_raw_sys::general::{
     MS_NOATIME, MS_RDONLY, O_ACCMODE, O_APPEND, O_DIRECTORY, O_LARGEFILE, O_NOATIME, O_NOFOLLOW,
     O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC, O_WRONLY, POLLIN, POLLOUT, POLLRDNORM,
-    POLLWRNORM, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+    POLLWRNORM, S_ISGID, S_ISUID, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 
+use super::attributes::PERMISSIONS;
 use super::inode::{Inode, Kind};
+use super::permission;
 use super::pipe::{End, Pipe};
 use super::place::Place;
 use super::special::SpecialFile;
@@ -212,6 +214,17 @@ impl File {
         }
     }
 
+    /// What is written to gives nobody another identity any more.
+    pub fn drop_set_id(&self) {
+        let mode = self.inode().mode();
+        if mode & (S_ISUID | S_ISGID) == 0 {
+            return;
+        }
+        let left = permission::mode_after_change(mode, self.inode().owner());
+        self.inode()
+            .with_attributes(|attributes| attributes.permissions = left & PERMISSIONS);
+    }
+
     /// Its contents were read.
     pub fn note_reading(&self) {
         let unwanted = self.flags() & O_NOATIME != 0
@@ -303,6 +316,7 @@ impl File {
             }
         };
         self.inode().touch();
+        self.drop_set_id();
         Ok(done)
     }
 

@@ -52,7 +52,8 @@ pub(super) fn group_exists(group: i32) -> bool {
     HOOKS.get().is_some_and(|hooks| (hooks.group_exists)(group))
 }
 
-pub(super) fn now() -> Timestamp {
+/// The date.
+pub fn now() -> Timestamp {
     HOOKS
         .get()
         .map_or_else(Timestamp::default, |hooks| (hooks.now)())

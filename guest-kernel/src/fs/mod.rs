@@ -51,7 +51,7 @@ pub use context::FsContext;
 pub use fd_table::FdTable;
 pub use file::File;
 pub use inode::Inode;
-pub use mount::MountNamespace;
+pub use mount::MountTree;
 pub use place::Place;
 
 use alloc::sync::Arc;
@@ -69,7 +69,7 @@ use super_block::SuperBlock;
 ///
 /// # Errors
 /// The archive is damaged: what is wrong, and at which byte.
-pub fn init(archives: &'static [u8]) -> core::result::Result<Arc<MountNamespace>, cpio::Damaged> {
+pub fn init(archives: &'static [u8]) -> core::result::Result<Arc<MountTree>, cpio::Damaged> {
     mount::init();
     super_block::register("tmpfs", super_block::make_tmpfs);
     let root = Inode::new_root(MEMORY_DEVICE, 0o755);
@@ -82,5 +82,21 @@ pub fn init(archives: &'static [u8]) -> core::result::Result<Arc<MountNamespace>
         }
     }
     let super_block = SuperBlock::new("rootfs", b"rootfs", root.clone(), 0);
-    Ok(MountNamespace::new(Mount::new(super_block, root, 0)))
+    let tree = MountTree::new(Mount::new(super_block, root, 0));
+    for path in ["tmp", "dev/shm"] {
+        mount_memory(&tree.root(), path);
+    }
+    Ok(tree)
+}
+
+/// Mounts a file system in memory where files come and go, unless the archives
+/// brought files for that place.
+fn mount_memory(root: &Arc<Mount>, path: &str) {
+    let point = cpio::directory_at(root.root(), path.as_bytes());
+    let is_empty = point.directory().is_ok_and(directory::Directory::is_empty);
+    if let (true, Ok(made)) = (is_empty, super_block::make(b"tmpfs", b"tmpfs", b"", 0)) {
+        let mount = Mount::new(made.clone(), made.root().clone(), 0);
+        // Nothing is short of room this early.
+        let _ = mount.attach(&Place::new(root.clone(), point));
+    }
 }

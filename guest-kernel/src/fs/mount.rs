@@ -214,6 +214,18 @@ impl Mount {
         at
     }
 
+    /// True if it is `other`, or mounted somewhere below it.
+    pub fn is_at_or_below(self: &Arc<Self>, other: &Arc<Mount>) -> bool {
+        let mut at = self.clone();
+        while !Arc::ptr_eq(&at, other) {
+            match at.point() {
+                Some(point) => at = point.mount().clone(),
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Another mount of the same part, without what is mounted on it.
     pub fn copy(&self) -> Arc<Self> {
         Mount::new(self.super_block.clone(), self.root.clone(), self.flags())
@@ -267,29 +279,23 @@ fn is_below(inner: &Place, outer: &Place) -> bool {
     }
 }
 
-/// The mounts that some tasks see: the part of a context that CLONE_NEWNS
-/// copies.
-pub struct MountNamespace {
+/// The mounts that some tasks see: what CLONE_NEWNS copies.
+pub struct MountTree {
     id: u64,
     root: SpinLock<Arc<Mount>>,
 }
 
-impl MountNamespace {
+impl MountTree {
     /// A namespace with this mount at its root.
     pub fn new(root: Arc<Mount>) -> Arc<Self> {
         let id = NEXT_NAMESPACE.fetch_add(1, Ordering::Relaxed);
         for mount in root.tree() {
             mount.namespace.store(id, Ordering::Relaxed);
         }
-        Arc::new(MountNamespace {
+        Arc::new(MountTree {
             id,
             root: SpinLock::new(root),
         })
-    }
-
-    /// Its number, in the order in which namespaces were made.
-    pub fn id(&self) -> u64 {
-        self.id
     }
 
     /// The mount at its root.
@@ -298,7 +304,10 @@ impl MountNamespace {
     }
 
     /// Puts another mount at its root.
-    pub fn set_root(&self, root: Arc<Mount>) {
+    pub fn put_at_root(&self, root: Arc<Mount>) {
+        for mount in root.tree() {
+            mount.namespace.store(self.id, Ordering::Relaxed);
+        }
         let old = core::mem::replace(&mut *self.root.lock(), root);
         drop(old);
     }
@@ -330,6 +339,6 @@ impl MountNamespace {
             }
         }
         let copied = pairs.first().map(|(_, copy)| copy.clone());
-        Ok(MountNamespace::new(copied.ok_or(Errno::ENOMEM)?))
+        Ok(MountTree::new(copied.ok_or(Errno::ENOMEM)?))
     }
 }

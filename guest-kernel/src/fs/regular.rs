@@ -18,6 +18,11 @@ const PAGE: u64 = 4096;
 /// half of the memory, as in Linux's file system in memory.
 static PAGES: AtomicU64 = AtomicU64::new(0);
 
+/// How many more pages may be written.
+pub fn pages_left() -> u64 {
+    (frame::total() / 2).saturating_sub(PAGES.load(Ordering::Relaxed))
+}
+
 /// The contents of a file.
 ///
 /// A page gets its frame when it is first touched; until then it is a stretch
@@ -193,6 +198,60 @@ impl Regular {
         let mut content = self.content.lock();
         content.len = content.len.max(at + moved as u64);
         Ok((moved, moved == count))
+    }
+
+    /// Gives every page of a range its frame, and the file at least the length
+    /// of its end if `grow`.
+    ///
+    /// # Errors
+    /// ENOMEM or ENOSPC; what was done so far stays.
+    pub fn allocate(&self, start: u64, end: u64, grow: bool) -> Result<()> {
+        let _turn = self.writing.lock();
+        for index in start / PAGE..end.div_ceil(PAGE) {
+            drop(self.frame_to_write(index)?);
+        }
+        if grow {
+            let mut content = self.content.lock();
+            content.len = content.len.max(end);
+        }
+        Ok(())
+    }
+
+    /// Makes a range read as zeros; whole pages of it give their frames back,
+    /// unless somebody maps them.
+    ///
+    /// # Errors
+    /// ENOMEM or ENOSPC.
+    pub fn punch(&self, start: u64, end: u64) -> Result<()> {
+        let _turn = self.writing.lock();
+        let end = end.min(self.len());
+        let mut at = start;
+        while at < end {
+            let next = (at / PAGE + 1) * PAGE;
+            let stop = next.min(end);
+            self.clear_within(at, stop)?;
+            at = stop;
+        }
+        Ok(())
+    }
+
+    /// Clears a part of one page.
+    fn clear_within(&self, start: u64, end: u64) -> Result<()> {
+        let index = start / PAGE;
+        let frame = match self.frame(index) {
+            Some(frame) => frame,
+            None if self.untouched(index).is_empty() => return Ok(()),
+            None => self.frame_to_write(index)?,
+        };
+        frame.clear((start % PAGE) as usize, (end - start) as usize);
+        let whole = end - start == PAGE;
+        // One reference is the file's, one is ours.
+        if whole && frame.references() == 2 && self.untouched(index).is_empty() {
+            let removed = self.content.lock().frames.remove(&index);
+            PAGES.fetch_sub(u64::from(removed.is_some()), Ordering::Relaxed);
+            drop(removed);
+        }
+        Ok(())
     }
 
     /// Makes the file exactly this long: cut off, or filled up with zeros.

@@ -100,24 +100,6 @@ pub fn lseek(call: &mut Call<'_>) -> Result<u64> {
     descriptor(fd)?.seek(distance as i64, whence as u32)
 }
 
-/// `ftruncate(fd, length)`
-pub fn ftruncate(call: &mut Call<'_>) -> Result<u64> {
-    let [fd, len, ..] = call.args;
-    if (len as i64) < 0 {
-        return Err(Errno::EINVAL);
-    }
-    let file = descriptor(fd)?;
-    if file.is_path() {
-        return Err(Errno::EBADF);
-    }
-    match file.inode().regular() {
-        Some(regular) if file.is_writable() => regular.truncate(len),
-        _ => return Err(Errno::EINVAL),
-    }
-    file.inode().touch();
-    Ok(0)
-}
-
 /// `close(fd)`
 pub fn close(call: &mut Call<'_>) -> Result<u64> {
     let table = files();

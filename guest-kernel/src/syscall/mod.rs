@@ -1,5 +1,6 @@
 //! System calls: the table, and what surrounds each call.
 
+mod attributes;
 mod clone;
 mod context;
 mod file;
@@ -10,6 +11,7 @@ mod ioctl;
 mod ioprio;
 mod memory;
 mod misc;
+mod mount;
 mod names;
 mod pid;
 mod poll;
@@ -17,6 +19,7 @@ mod prctl;
 mod scheduling;
 mod semaphores;
 mod signal;
+mod space;
 mod stat;
 mod structs;
 pub mod table;

@@ -2,6 +2,7 @@
 
 use linux_raw_sys::general as nr;
 
+use super::{attributes, mount, space};
 use super::{
     clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, poll,
     prctl, semaphores, signal, stat, task, time, uts, wait,
@@ -120,7 +121,7 @@ table! {
     __NR_semop semop semaphores::semop [Int Pointer Int];
     __NR_semctl semctl semaphores::semctl [Int Int Int Hex];
     __NR_fcntl fcntl file::fcntl [Fd Int Hex];
-    __NR_ftruncate ftruncate io::ftruncate [Fd Int];
+    __NR_ftruncate ftruncate space::ftruncate [Fd Int];
     __NR_getcwd getcwd context::getcwd [Pointer Int];
     __NR_chdir chdir context::chdir [Str];
     __NR_fchdir fchdir context::fchdir [Fd];
@@ -130,6 +131,30 @@ table! {
     __NR_unlink unlink names::unlink [Str];
     __NR_symlink symlink names::symlink [Str Str];
     __NR_readlink readlink names::readlink [Str Pointer Int];
+    __NR_mount mount mount::mount [Str Str Str Hex Pointer];
+    __NR_umount2 umount2 mount::umount2 [Str Hex];
+    __NR_chroot chroot mount::chroot [Str];
+    __NR_pivot_root pivot_root mount::pivot_root [Str Str];
+    __NR_chmod chmod attributes::chmod [Str Hex];
+    __NR_fchmod fchmod attributes::fchmod [Fd Hex];
+    __NR_fchmodat fchmodat attributes::fchmodat [Fd Str Hex];
+    __NR_fchmodat2 fchmodat2 attributes::fchmodat2 [Fd Str Hex Hex];
+    __NR_chown chown attributes::chown [Str Int Int];
+    __NR_lchown lchown attributes::lchown [Str Int Int];
+    __NR_fchown fchown attributes::fchown [Fd Int Int];
+    __NR_fchownat fchownat attributes::fchownat [Fd Str Int Int Hex];
+    __NR_utime utime attributes::utime [Str Pointer];
+    __NR_utimes utimes attributes::utimes [Str Pointer];
+    __NR_futimesat futimesat attributes::futimesat [Fd Str Pointer];
+    __NR_utimensat utimensat attributes::utimensat [Fd Str Pointer Hex];
+    __NR_truncate truncate space::truncate [Str Int];
+    __NR_fallocate fallocate space::fallocate [Fd Hex Int Int];
+    __NR_fsync fsync space::fsync [Fd];
+    __NR_fdatasync fdatasync space::fsync [Fd];
+    __NR_sync sync space::sync [];
+    __NR_syncfs syncfs space::syncfs [Fd];
+    __NR_statfs statfs space::statfs_path [Str Pointer];
+    __NR_fstatfs fstatfs space::fstatfs [Fd Pointer];
     __NR_link link names::link [Str Str];
     __NR_rename rename names::rename [Str Str];
     __NR_mknod mknod names::mknod [Str Hex Hex];

@@ -22,6 +22,7 @@ use crate::arch::layout::PAGE_SIZE;
 use crate::arch::trap::{NO_VECTOR, TrapFrame, user_frame};
 use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
+use crate::fs::MountTree;
 use crate::mm::{frame, kernel_map};
 use crate::probe;
 use crate::sched::{self, Account, Attributes, NewTask, WaitQueue};
@@ -260,7 +261,7 @@ fn assemble(
 /// Makes the code of boot the idle task, from which all others are cloned.
 /// The task lives for ever.
 #[must_use]
-pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
+pub fn make_idle(files: Files, fs: Fs, mounts: Arc<MountTree>) -> &'static Task {
     let mut comm = [0; COMM_LEN];
     comm[..4].copy_from_slice(b"idle");
     let pid = Pid::idle();
@@ -274,7 +275,7 @@ pub fn make_idle(files: Files, fs: Fs) -> &'static Task {
             fs: Some(fs),
             sighand: Arc::new(SigHand::new()),
             credentials: Arc::new(Credentials::first()),
-            namespaces: Arc::new(Namespaces::first()),
+            namespaces: Arc::new(Namespaces::first(mounts)),
             io: Arc::new(IoContext::default()),
             undo: None,
         }),

@@ -48,7 +48,7 @@ const CLONE_STOPPED: u32 = linux::CLONE_NEWCGROUP;
 /// Namespaces that this kernel does not have: EINVAL, as on a Linux that was
 /// built without them. (Where Linux has no control groups, CLONE_NEWCGROUP is
 /// accepted and does nothing.)
-const MISSING: u32 = linux::CLONE_NEWNS | linux::CLONE_NEWNET | linux::CLONE_PIDFD;
+const MISSING: u32 = linux::CLONE_NEWNET | linux::CLONE_PIDFD;
 
 impl CloneArgs {
     /// True if the flag is set.

@@ -5,7 +5,7 @@
 //! | `clone`, `clone_args` | the only place that makes a task, and what it is asked for |
 //! | `parts` | the table of the parts of a context: how each is shared or copied |
 //! | `credentials`, `user_namespace` | who a task is, and where its ids mean something |
-//! | `namespaces`, `uts`, `ipc` | what the machine's names mean to it |
+//! | `namespaces`, `uts`, `ipc`, `mount_namespace` | what the machine's names mean to it |
 //! | `group`, `tree`, `orphans` | thread groups, who is whose child, and who gets the children of the dead |
 //! | `pid`, `pid_namespace` | numbers, and who sees which |
 //! | `io_context` | the priority of a task's requests |
@@ -33,6 +33,8 @@ pub mod io_context;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod ipc;
 pub mod kthread;
+#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
+pub mod mount_namespace;
 pub mod namespaces;
 mod orphans;
 mod parts;

@@ -9,11 +9,13 @@ use linux_raw_sys::general as linux;
 
 use super::credentials::{Cap, Credentials};
 use super::ipc::IpcNamespace;
+use super::mount_namespace::MountNamespace;
 use super::pid_namespace::{self, PidNamespace};
 use super::user_namespace::UserNamespace;
 use super::uts::UtsNamespace;
 use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
+use crate::fs::MountTree;
 use crate::mm::frame;
 
 /// The numbers under which /proc shows the namespaces of boot.
@@ -22,6 +24,8 @@ pub const FIRST_USER: u64 = 0xEFFF_FFFD;
 pub const FIRST_UTS: u64 = 0xEFFF_FFFE;
 /// See [`FIRST_USER`].
 pub const FIRST_IPC: u64 = 0xEFFF_FFFF;
+/// See [`FIRST_USER`].
+pub const FIRST_MOUNT: u64 = 0xEFFF_FFF8;
 
 /// A number for a new namespace.
 pub fn next_number() -> u64 {
@@ -33,6 +37,8 @@ pub fn next_number() -> u64 {
 const NEW: u32 = linux::CLONE_NEWUTS
     | linux::CLONE_NEWIPC
     | linux::CLONE_NEWPID
+    // The mounts are copied with a working directory, in `mount_namespace`.
+    | linux::CLONE_NEWNS
     // No control groups: asking is a privilege, and nothing comes of it.
     | linux::CLONE_NEWCGROUP;
 
@@ -45,17 +51,20 @@ pub struct Namespaces {
     pub ipc: Arc<IpcNamespace>,
     /// Where children get their numbers.
     pub pid: Arc<PidNamespace>,
+    /// Which file systems are seen where.
+    pub mount: Arc<MountNamespace>,
     _counted: Counted,
 }
 
 impl Namespaces {
     /// Those of boot.
     #[must_use]
-    pub fn first() -> Self {
+    pub fn first(mounts: Arc<MountTree>) -> Self {
         let user = UserNamespace::first();
         Namespaces {
             uts: Arc::new(UtsNamespace::first(user.clone())),
-            ipc: Arc::new(IpcNamespace::new(FIRST_IPC, user)),
+            ipc: Arc::new(IpcNamespace::new(FIRST_IPC, user.clone())),
+            mount: Arc::new(MountNamespace::first(mounts, user)),
             pid: pid_namespace::first().clone(),
             _counted: Counted::new(Type::Namespaces),
         }

@@ -17,7 +17,7 @@ use super::namespaces::Namespaces;
 use super::pid::Pid;
 use super::rseq::Registration;
 use super::tree::Place;
-use super::{Files, Fs, Task, user_namespace};
+use super::{Files, Fs, Task, mount_namespace, user_namespace};
 use crate::arch::fpu::FpuState;
 use crate::errno::{Errno, Result};
 use crate::mm::{Mm, frame};
@@ -92,6 +92,7 @@ parts! {
     "undo list" linux::CLONE_SYSVSEM, share share_undo, copy nothing;
     "files" linux::CLONE_FILES, share share_files, copy copy_files;
     "fs" linux::CLONE_FS, share share_fs, copy copy_fs;
+    "mount namespace" linux::CLONE_NEWNS, share begin_mount_namespace, copy nothing;
     "sighand" linux::CLONE_SIGHAND, share share_sighand, copy copy_sighand;
     "io" linux::CLONE_IO, share share_io, copy copy_io;
     "pid" 0, share nothing, copy take_pid;
@@ -167,6 +168,17 @@ fn copy_fs(making: &mut Making<'_>) -> Result<()> {
     frame::room()?;
     let shared = making.parent.context.lock().fs.clone();
     making.draft.fs = shared.map(|fs| Arc::new(SpinLock::new(fs.lock().clone())));
+    Ok(())
+}
+
+/// The child's working directory is a copy by now, and moves over to the
+/// copies of the mounts.
+fn begin_mount_namespace(making: &mut Making<'_>) -> Result<()> {
+    let draft = &mut *making.draft;
+    let Some(fs) = &draft.fs else {
+        return Ok(());
+    };
+    draft.namespaces = mount_namespace::begin(&draft.namespaces, fs, &draft.credentials)?;
     Ok(())
 }
 

@@ -1,0 +1,213 @@
+//! Calls on files and mounts, for programs that show what they do.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as nr;
+
+use crate::errno::{Errno, Result};
+use crate::println;
+use crate::sys::{Fd, call};
+
+/// A call whose first argument is a path and whose others are numbers.
+///
+/// # Errors
+/// The call's.
+pub fn on_path(nr: u32, path: &CStr, rest: [usize; 3]) -> Result<usize> {
+    let [a, b, c] = rest;
+    // SAFETY: the path ends with NUL; the numbers are no addresses of ours.
+    unsafe { call(nr, [path.as_ptr() as usize, a, b, c, 0, 0]) }
+}
+
+/// A call with two paths.
+///
+/// # Errors
+/// The call's.
+pub fn on_paths(nr: u32, first: &CStr, second: &CStr) -> Result<usize> {
+    // SAFETY: the paths end with NUL.
+    unsafe {
+        call(
+            nr,
+            [
+                first.as_ptr() as usize,
+                second.as_ptr() as usize,
+                0,
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+}
+
+/// A call whose arguments are numbers, the first of them a descriptor.
+///
+/// # Errors
+/// The call's.
+pub fn on_fd(nr: u32, fd: Fd, rest: [usize; 4]) -> Result<usize> {
+    let [a, b, c, d] = rest;
+    // SAFETY: callers pass calls that read and write no memory of ours.
+    unsafe { call(nr, [fd as isize as usize, a, b, c, d, 0]) }
+}
+
+/// `mount`, without options.
+///
+/// # Errors
+/// As mount(2).
+pub fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: u32) -> Result<()> {
+    // SAFETY: the strings end with NUL.
+    unsafe {
+        call(
+            nr::__NR_mount,
+            [
+                source.as_ptr() as usize,
+                target.as_ptr() as usize,
+                kind.as_ptr() as usize,
+                flags as usize,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+/// `umount2`.
+///
+/// # Errors
+/// As umount(2).
+pub fn umount(target: &CStr, flags: u32) -> Result<()> {
+    on_path(nr::__NR_umount2, target, [flags as usize, 0, 0]).map(drop)
+}
+
+/// `mkdir`.
+///
+/// # Errors
+/// As mkdir(2).
+pub fn mkdir(path: &CStr, mode: u32) -> Result<()> {
+    on_path(nr::__NR_mkdir, path, [mode as usize, 0, 0]).map(drop)
+}
+
+/// `rmdir`.
+///
+/// # Errors
+/// As rmdir(2).
+pub fn rmdir(path: &CStr) -> Result<()> {
+    on_path(nr::__NR_rmdir, path, [0; 3]).map(drop)
+}
+
+/// `unlink`.
+///
+/// # Errors
+/// As unlink(2).
+pub fn unlink(path: &CStr) -> Result<()> {
+    on_path(nr::__NR_unlink, path, [0; 3]).map(drop)
+}
+
+/// `access`.
+///
+/// # Errors
+/// As access(2).
+pub fn access(path: &CStr, mode: u32) -> Result<()> {
+    on_path(nr::__NR_access, path, [mode as usize, 0, 0]).map(drop)
+}
+
+/// `rename`.
+///
+/// # Errors
+/// As rename(2).
+pub fn rename(old: &CStr, new: &CStr) -> Result<()> {
+    on_paths(nr::__NR_rename, old, new).map(drop)
+}
+
+/// `link`.
+///
+/// # Errors
+/// As link(2).
+pub fn link(old: &CStr, new: &CStr) -> Result<()> {
+    on_paths(nr::__NR_link, old, new).map(drop)
+}
+
+/// `symlink`.
+///
+/// # Errors
+/// As symlink(2).
+pub fn symlink(target: &CStr, path: &CStr) -> Result<()> {
+    on_paths(nr::__NR_symlink, target, path).map(drop)
+}
+
+/// `readlink`, in the buffer given.
+///
+/// # Errors
+/// As readlink(2).
+pub fn readlink<'a>(path: &CStr, buffer: &'a mut [u8]) -> Result<&'a str> {
+    // SAFETY: the kernel writes into the slice and no more.
+    let len = unsafe {
+        call(
+            nr::__NR_readlink,
+            [
+                path.as_ptr() as usize,
+                buffer.as_mut_ptr() as usize,
+                buffer.len(),
+                0,
+                0,
+                0,
+            ],
+        )
+    }?;
+    let bytes = buffer.get(..len).unwrap_or_default();
+    core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)
+}
+
+/// An empty `struct stat`.
+fn no_stat() -> nr::stat {
+    // SAFETY: every field is a number.
+    unsafe { core::mem::zeroed() }
+}
+
+/// `lstat`.
+///
+/// # Errors
+/// As stat(2).
+pub fn lstat(path: &CStr) -> Result<nr::stat> {
+    let mut value = no_stat();
+    // SAFETY: the kernel writes one stat.
+    unsafe {
+        call(
+            nr::__NR_lstat,
+            [path.as_ptr() as usize, &raw mut value as usize, 0, 0, 0, 0],
+        )
+    }?;
+    Ok(value)
+}
+
+/// `fstat`.
+///
+/// # Errors
+/// As stat(2).
+pub fn fstat(fd: Fd) -> Result<nr::stat> {
+    let mut value = no_stat();
+    // SAFETY: the kernel writes one stat.
+    unsafe {
+        call(
+            nr::__NR_fstat,
+            [fd as isize as usize, &raw mut value as usize, 0, 0, 0, 0],
+        )
+    }?;
+    Ok(value)
+}
+
+/// Prints what came of a call: `ok`, or the error's name.
+pub fn show<T>(what: &str, result: Result<T>) {
+    match result {
+        Ok(_) => println!("{what}: ok"),
+        Err(errno) => println!("{what}: {errno}"),
+    }
+}
+
+/// Prints a call's result as a number, or the error's name.
+pub fn show_number<T: core::fmt::Display>(what: &str, result: Result<T>) {
+    match result {
+        Ok(value) => println!("{what}: {value}"),
+        Err(errno) => println!("{what}: {errno}"),
+    }
+}
