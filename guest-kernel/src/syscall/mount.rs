@@ -114,13 +114,17 @@ impl Request {
     fn bind(&self, source: &[u8]) -> Result<()> {
         let source = self.source(source)?;
         self.check_ours(source.mount())?;
-        let mount = if self.has(MS_REC) {
+        let mount = if self.has(MS_REC) && !crate::mutant!("bind-not-recursive") {
             let pairs = source.mount().copy_tree(source.inode())?;
             pairs.first().map(|(_, copy)| copy.clone())
         } else {
             let original = source.mount();
             let super_block = original.super_block().clone();
-            let root = source.inode().clone();
+            let root = if crate::mutant!("bind-begins-at-root") {
+                original.root().clone()
+            } else {
+                source.inode().clone()
+            };
             Some(Mount::new(super_block, root, original.flags()))
         };
         self.attach(&mount.ok_or(Errno::ENOMEM)?)
