@@ -1,7 +1,9 @@
 //! Calls on files and mounts, for programs that show what they do.
 
 use core::ffi::CStr;
+use core::fmt;
 
+use linux_raw_sys::errno as numbers;
 use linux_raw_sys::general as nr;
 
 use crate::errno::{Errno, Result};
@@ -196,11 +198,30 @@ pub fn fstat(fd: Fd) -> Result<nr::stat> {
     Ok(value)
 }
 
+/// An error's name, also where it is one that only files know.
+struct Named(Errno);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0.0 {
+            numbers::EXDEV => "EXDEV",
+            numbers::ENODEV => "ENODEV",
+            numbers::ENXIO => "ENXIO",
+            numbers::ETXTBSY => "ETXTBSY",
+            numbers::EMLINK => "EMLINK",
+            numbers::EOVERFLOW => "EOVERFLOW",
+            numbers::EOPNOTSUPP => "EOPNOTSUPP",
+            _ => return self.0.fmt(f),
+        };
+        f.write_str(name)
+    }
+}
+
 /// Prints what came of a call: `ok`, or the error's name.
 pub fn show<T>(what: &str, result: Result<T>) {
     match result {
         Ok(_) => println!("{what}: ok"),
-        Err(errno) => println!("{what}: {errno}"),
+        Err(errno) => println!("{what}: {}", Named(errno)),
     }
 }
 
@@ -208,6 +229,6 @@ pub fn show<T>(what: &str, result: Result<T>) {
 pub fn show_number<T: core::fmt::Display>(what: &str, result: Result<T>) {
     match result {
         Ok(value) => println!("{what}: {value}"),
-        Err(errno) => println!("{what}: {errno}"),
+        Err(errno) => println!("{what}: {}", Named(errno)),
     }
 }
