@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use abi::choice::ChoiceKind;
 use abi::event::EventId;
 use abi::exit::Exit;
 use machine::{Choice, Event, Host, Machine, Missing, Payload, Stop};
@@ -236,18 +237,21 @@ impl Host for Watched<'_, '_> {
             // Only the order of tasks is drawn: a failing allocation is an
             // injected fault, and nobody asked for one.
             Chooser::Seeded(seed) => match choice.kind {
-                abi::choice::ChoiceKind::PickNext | abi::choice::ChoiceKind::WakeFirst => {
-                    draw(seed, choice.index, choice.n)
+                ChoiceKind::PickNext | ChoiceKind::WakeFirst => {
+                    draw(seed, choice.kind, choice.index, choice.n)
                 }
-                abi::choice::ChoiceKind::AllocFail => choice.default,
+                ChoiceKind::AllocFail => choice.default,
             },
         }
     }
 }
 
-/// A number below `n` that is a function of seed and index alone.
-fn draw(seed: u64, index: u64, n: u32) -> u32 {
-    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(&index.to_le_bytes(), seed);
+/// A number below `n` that is a function of seed, kind and index alone.
+fn draw(seed: u64, kind: ChoiceKind, index: u64, n: u32) -> u32 {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&index.to_le_bytes());
+    key[8..].copy_from_slice(&(kind as u32).to_le_bytes());
+    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(&key, seed);
     // The upper half of the product: as even as 64 bits allow, for any n.
     ((u128::from(hash) * u128::from(n)) >> 64) as u32
 }
@@ -258,17 +262,20 @@ mod tests {
 
     #[test]
     fn draws_are_even_below_n_and_repeatable() {
+        const KIND: ChoiceKind = ChoiceKind::PickNext;
         let mut counts = [0u32; 3];
         for index in 0..3000 {
-            let drawn = draw(7, index, 3);
-            assert_eq!(drawn, draw(7, index, 3));
+            let drawn = draw(7, KIND, index, 3);
+            assert_eq!(drawn, draw(7, KIND, index, 3));
             counts[drawn as usize] += 1;
         }
         assert!(
             counts.iter().all(|count| (900..1100).contains(count)),
             "{counts:?}"
         );
-        assert!((0..100).any(|index| draw(1, index, 3) != draw(2, index, 3)));
+        assert!((0..100).any(|index| draw(1, KIND, index, 3) != draw(2, KIND, index, 3)));
+        let other = ChoiceKind::WakeFirst;
+        assert!((0..100).any(|index| draw(1, KIND, index, 3) != draw(1, other, index, 3)));
     }
 
     #[test]

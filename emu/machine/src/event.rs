@@ -76,8 +76,10 @@ pub struct Choice {
     pub default: u32,
     /// The task ids that the answers stand for; empty if they stand for none.
     pub candidates: Vec<u32>,
-    /// How many choices came before this one. It is part of the machine's
-    /// state, so a seeded policy can be a pure function of seed and index.
+    /// How many choices of its kind came before this one. It is part of the
+    /// machine's state, so a seeded policy can be a pure function of seed, kind
+    /// and index; and since each kind has its own count, a kernel that
+    /// allocates once more does not shuffle the order of tasks.
     pub index: u64,
 }
 

@@ -143,8 +143,8 @@ pub struct Machine {
     bus: Bus,
     /// Inputs by time; those of the same time in the order of their arrival.
     queue: VecDeque<Queued>,
-    /// How many choices the kernel has asked for.
-    choices: u64,
+    /// How many choices the kernel has asked for, of each kind.
+    choices: [u64; ChoiceKind::ALL.len()],
     /// A stop after which nothing happens any more.
     stopped: Option<Stop>,
     /// Host only: decoded instructions.
@@ -173,7 +173,7 @@ impl Machine {
             mmu: Mmu::default(),
             bus,
             queue: VecDeque::new(),
-            choices: 0,
+            choices: [0; ChoiceKind::ALL.len()],
             stopped: None,
             code: CodeCache::default(),
         })
@@ -428,14 +428,16 @@ impl Machine {
             self.cpu.gpr[RAX] = u64::from(default);
             return;
         };
+        let count = &mut self.choices[kind as usize - 1];
+        let index = *count;
+        *count += 1;
         let choice = Choice {
             kind,
             n,
             default,
             candidates: self.candidates(list, n),
-            index: self.choices,
+            index,
         };
-        self.choices += 1;
         let answer = host.choose(&choice);
         let answer = if answer < n { answer } else { default };
         self.cpu.gpr[RAX] = u64::from(answer);

@@ -66,7 +66,7 @@ fn machine(write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> M
         mmu: Mmu::default(),
         bus: Bus::new(16 << 20, 0),
         queue: VecDeque::new(),
-        choices: 0,
+        choices: [0; ChoiceKind::ALL.len()],
         stopped: None,
         code: CodeCache::default(),
     };
@@ -640,7 +640,9 @@ fn flipped_registers_translations_devices_and_events_change_the_digest() {
         differs("cr3", &|m| m.cpu.cr3 ^= 1 << bit);
         differs("cycle", &|m| m.cpu.cycle ^= 1 << bit);
         differs("retired", &|m| m.cpu.retired ^= 1 << bit);
-        differs("choices", &|m| m.choices ^= 1 << bit);
+        for kind in 0..ChoiceKind::ALL.len() {
+            differs("choices", &|m| m.choices[kind] ^= 1 << bit);
+        }
         differs("queued time", &|m| m.queue[1].at ^= 1 << bit);
         differs("seed", &|m| m.config.seed ^= 1 << bit);
     }
