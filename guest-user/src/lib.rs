@@ -23,4 +23,5 @@ pub mod start;
 pub mod sys;
 pub mod sys_fs;
 pub mod sys_ids;
+pub mod sys_pids;
 pub mod task;

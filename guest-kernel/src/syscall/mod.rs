@@ -14,6 +14,7 @@ mod misc;
 mod mount;
 mod names;
 mod pid;
+mod pidfd;
 mod poll;
 mod prctl;
 mod scheduling;

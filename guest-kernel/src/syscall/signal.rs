@@ -20,7 +20,7 @@ pub(super) fn check_size(size: u64) -> Result<()> {
     }
 }
 
-fn own_info(signal: Signal, code: i32) -> SigInfo {
+pub(super) fn own_info(signal: Signal, code: i32) -> SigInfo {
     let me = task::current();
     SigInfo {
         signal,

@@ -4,8 +4,8 @@ use linux_raw_sys::general as nr;
 
 use super::{attributes, mount, space};
 use super::{
-    clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, poll,
-    prctl, semaphores, signal, stat, task, time, uts, wait,
+    clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, pidfd,
+    poll, prctl, semaphores, signal, stat, task, time, uts, wait,
 };
 use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
@@ -255,6 +255,11 @@ table! {
     __NR_prlimit64 prlimit64 misc::prlimit64 [Int Int Pointer Pointer];
     __NR_getrandom getrandom misc::getrandom [Pointer Int Hex];
     __NR_statx statx stat::statx_path [Fd Str Hex Hex Pointer];
+    __NR_unshare unshare pidfd::unshare [Hex];
+    __NR_setns setns pidfd::setns [Fd Hex];
+    __NR_pidfd_send_signal pidfd_send_signal pidfd::pidfd_send_signal [Fd Int Pointer Hex];
+    __NR_pidfd_open pidfd_open pidfd::pidfd_open [Int Hex];
+    __NR_pidfd_getfd pidfd_getfd pidfd::pidfd_getfd [Fd Fd Hex];
     __NR_rseq rseq task::rseq [Pointer Int Hex Hex];
     __NR_clone3 clone3 clone::clone3 [Pointer Int];
     __NR_faccessat2 faccessat2 stat::faccessat2 [Fd Str Hex Hex];

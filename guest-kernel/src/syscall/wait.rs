@@ -2,11 +2,13 @@
 
 use linux_raw_sys::general as linux;
 
+use super::file::descriptor;
 use super::table::Call;
 use crate::errno::{Errno, Result};
 use crate::mm::user;
 use crate::task;
 use crate::task::pid_namespace;
+use crate::task::pidfd::PidFd;
 use crate::task::wait::{self, Change, Options, Which};
 
 /// The kernel's number for one that the caller gave; no task has number 0 as a
@@ -66,14 +68,28 @@ pub(super) fn waitid(call: &mut Call<'_>) -> Result<u64> {
         return Err(Errno::EINVAL);
     }
     let id = id as i32;
+    let mut options = options;
+    let mut nonblocking = false;
     let which = match (kind as u32, id) {
+        (linux::P_PIDFD, 0..) => {
+            let file = descriptor(id as u64)?;
+            let task = PidFd::of(&file)?.task().map_err(|_| Errno::ECHILD)?;
+            nonblocking = file.flags() & linux::O_NONBLOCK != 0 && options & linux::WNOHANG == 0;
+            Which::Pid(task.id().0)
+        }
         (linux::P_ALL, _) => Which::Any,
         (linux::P_PID, 1..) => Which::Pid(global(id)),
         (linux::P_PGID, 1..) => Which::Pgrp(global(id)),
         (linux::P_PGID, 0) => own_process_group(),
         _ => return Err(Errno::EINVAL),
     };
-    let waited = wait::wait(which, Options(options));
+    if nonblocking {
+        options |= linux::WNOHANG;
+    }
+    let mut waited = wait::wait(which, Options(options));
+    if nonblocking && matches!(waited, Ok(None)) {
+        waited = Err(Errno::EAGAIN);
+    }
     let change = waited.unwrap_or(None);
     if let Some(change) = change.filter(|_| usage != 0) {
         user::write_value(usage, super::timer::rusage(change.usage))?;

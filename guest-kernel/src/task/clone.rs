@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use abi::event::{FrameKind, SchedProcessFork, TaskRename};
+use linux_raw_sys::general::{CLONE_PIDFD, CLONE_THREAD};
 
 use super::census;
 use super::credentials::Credentials;
@@ -15,7 +16,7 @@ use super::parts::{Draft, Making, PARTS};
 use super::pid::Pid;
 use super::tree::{INIT, Place, TREE};
 use super::{COMM_LEN, Context, Files, Fs, Task, current};
-use super::{pid_namespace, signal};
+use super::{pid_namespace, pidfd, signal};
 use crate::arch::boot;
 use crate::arch::context::SavedCpu;
 use crate::arch::layout::PAGE_SIZE;
@@ -131,6 +132,9 @@ pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
         return Err(Errno::ERESTARTNOINTR);
     }
     let pid = draft.pid.take().ok_or(Errno::EAGAIN)?;
+    if args.has(CLONE_PIDFD) {
+        pidfd::install(&parent, &pid, args.has(CLONE_THREAD), args.pidfd)?;
+    }
     start(&parent, args, (pid.clone(), draft), stack);
     Ok(pid)
 }
@@ -211,7 +215,7 @@ fn child_frame(parent: &Task, args: &CloneArgs) -> TrapFrame {
     let mut frame = unsafe { (*user_frame(parent.stack_top)).clone() };
     frame.rax = 0;
     frame.vector = NO_VECTOR;
-    if args.stack != 0 {
+    if args.stack != 0 && !crate::mutant!("clone-stack-ignored") {
         frame.rsp = args.stack;
     }
     frame

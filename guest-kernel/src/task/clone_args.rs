@@ -48,7 +48,7 @@ const CLONE_STOPPED: u32 = linux::CLONE_NEWCGROUP;
 /// Namespaces that this kernel does not have: EINVAL, as on a Linux that was
 /// built without them. (Where Linux has no control groups, CLONE_NEWCGROUP is
 /// accepted and does nothing.)
-const MISSING: u32 = linux::CLONE_NEWNET | linux::CLONE_PIDFD;
+const MISSING: u32 = linux::CLONE_NEWNET;
 
 impl CloneArgs {
     /// True if the flag is set.
@@ -115,7 +115,6 @@ impl CloneArgs {
             || self.has_both(linux::CLONE_NEWNS, linux::CLONE_FS)
             || self.has_both(linux::CLONE_NEWUSER, linux::CLONE_FS)
             || self.has_without(linux::CLONE_THREAD, linux::CLONE_SIGHAND)
-                && !crate::mutant!("clone-thread-alone")
             || self.has_without(linux::CLONE_SIGHAND, linux::CLONE_VM)
                 && !crate::mutant!("clone-sighand-alone")
             || self.has_both(linux::CLONE_PIDFD, linux::CLONE_DETACHED)

@@ -7,7 +7,8 @@
 //! | `credentials`, `user_namespace` | who a task is, and where its ids mean something |
 //! | `namespaces`, `uts`, `ipc`, `mount_namespace` | what the machine's names mean to it |
 //! | `group`, `tree`, `orphans` | thread groups, who is whose child, and who gets the children of the dead |
-//! | `pid`, `pid_namespace` | numbers, and who sees which |
+//! | `pid`, `pid_namespace`, `pidfd` | numbers, who sees which, and descriptors instead of them |
+//! | `unshare`, `namespace_file` | taking a context apart, and entering others' namespaces |
 //! | `io_context` | the priority of a task's requests |
 //! | `exec`, `elf`, `image` | another program in the same task |
 //! | `exit`, `wait` | the end, and who hears of it |
@@ -35,18 +36,20 @@ pub mod ipc;
 pub mod kthread;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod mount_namespace;
+#[allow(dead_code, reason = "/proc asks for the rest")]
+pub mod namespace_file;
 pub mod namespaces;
 mod orphans;
 mod parts;
-#[allow(dead_code, reason = "/proc, pidfd and setns ask for the rest")]
 pub mod pid;
-#[allow(dead_code, reason = "/proc, pidfd and setns ask for the rest")]
 pub mod pid_namespace;
+pub mod pidfd;
 pub mod robust;
 pub mod rseq;
 pub mod signal;
 pub mod timers;
 pub mod tree;
+pub mod unshare;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod user_namespace;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
@@ -58,8 +61,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::arch::percpu;
 use crate::count::Counted;
-use crate::errno::Result;
-use crate::fs::{FdTable, FsContext};
+use crate::errno::{Errno, Result};
+use crate::fs::{FdTable, File, FsContext};
 use crate::mm::{Mm, frame};
 use crate::sched::{Account, Attributes, TaskId, Times};
 use crate::signal::{SigHand, TaskSignals};
@@ -227,6 +230,15 @@ impl Task {
         context.files.clone().expect("a task that runs has files")
     }
 
+    /// What one of its descriptors stands for.
+    ///
+    /// # Errors
+    /// `EBADF` if it stands for nothing, `ESRCH` if the task has ended.
+    pub fn open_file(&self, fd: i32) -> Result<Arc<File>> {
+        let files = self.context.lock().files.clone();
+        files.ok_or(Errno::ESRCH)?.lock().get(fd)
+    }
+
     /// Its working directory, root and umask.
     ///
     /// # Panics
@@ -283,7 +295,6 @@ impl Task {
     }
 
     /// Gives it other namespaces.
-    #[allow(dead_code, reason = "unshare and setns call it")]
     pub fn set_namespaces(&self, new: Arc<Namespaces>) {
         let replaced = core::mem::replace(&mut self.context.lock().namespaces, new);
         drop(replaced);

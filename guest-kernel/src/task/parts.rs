@@ -190,7 +190,8 @@ fn share_sighand(making: &mut Making<'_>) -> Result<()> {
 fn copy_sighand(making: &mut Making<'_>) -> Result<()> {
     frame::room()?;
     let copy = making.parent.sighand().copy();
-    if making.args.flags & CLONE_CLEAR_SIGHAND != 0 {
+    let clears = making.args.flags & CLONE_CLEAR_SIGHAND != 0;
+    if clears && !crate::mutant!("clear-sighand-keeps") {
         copy.0.lock().exec();
     }
     making.draft.sighand = Some(copy);
@@ -262,7 +263,9 @@ fn share_parent(making: &mut Making<'_>) -> Result<()> {
             maker: node.maker,
             parent_execs: node.parent_execs,
         };
-        making.draft.exit_signal = node.exit_signal;
+        if !crate::mutant!("clone-parent-own-signal") {
+            making.draft.exit_signal = node.exit_signal;
+        }
     }
     Ok(())
 }

@@ -45,6 +45,20 @@ pub fn to_group_of(pid: i32, info: Option<SigInfo>) -> Result<()> {
     Ok(())
 }
 
+/// Sends to a task that the caller has hold of, or to its group.
+///
+/// # Errors
+/// `EPERM` if it may not.
+pub fn to_known(task: &Arc<Task>, whole_group: bool, info: Option<SigInfo>) -> Result<()> {
+    if !current().credentials().may_signal(&task.credentials()) {
+        return Err(Errno::EPERM);
+    }
+    if let Some(info) = info {
+        send(task, whole_group, info);
+    }
+    Ok(())
+}
+
 /// Sends to every group of a process group, by the kernel's number.
 ///
 /// # Errors
