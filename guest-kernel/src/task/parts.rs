@@ -122,6 +122,9 @@ fn keep_credentials(making: &mut Making<'_>) -> Result<()> {
 }
 
 fn begin_user_namespace(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("new-user-shares") {
+        return keep_credentials(making);
+    }
     let new = user_namespace::begin(&making.parent.credentials())?;
     making.draft.credentials = Arc::new(new);
     Ok(())
