@@ -189,7 +189,7 @@ fn init_tasks(initrd: &'static [u8]) {
         signal_group: task::signal::kernel_to_process_group,
         group_exists: task::signal::process_group_exists,
         now,
-        subject: || task::current().credentials(),
+        subject: || task::current().acting_credentials(),
     });
     sched::softirq::on_console(fs::tty::deferred);
     arch::serial::enable_receive_interrupt();

@@ -15,11 +15,13 @@ use crate::fs::hooks::Timestamp;
 use crate::fs::inode::Kind;
 use crate::fs::{File, Inode, Place, permission};
 use crate::mm::user;
+use crate::task;
 
 const BLOCK: u64 = 4096;
 
 fn write_stat(inode: &Inode, address: u64) -> Result<u64> {
     let metadata = inode.metadata();
+    let subject = permission::subject();
     let seconds = |date: Timestamp| date.seconds as u64;
     let nanoseconds = |date: Timestamp| u64::from(date.nanoseconds);
     let value = stat {
@@ -27,8 +29,8 @@ fn write_stat(inode: &Inode, address: u64) -> Result<u64> {
         st_ino: metadata.number,
         st_nlink: u64::from(metadata.links),
         st_mode: metadata.mode,
-        st_uid: metadata.uid,
-        st_gid: metadata.gid,
+        st_uid: subject.shown_uid(metadata.uid),
+        st_gid: subject.shown_gid(metadata.gid),
         __pad0: 0,
         st_rdev: metadata.special,
         st_size: metadata.size as i64,
@@ -109,8 +111,9 @@ pub fn statx_path(call: &mut Call<'_>) -> Result<u64> {
     value.stx_mode = metadata.mode as u16;
     value.stx_ino = metadata.number;
     value.stx_size = metadata.size;
-    value.stx_uid = metadata.uid;
-    value.stx_gid = metadata.gid;
+    let subject = permission::subject();
+    value.stx_uid = subject.shown_uid(metadata.uid);
+    value.stx_gid = subject.shown_gid(metadata.gid);
     value.stx_blocks = metadata.sectors;
     value.stx_atime = statx_date(metadata.accessed);
     value.stx_mtime = statx_date(metadata.modified);
@@ -144,8 +147,15 @@ fn access_at(dirfd: u64, path: u64, mode: u64, flags: u32) -> Result<u64> {
     if mode & !7 != 0 {
         return Err(Errno::EINVAL);
     }
-    let place = find(dirfd, path, flags)?;
-    permission::permission(place.inode(), mode)?;
+    let allowed = || {
+        let place = find(dirfd, path, flags)?;
+        permission::permission(place.inode(), mode)
+    };
+    if flags & AT_EACCESS != 0 || crate::mutant!("access-by-effective-ids") {
+        allowed()?;
+    } else {
+        task::current().by_real_ids(allowed)?;
+    }
     Ok(0)
 }
 

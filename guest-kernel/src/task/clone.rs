@@ -252,6 +252,7 @@ fn assemble(
         account: draft.account.unwrap_or_else(|| parent.account().clone()),
         comm: SpinLock::new(parent.comm()),
         kernel: AtomicU32::new(args.kernel.is_some().into()),
+        acting: SpinLock::new(None),
         parent_death_signal: AtomicU32::new(if crate::mutant!("pdeathsig-inherited") {
             parent.parent_death_signal()
         } else {
@@ -291,6 +292,7 @@ pub fn make_idle(files: Files, fs: Fs, mounts: Arc<MountTree>) -> &'static Task 
         account: Arc::new(Account::new(None, Attributes::default(), ALL_CPUS)),
         comm: SpinLock::new(comm),
         kernel: AtomicU32::new(1),
+        acting: SpinLock::new(None),
         parent_death_signal: AtomicU32::new(0),
         stack_top: boot::stack_top(),
     });

@@ -119,6 +119,8 @@ pub struct Task {
     kernel: AtomicU32,
     /// What it is sent when its parent's task ends; 0 is nothing.
     parent_death_signal: AtomicU32,
+    /// Who it is to files for the length of one call, if not itself.
+    acting: SpinLock<Option<Arc<Credentials>>>,
     stack_top: u64,
     /// What the scheduler keeps of it.
     account: Arc<Account>,
@@ -262,6 +264,27 @@ impl Task {
     #[must_use]
     pub fn credentials(&self) -> Arc<Credentials> {
         self.context.lock().credentials.clone()
+    }
+
+    /// Who it is to files: itself, or for the length of one call another.
+    #[must_use]
+    pub fn acting_credentials(&self) -> Arc<Credentials> {
+        let acting = self.acting.lock().clone();
+        acting.unwrap_or_else(|| self.credentials())
+    }
+
+    /// Does something by its real ids, as access(2) asks.
+    ///
+    /// # Errors
+    /// `ENOMEM`, or what `work` gives.
+    pub fn by_real_ids<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        frame::room()?;
+        let real = Arc::new(self.credentials().real());
+        *self.acting.lock() = Some(real);
+        let result = work();
+        let real = self.acting.lock().take();
+        drop(real);
+        result
     }
 
     /// Makes it somebody else. Only a task itself does this.
