@@ -5,6 +5,7 @@ pub mod direct_map;
 pub mod fault;
 pub mod frame;
 pub mod heap;
+pub mod image;
 pub mod kernel_map;
 mod page_table;
 pub mod shared;

@@ -10,12 +10,14 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use abi::event::FrameKind;
 
 use super::frame;
+use super::image::Image;
 use super::page_table::Tables;
 use super::vma::{Prot, Vma};
 use crate::arch::layout::{PAGE_SIZE, USER_END};
 use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::sched::{Mutex, MutexGuard};
+use crate::sync::SpinLock;
 
 /// Mappings without a wish go below this, the highest first.
 const MMAP_TOP: u64 = 0x7FFF_F7FF_F000;
@@ -34,6 +36,7 @@ pub struct Mm {
     _counted: Counted,
     /// 1 if others may look into the memory, as PR_SET_DUMPABLE says.
     dumpable: AtomicU32,
+    image: SpinLock<Image>,
     space: Mutex<Space>,
 }
 
@@ -71,6 +74,7 @@ impl Mm {
             root: tables.root(),
             _counted: Counted::new(Type::Mm),
             dumpable: AtomicU32::new(1),
+            image: SpinLock::new(Image::default()),
             space: Mutex::new(Space {
                 tables,
                 areas: BTreeMap::new(),
@@ -109,10 +113,35 @@ impl Mm {
     pub fn fork(&self) -> Result<Arc<Self>> {
         let copy = Mm::new()?;
         copy.set_dumpable(self.dumpable());
+        *copy.image.lock() = self.image();
         let mut space = self.space.lock();
         let result = space.copy_into(&mut copy.space.lock());
         space.tables.flush_all();
         result.map(|()| copy)
+    }
+
+    /// What exec has put into it.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        self.image.lock().clone()
+    }
+
+    /// Changes what is known of that.
+    pub fn with_image(&self, change: impl FnOnce(&mut Image)) {
+        change(&mut self.image.lock());
+    }
+
+    /// Its areas, lowest first, and the addresses of the heap of `brk`.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn areas(&self) -> Result<(Vec<Vma>, Range<u64>)> {
+        let space = self.space.lock();
+        let mut areas = Vec::new();
+        let count = space.areas.len();
+        areas.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+        areas.extend(space.areas.values().cloned());
+        Ok((areas, space.brk_start..space.brk))
     }
 
     /// What it takes.

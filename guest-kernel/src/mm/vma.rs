@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use super::backing::Backing;
+use super::image::FileHandle;
 use crate::arch::layout::PAGE_SIZE;
 
 bitflags::bitflags! {
@@ -28,6 +29,8 @@ pub struct Source {
     pub first: u64,
     /// True for shared memory without a file.
     pub anonymous: bool,
+    /// The file, as it was opened.
+    pub file: Option<FileHandle>,
 }
 
 /// Pages side by side with the same rights and the same source.

@@ -180,6 +180,18 @@ pub fn current() -> TaskId {
     TaskId(percpu::task())
 }
 
+/// How a task does, if it can still run.
+#[must_use]
+pub fn state(id: TaskId) -> Option<TaskState> {
+    let mut scheduler = SCHEDULER.lock();
+    let entity = scheduler.entity(id)?;
+    Some(match entity.sleep {
+        _ if id == TaskId::IDLE => TaskState::Idle,
+        Some(sleep) => sleep.state(),
+        None => TaskState::Running,
+    })
+}
+
 /// Adds a task and makes it runnable, behind all others.
 pub fn add(task: NewTask) {
     let NewTask {

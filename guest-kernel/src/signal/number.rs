@@ -143,6 +143,12 @@ impl SigSet {
         SigSet(self.0 | SigSet::of(&[signal]).0)
     }
 
+    /// As a number whose lowest bit is signal 1.
+    #[must_use]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
     /// The signals of both.
     #[must_use]
     pub fn union(self, other: SigSet) -> Self {

@@ -69,6 +69,7 @@ fn file(fd: u64, offset: u64, prot: Prot, shared: bool) -> Result<Source> {
         backing,
         first: offset / PAGE_SIZE,
         anonymous: false,
+        file: Some(file),
     })
 }
 
@@ -87,6 +88,7 @@ fn mapping(len: u64, prot: Prot, flags: u32, fd: u64, offset: u64) -> Result<Map
             backing,
             first: 0,
             anonymous: true,
+            file: None,
         })
     } else {
         None

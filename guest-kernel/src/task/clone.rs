@@ -26,7 +26,7 @@ use crate::errno::{Errno, Result};
 use crate::fs::MountTree;
 use crate::mm::{frame, kernel_map};
 use crate::probe;
-use crate::sched::{self, Account, Attributes, NewTask, WaitQueue};
+use crate::sched::{self, Account, Attributes, NewTask, Time, WaitQueue};
 use crate::signal::{SigHand, TaskSignals};
 use crate::sync::SpinLock;
 
@@ -84,12 +84,7 @@ pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
     if parent.tgid().0 == INIT {
         census::begin(&parent);
     }
-    if let Err(error) = frame::room_for_task() {
-        if crate::mutant!("failed-fork-leaks") {
-            core::mem::forget(parent.clone());
-        }
-        return Err(error);
-    }
+    frame::room_for_task()?;
     let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
     let mut draft = Draft {
         pid: None,
@@ -127,7 +122,12 @@ pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
             draft: &mut draft,
         })?;
     }
-    frame::room_for_task()?;
+    if let Err(error) = frame::room_for_task() {
+        if crate::mutant!("failed-fork-leaks") {
+            core::mem::forget(draft.mm.take());
+        }
+        return Err(error);
+    }
     if parent.group().condemns(parent.id()) {
         return Err(Errno::ERESTARTNOINTR);
     }
@@ -258,6 +258,7 @@ fn assemble(
         } else {
             0
         }),
+        started: Time::now(),
         stack_top,
     };
     (Arc::new(task), draft.fpu)
@@ -294,6 +295,7 @@ pub fn make_idle(files: Files, fs: Fs, mounts: Arc<MountTree>) -> &'static Task 
         kernel: AtomicU32::new(1),
         acting: SpinLock::new(None),
         parent_death_signal: AtomicU32::new(0),
+        started: Time::now(),
         stack_top: boot::stack_top(),
     });
     TREE.lock().enter(&task, Place::default(), 0);

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use goblin::elf64::header::{EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64, ET_DYN, ET_EXEC, Header};
 use goblin::elf64::header::{EI_DATA, ELFDATA2LSB, SIZEOF_EHDR};
@@ -12,6 +13,7 @@ use goblin::elf64::program_header::{
 
 use crate::arch::layout::{PAGE_SIZE, USER_END};
 use crate::errno::{Errno, Result};
+use crate::fs::File;
 use crate::mm::backing::{self, Backing};
 use crate::mm::vma::{Prot, Source, Vma};
 use crate::mm::{Mm, frame};
@@ -109,6 +111,17 @@ impl Program {
         Ok((bias, end.ok_or(Errno::ENOEXEC)?))
     }
 
+    /// Where the segments with this flag lie.
+    fn extent(&self, bias: u64, flag: u32) -> Range<u64> {
+        let with = || {
+            self.loadable()
+                .filter(|segment| segment.p_flags & flag != 0)
+        };
+        let start = with().map(|segment| bias + segment.p_vaddr).min();
+        let end = with().map(|segment| bias + segment.p_vaddr + segment.p_filesz);
+        start.unwrap_or(0)..end.max().unwrap_or(0)
+    }
+
     /// Where the program headers are in memory: where their own header says, or
     /// in the segment that holds their part of the file.
     fn headers_at(&self, bias: u64) -> u64 {
@@ -135,7 +148,7 @@ fn prot(segment: &ProgramHeader) -> Prot {
 }
 
 /// Maps one segment: the file's part of it, and zeros behind.
-fn map_segment(mm: &Mm, file: &Arc<dyn Backing>, segment: &ProgramHeader, bias: u64) -> Result<()> {
+fn map_segment(mm: &Mm, file: &Arc<File>, segment: &ProgramHeader, bias: u64) -> Result<()> {
     let start = bias + segment.p_vaddr;
     let file_end = start + segment.p_filesz;
     let end = start + segment.p_memsz;
@@ -143,9 +156,10 @@ fn map_segment(mm: &Mm, file: &Arc<dyn Backing>, segment: &ProgramHeader, bias: 
     let zeros = if segment.p_filesz > 0 {
         let area = Vma {
             source: Some(Source {
-                backing: file.clone(),
+                backing: file.inode().clone(),
                 first: segment.p_offset / PAGE_SIZE,
                 anonymous: false,
+                file: Some(file.clone()),
             }),
             ..Vma::anonymous(
                 first_page..file_end.next_multiple_of(PAGE_SIZE),
@@ -175,14 +189,19 @@ fn map_segment(mm: &Mm, file: &Arc<dyn Backing>, segment: &ProgramHeader, bias: 
 /// # Errors
 /// `ENOEXEC` if it is none for this machine, `ENOENT` if it wants a dynamic
 /// loader, `ENOMEM`.
-pub(super) fn load(mm: &Mm, file: &Arc<dyn Backing>) -> Result<Loaded> {
+pub(super) fn load(mm: &Mm, file: &Arc<File>) -> Result<Loaded> {
     frame::room()?;
-    let program = Program::read(&**file)?;
+    let program = Program::read(&**file.inode())?;
     let (bias, end) = program.place()?;
     for segment in program.loadable() {
         map_segment(mm, file, segment, bias)?;
     }
     mm.set_brk_start(end.next_multiple_of(PAGE_SIZE));
+    mm.with_image(|image| {
+        image.file = Some(file.clone());
+        image.code = program.extent(bias, PF_X);
+        image.data = program.extent(bias, PF_W);
+    });
     let entry = bias.wrapping_add(program.header.e_entry);
     if entry >= USER_END {
         return Err(Errno::ENOEXEC);

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::event::SchedProcessExec;
-use linux_raw_sys::general::{MS_NOEXEC, SIGCHLD};
+use linux_raw_sys::general::{MS_NOEXEC, O_RDONLY, SIGCHLD};
 
 use super::credentials::Credentials;
 use super::credentials::program::Program;
@@ -15,9 +15,10 @@ use super::{Files, Task, current, elf, exit, image, rseq, timers, tree::TREE};
 use crate::arch::fpu::FpuState;
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
+use crate::fs::File;
+use crate::fs::path::{self, LastLink};
 use crate::fs::permission::{EXEC, permission};
-use crate::fs::{Inode, path};
-use crate::mm::{Backing, Mm, frame};
+use crate::mm::{Mm, frame};
 use crate::probe;
 use crate::sched;
 use crate::sync::SpinLock;
@@ -36,15 +37,18 @@ fn start(task: &Task) -> path::Start {
 ///
 /// # Errors
 /// Those of walking a path; `EACCES` if it may not be executed.
-pub fn find(path: &[u8]) -> Result<Arc<Inode>> {
-    let place = path::lookup(&start(&current()), path, true)?;
+pub fn find(path: &[u8]) -> Result<Arc<File>> {
+    let found = path::walk(&start(&current()), path, LastLink::Follow)?;
+    let named = !found.name.is_empty();
+    let origin = named.then(|| (found.parent.clone(), found.name.as_slice().into()));
+    let place = found.existing()?;
     let mount_forbids = place.mount().flags() & MS_NOEXEC != 0;
-    let inode = place.into_inode();
+    let inode = place.inode();
     if inode.regular().is_none() || mount_forbids {
         return Err(Errno::EACCES);
     }
-    permission(&inode, EXEC)?;
-    Ok(inode)
+    permission(inode, EXEC)?;
+    File::open(place, origin, O_RDONLY)
 }
 
 /// Runs another program in the running task; gives the registers with which
@@ -54,18 +58,17 @@ pub fn find(path: &[u8]) -> Result<Arc<Inode>> {
 /// Those of [`find`]; `ENOEXEC`, `E2BIG`, `ENOMEM`. The task is what it was.
 pub fn exec(
     filename: &[u8],
-    inode: Arc<Inode>,
+    file: Arc<File>,
     args: &[Vec<u8>],
     env: &[Vec<u8>],
 ) -> Result<TrapFrame> {
     let task = current();
     let mm = Mm::new()?;
     let (credentials, secure) = task.credentials().for_program(&Program {
-        mode: inode.mode(),
-        owner: inode.owner(),
+        mode: file.inode().mode(),
+        owner: file.inode().owner(),
         exposed: shares_folder(&task),
     });
-    let file: Arc<dyn Backing> = inode;
     let program = elf::load(&mm, &file)?;
     let strings = Strings {
         filename,

@@ -124,6 +124,13 @@ pub(super) fn build(
     };
     mm.map(area)?;
     mm.write_bytes(pointer, &stack.bytes)?;
+    let between = |from: &[u64], end: u64| from.first().copied().unwrap_or(end)..end;
+    mm.with_image(|image| {
+        image.stack = pointer;
+        image.env = between(&env, filename);
+        image.args = between(&args, image.env.start);
+        image.auxv = auxv.into();
+    });
     Ok(pointer)
 }
 

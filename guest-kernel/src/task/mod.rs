@@ -64,7 +64,7 @@ use crate::count::Counted;
 use crate::errno::{Errno, Result};
 use crate::fs::{FdTable, File, FsContext};
 use crate::mm::{Mm, frame};
-use crate::sched::{Account, Attributes, TaskId, Times};
+use crate::sched::{Account, Attributes, TaskId, Time, Times};
 use crate::signal::{SigHand, TaskSignals};
 use crate::sync::SpinLock;
 
@@ -121,6 +121,8 @@ pub struct Task {
     parent_death_signal: AtomicU32,
     /// Who it is to files for the length of one call, if not itself.
     acting: SpinLock<Option<Arc<Credentials>>>,
+    /// When it was made.
+    started: Time,
     stack_top: u64,
     /// What the scheduler keeps of it.
     account: Arc<Account>,
@@ -252,6 +254,24 @@ impl Task {
             .fs
             .clone()
             .expect("a task that runs has a directory")
+    }
+
+    /// Its descriptor table, unless it has exited.
+    #[must_use]
+    pub fn open_files(&self) -> Option<Files> {
+        self.context.lock().files.clone()
+    }
+
+    /// Its working directory, root and umask, unless it has exited.
+    #[must_use]
+    pub fn folder(&self) -> Option<Fs> {
+        self.context.lock().fs.clone()
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub fn started(&self) -> Time {
+        self.started
     }
 
     /// Its table of handlers.
