@@ -15,6 +15,7 @@
 //! | `fs` | files in memory, descriptors, pipes, the console's terminal |
 //! | `signal`, `futex` | signals' data and frames; waiting on words of memory |
 //! | `task` | the task, clone, exec, exit, wait, sending signals, kernel threads |
+//! | `proc` | `/proc`, a file system that tells of tasks and of the kernel |
 //! | `syscall` | the table of system calls and their handlers |
 //! | `interrupt`, `cmdline`, `panic`, this file | vectors, the command line, the end, the beginning |
 //! | `mutant` | deliberate faults in a build for tests |
@@ -59,6 +60,7 @@ mod mm;
 mod mutant;
 mod panic;
 mod probe;
+mod proc;
 mod random;
 mod sched;
 mod signal;
@@ -177,6 +179,7 @@ fn init_tasks(initrd: &'static [u8]) {
     let context = Arc::new(SpinLock::new(fs::FsContext::new(fs::Place::root_of(
         mounts.root(),
     ))));
+    let root = mounts.root();
     let idle = task::clone::make_idle(files, context, mounts);
     sched::init(
         policy,
@@ -191,6 +194,8 @@ fn init_tasks(initrd: &'static [u8]) {
         now,
         subject: || task::current().acting_credentials(),
     });
+    proc::init();
+    proc::mount_at_boot(&root).expect("there is memory for /proc");
     sched::softirq::on_console(fs::tty::deferred);
     arch::serial::enable_receive_interrupt();
     arch::irq::on();

@@ -34,7 +34,7 @@ capabilities! {
 }
 
 /// How many there are.
-const COUNT: u32 = 41;
+pub const COUNT: u32 = 41;
 
 /// A set of capabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

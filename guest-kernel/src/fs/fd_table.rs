@@ -41,6 +41,11 @@ impl FdTable {
         }
     }
 
+    /// For how many descriptors there is room without taking memory.
+    pub fn size(&self) -> usize {
+        self.slots.capacity()
+    }
+
     /// Every descriptor with its description, and whether exec closes it.
     pub fn all(&self) -> Vec<(i32, Arc<File>, bool)> {
         let slots = self.slots.iter().enumerate();

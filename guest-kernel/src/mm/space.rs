@@ -22,9 +22,9 @@ use crate::sync::SpinLock;
 /// Mappings without a wish go below this, the highest first.
 const MMAP_TOP: u64 = 0x7FFF_F7FF_F000;
 /// The most areas of one address space, as on Linux.
-const AREAS_MAX: usize = 65530;
+pub const AREAS_MAX: usize = 65530;
 /// Nothing is ever mapped below.
-const MMAP_MIN: u64 = 0x1_0000;
+pub const MMAP_MIN: u64 = 0x1_0000;
 /// What a stack may grow to.
 pub const STACK_LIMIT: u64 = 8 << 20;
 /// What must stay free below a stack that grows.
@@ -49,8 +49,31 @@ pub struct Usage {
     pub resident: u64,
     /// Those of them that are no file's.
     pub user_frames: u64,
+    /// Those of these that belong to shared memory.
+    pub shared_frames: u64,
+    /// The size of what may be written and is private, stacks apart.
+    pub data: u64,
+    /// The size of stacks.
+    pub stack: u64,
+    /// The size of what may be executed.
+    pub code: u64,
     /// Page tables.
     pub tables: u64,
+}
+
+impl Usage {
+    fn add_area(&mut self, area: &Vma) {
+        let pages = (area.end - area.start) / PAGE_SIZE;
+        self.pages += pages;
+        if area.grows_down {
+            self.stack += pages;
+        } else if area.prot.contains(Prot::WRITE) && !area.shared {
+            self.data += pages;
+        }
+        if area.prot.contains(Prot::EXEC) {
+            self.code += pages;
+        }
+    }
 }
 
 pub(super) struct Space {
@@ -153,11 +176,12 @@ impl Mm {
             ..Usage::default()
         };
         for area in space.areas.values() {
-            usage.pages += (area.end - area.start) / PAGE_SIZE;
+            usage.add_area(area);
             let Ok(()) = space.tables.for_each(area.range(), |_, place| {
                 usage.resident += 1;
                 let user = place.get().frame().kind() == FrameKind::User;
                 usage.user_frames += u64::from(user);
+                usage.shared_frames += u64::from(user && area.shared);
                 Ok::<(), Infallible>(())
             });
         }

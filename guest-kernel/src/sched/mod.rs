@@ -23,8 +23,8 @@ use run::{account, alarm, arm_cpu_alarm};
 pub use run::{
     add, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work, preempt,
     priority, rename, request_resched, reschedule, set_attributes, set_boost, set_fpu, set_notify,
-    set_root, set_signal, set_user_bases, signal_pending, stop_current, take_alarm, take_switched,
-    user_bases, wake, wake_stopped, wants_switch, with_fpu, yield_now,
+    set_root, set_signal, set_user_bases, signal_pending, state, stop_current, take_alarm,
+    take_switched, user_bases, wake, wake_stopped, wants_switch, with_fpu, yield_now,
 };
 pub use time::{Deadline, Time};
 pub use wait::WaitQueue;

@@ -4,25 +4,20 @@ use super::Call;
 use crate::errno::{Errno, Result};
 use crate::mm::user;
 use crate::task::credentials::Cap;
-use crate::task::uts::{NAME_MAX, Name};
+use crate::task::uts::{self, NAME_MAX, Name};
 use crate::task::{self, Task};
 
 /// Bytes of a field of `struct new_utsname`.
 const FIELD: usize = NAME_MAX + 1;
 
-/// C libraries and runtimes look at the first two numbers of the release to
-/// guess which calls there are; those that are not answer ENOSYS, which they
-/// know how to take.
-const RELEASE: &str = concat!("6.6.0-coe-", env!("CARGO_PKG_VERSION"));
-
 pub(super) fn uname(call: &mut Call<'_>) -> Result<u64> {
-    let uts = task::current().namespaces().uts.clone();
-    let (host, domain) = (uts.host(), uts.domain());
+    let own = task::current().namespaces().uts.clone();
+    let (host, domain) = (own.host(), own.domain());
     let names = [
-        b"Linux",
+        uts::SYSTEM.as_bytes(),
         host.bytes(),
-        RELEASE.as_bytes(),
-        b"#1",
+        uts::RELEASE.as_bytes(),
+        uts::VERSION.as_bytes(),
         b"x86_64",
         domain.bytes(),
     ];

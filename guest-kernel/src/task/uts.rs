@@ -9,6 +9,17 @@ use crate::sync::SpinLock;
 /// The longest name, without a NUL.
 pub const NAME_MAX: usize = 64;
 
+/// What kind of system it is.
+pub const SYSTEM: &str = "Linux";
+
+/// C libraries and runtimes look at the first two numbers of the release to
+/// guess which calls there are; those that are not answer ENOSYS, which they
+/// know how to take.
+pub const RELEASE: &str = concat!("6.6.0-coe-", env!("CARGO_PKG_VERSION"));
+
+/// Which build of the release it is.
+pub const VERSION: &str = "#1";
+
 /// A name and its length.
 #[derive(Clone, Copy)]
 pub struct Name {
