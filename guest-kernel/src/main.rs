@@ -190,7 +190,9 @@ fn init_tasks(initrd: &'static [u8]) {
     fs::hooks::install(fs::hooks::Hooks {
         broken_pipe: task::signal::broken_pipe,
         signal_group: task::signal::kernel_to_process_group,
-        group_exists: task::signal::process_group_exists,
+        session_of: task::jobs::session_of,
+        own_session: task::jobs::own_session,
+        check_foreground: task::jobs::check_foreground,
         now,
         subject: || task::current().acting_credentials(),
     });

@@ -24,4 +24,5 @@ pub mod sys;
 pub mod sys_fs;
 pub mod sys_ids;
 pub mod sys_pids;
+pub mod sys_signal;
 pub mod task;

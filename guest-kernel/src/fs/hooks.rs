@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::permission::Subject;
+use crate::errno::Result;
 use crate::sync::Once;
 
 /// Seconds and nanoseconds since 1970.
@@ -21,8 +22,13 @@ pub struct Hooks {
     pub broken_pipe: fn(),
     /// Sends a signal to every task of a process group.
     pub signal_group: fn(group: i32, signal: u32),
-    /// True if there is a task in this process group.
-    pub group_exists: fn(group: i32) -> bool,
+    /// The session of a process group, if there is such a group.
+    pub session_of: fn(group: i32) -> Option<i32>,
+    /// The running task's session, and whether it leads it.
+    pub own_session: fn() -> (i32, bool),
+    /// Sends a signal to the running task's process group, unless it is the
+    /// foreground one of the terminal's session.
+    pub check_foreground: fn(session: i32, foreground: i32, signal: u32) -> Result<()>,
     /// The date.
     pub now: fn() -> Timestamp,
     /// Who the running task is to permission checks.
@@ -48,8 +54,20 @@ pub(super) fn signal_group(group: i32, signal: u32) {
     }
 }
 
-pub(super) fn group_exists(group: i32) -> bool {
-    HOOKS.get().is_some_and(|hooks| (hooks.group_exists)(group))
+pub(super) fn session_of(group: i32) -> Option<i32> {
+    (HOOKS.get()?.session_of)(group)
+}
+
+pub(super) fn own_session() -> (i32, bool) {
+    HOOKS
+        .get()
+        .map_or((0, false), |hooks| (hooks.own_session)())
+}
+
+pub(super) fn check_foreground(session: i32, foreground: i32, signal: u32) -> Result<()> {
+    HOOKS.get().map_or(Ok(()), |hooks| {
+        (hooks.check_foreground)(session, foreground, signal)
+    })
 }
 
 /// The date.

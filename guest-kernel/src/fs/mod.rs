@@ -46,6 +46,7 @@ pub mod super_block;
 pub mod transfer;
 pub mod tty;
 mod tty_input;
+mod tty_session;
 
 pub use context::FsContext;
 pub use fd_table::FdTable;

@@ -4,7 +4,8 @@ use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use linux_raw_sys::general::{
-    ICANON, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, SIGWINCH, VMIN, VTIME, termios, winsize,
+    ICANON, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, SIGTTIN, SIGTTOU, SIGWINCH, TOSTOP, VMIN,
+    VTIME, termios, winsize,
 };
 
 use super::hooks;
@@ -28,7 +29,9 @@ const TENTH: u64 = 100_000_000;
 pub struct Tty {
     discipline: SpinLock<Discipline>,
     size: SpinLock<winsize>,
-    foreground: AtomicI32,
+    pub(super) foreground: AtomicI32,
+    /// The session that it controls; 0 if it controls none.
+    pub(super) session: AtomicI32,
     reading: Mutex<()>,
     writing: Mutex<()>,
     readable: WaitQueue,
@@ -45,6 +48,7 @@ static CONSOLE: Tty = Tty {
     }),
     // The group of init, which all are in that have not left it.
     foreground: AtomicI32::new(1),
+    session: AtomicI32::new(1),
     reading: Mutex::new(()),
     writing: Mutex::new(()),
     readable: WaitQueue::new(),
@@ -125,6 +129,7 @@ impl Tty {
         }
         let mut done = 0;
         loop {
+            self.check_foreground(SIGTTIN)?;
             let (moved, over) = self.take(to, done > 0)?;
             done += moved;
             let (canonical, least, tenths) = self.mode();
@@ -199,6 +204,9 @@ impl Tty {
     /// writer then does wait) or what a signal makes of it: each only if
     /// nothing was written.
     pub fn write(&self, from: &mut dyn Source, nonblocking: bool) -> Result<usize> {
+        if self.discipline.lock().settings.local(TOSTOP) {
+            self.check_foreground(SIGTTOU)?;
+        }
         let _turn = self.writing.lock_interruptible()?;
         let mut chunk = [0; CHUNK];
         let mut done = 0;
@@ -303,20 +311,5 @@ impl Tty {
     /// The group that Ctrl-C reaches.
     pub fn foreground(&self) -> i32 {
         self.foreground.load(Ordering::Relaxed)
-    }
-
-    /// Another group that Ctrl-C reaches.
-    ///
-    /// # Errors
-    /// EINVAL: it is no group's number; ESRCH: there is no such group.
-    pub fn set_foreground(&self, group: i32) -> Result<()> {
-        if group < 0 {
-            return Err(Errno::EINVAL);
-        }
-        if !hooks::group_exists(group) {
-            return Err(Errno::ESRCH);
-        }
-        self.foreground.store(group, Ordering::Relaxed);
-        Ok(())
     }
 }

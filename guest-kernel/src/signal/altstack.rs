@@ -105,7 +105,7 @@ impl AltStack {
     /// A handler has been given the stack: with SS_AUTODISARM nobody else is,
     /// until the handler returns.
     pub fn disarm(&mut self) {
-        if self.autodisarm {
+        if self.autodisarm && !crate::mutant!("autodisarm-ignored") {
             *self = AltStack::default();
         }
     }

@@ -223,7 +223,7 @@ pub fn enter_handler(
     task.saved = None;
     task.altstack.disarm();
     task.blocked = task.blocked.union(action.mask);
-    if !action.has(SA_NODEFER) {
+    if !action.has(SA_NODEFER) || crate::mutant!("nodefer-ignored") {
         task.blocked = task.blocked.with(info.signal);
     }
     Ok(())
@@ -297,7 +297,9 @@ pub fn leave_handler(frame: &mut TrapFrame, task: &SpinLock<TaskSignals>) -> Res
     sched::with_fpu(|fpu| *fpu = state);
 
     let mut task = task.lock();
-    task.blocked = context.mask.without(SigSet::UNSTOPPABLE);
+    if !crate::mutant!("sigreturn-keeps-mask") {
+        task.blocked = context.mask.without(SigSet::UNSTOPPABLE);
+    }
     // Linux, too, lets a damaged stack_t pass here.
     let _ = task.altstack.change(&context.stack, context.registers.rsp);
     Ok(())

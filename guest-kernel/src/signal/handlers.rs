@@ -97,14 +97,16 @@ impl Actions {
     #[must_use]
     pub fn reaps_children(&self) -> bool {
         let action = self.get(Signal::SIGCHLD);
-        action.handler == SIG_IGN || action.has(linux::SA_NOCLDWAIT)
+        let asked = action.handler == SIG_IGN || action.has(linux::SA_NOCLDWAIT);
+        asked && !crate::mutant!("sigchld-ignored-zombie")
     }
 
     /// True if a child that stops or goes on sends no SIGCHLD.
     #[must_use]
     pub fn hides_stops(&self) -> bool {
         let action = self.get(Signal::SIGCHLD);
-        action.handler == SIG_IGN || action.has(linux::SA_NOCLDSTOP)
+        let asked = action.has(linux::SA_NOCLDSTOP) && !crate::mutant!("nocldstop-ignored");
+        action.handler == SIG_IGN || asked
     }
 
     /// A new program: caught signals go back to their default, ignored ones

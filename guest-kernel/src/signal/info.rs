@@ -30,6 +30,8 @@ pub mod code {
     pub const ILL_ILLOPN: i32 = linux::ILL_ILLOPN as i32;
     pub const TRAP_BRKPT: i32 = linux::TRAP_BRKPT as i32;
     pub const TRAP_TRACE: i32 = linux::TRAP_TRACE as i32;
+    pub const SI_QUEUE: i32 = linux::SI_QUEUE;
+    pub const CLD_TRAPPED: i32 = linux::CLD_TRAPPED as i32;
 }
 
 /// The part of a `siginfo_t` that depends on where the signal comes from.
@@ -68,7 +70,17 @@ pub enum Fields {
         /// The address at fault.
         address: u64,
     },
+    /// Whatever `rt_sigqueueinfo` was given, as it is.
+    Raw {
+        /// `si_errno`.
+        errno: i32,
+        /// What follows the three numbers at the start.
+        rest: [u32; RAW_WORDS],
+    },
 }
+
+/// Words of a `siginfo_t` behind its first 16 bytes.
+pub const RAW_WORDS: usize = (SigInfo::SIZE - 16) / 4;
 
 /// A signal and what comes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +107,20 @@ impl SigInfo {
         }
     }
 
+    /// A signal of which only the number counts: its sender is nobody.
+    #[must_use]
+    pub fn own(signal: Signal) -> Self {
+        SigInfo::forgotten(signal)
+    }
+
     /// A signal for an instruction that touched `address`.
     #[must_use]
     pub fn fault(signal: Signal, code: i32, address: u64) -> Self {
+        let address = if crate::mutant!("fault-no-address") {
+            0
+        } else {
+            address
+        };
         SigInfo {
             signal,
             code,
@@ -111,6 +134,24 @@ impl SigInfo {
             signal,
             code: code::SI_USER,
             fields: Fields::Sender { pid: 0, uid: 0 },
+        }
+    }
+
+    /// What a task has put together in its memory, for a signal.
+    #[must_use]
+    pub fn from_bytes(signal: Signal, bytes: &[u8; Self::SIZE]) -> Self {
+        let word = |at: usize| {
+            let mut word = [0; 4];
+            word.copy_from_slice(&bytes[at..at + 4]);
+            u32::from_le_bytes(word)
+        };
+        SigInfo {
+            signal,
+            code: word(8) as i32,
+            fields: Fields::Raw {
+                errno: word(4) as i32,
+                rest: core::array::from_fn(|index| word(16 + index * 4)),
+            },
         }
     }
 
@@ -138,6 +179,12 @@ impl SigInfo {
                 put(24, &value.to_le_bytes());
             }
             Fields::Fault { address } => put(16, &address.to_le_bytes()),
+            Fields::Raw { errno, rest } => {
+                put(4, &errno.to_le_bytes());
+                for (index, word) in rest.iter().enumerate() {
+                    put(16 + index * 4, &word.to_le_bytes());
+                }
+            }
         }
         bytes
     }

@@ -14,6 +14,7 @@ mod info;
 mod number;
 mod pending;
 mod pick;
+mod quota;
 mod restart;
 mod state;
 
@@ -23,5 +24,6 @@ pub use handlers::{SIG_DFL, SIG_IGN, SigAction, SigHand};
 pub use info::{Fields, SigInfo, code};
 pub use number::{DefaultAction, SigSet, Signal};
 pub use pick::{Delivery, next};
+pub use quota::Account;
 pub use restart::{Restart, for_handler, without_handler};
 pub use state::{GroupSignals, TaskSignals};

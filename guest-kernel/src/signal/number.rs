@@ -73,6 +73,7 @@ impl Signal {
     #[must_use]
     pub fn default_action(self) -> DefaultAction {
         match self {
+            Signal::SIGURG if crate::mutant!("sigurg-kills") => DefaultAction::Terminate,
             Signal::SIGCHLD | Signal::SIGURG | Signal::SIGWINCH => DefaultAction::Ignore,
             Signal::SIGCONT => DefaultAction::Continue,
             stop if SigSet::STOP.has(stop) => DefaultAction::Stop,

@@ -4,16 +4,21 @@ use alloc::collections::VecDeque;
 
 use super::info::SigInfo;
 use super::number::{SigSet, Signal};
+use super::quota::{Account, Ticket};
+use crate::errno::{Errno, Result};
 
-/// The most real-time signals that one set queues.
-const QUEUE_MAX: usize = 1024;
+/// A signal that waits, and its place in its receiver's account.
+struct Queued {
+    info: SigInfo,
+    _ticket: Ticket,
+}
 
 /// A pending set. A standard signal is in it once, whatever was sent; a
 /// real-time signal as often as it was sent.
 #[derive(Default)]
 pub struct Pending {
     set: SigSet,
-    queue: VecDeque<SigInfo>,
+    queue: VecDeque<Queued>,
 }
 
 impl Pending {
@@ -23,29 +28,37 @@ impl Pending {
         self.set
     }
 
-    /// Adds a signal. False if it is a real-time signal and there is no room.
+    /// Adds a signal.
     ///
-    /// Without memory for its siginfo a standard signal still arrives, as on
-    /// Linux, but says nothing about its sender.
-    pub fn add(&mut self, info: SigInfo) -> bool {
+    /// Where the queue is full or there is no memory for it, a signal still
+    /// arrives, as on Linux, but says nothing about its sender.
+    ///
+    /// # Errors
+    /// `EAGAIN` there for a real-time signal that was queued with a value.
+    pub fn add(&mut self, info: SigInfo, account: Account) -> Result<()> {
         let signal = info.signal;
-        if !signal.is_realtime() && self.set.has(signal) {
-            return true;
+        let counted = signal.is_realtime() && !crate::mutant!("realtime-not-queued");
+        if !counted && self.set.has(signal) {
+            return Ok(());
         }
-        let room = self.queue.len() < QUEUE_MAX && self.queue.try_reserve(1).is_ok();
-        if room {
-            self.queue.push_back(info);
-        } else if signal.is_realtime() {
-            return false;
+        let beyond = !signal.is_realtime() && info.code >= 0;
+        let room = self.queue.try_reserve(1).is_ok();
+        let ticket = room.then(|| Ticket::take(account, beyond)).flatten();
+        match ticket {
+            Some(_ticket) => self.queue.push_back(Queued { info, _ticket }),
+            None if signal.is_realtime() && info.code != super::code::SI_USER => {
+                return Err(Errno::EAGAIN);
+            }
+            None => {}
         }
         self.set = self.set.with(signal);
-        true
+        Ok(())
     }
 
     /// True if this very signal waits.
     #[must_use]
     pub fn holds(&self, info: &SigInfo) -> bool {
-        self.queue.contains(info)
+        self.queue.iter().any(|queued| queued.info == *info)
     }
 
     /// Takes the first signal that is not blocked.
@@ -58,24 +71,33 @@ impl Pending {
     /// and not blocked.
     pub fn take_caused(&mut self, blocked: SigSet) -> Option<SigInfo> {
         let ready = self.set.without(blocked);
-        let at = self.queue.iter().position(|info| {
-            info.code > 0 && ready.intersection(SigSet::SYNCHRONOUS).has(info.signal)
+        let at = self.queue.iter().position(|queued| {
+            let caused = ready.intersection(SigSet::SYNCHRONOUS);
+            queued.info.code > 0 && caused.has(queued.info.signal)
         })?;
-        let info = self.queue.remove(at)?;
-        self.forget_if_last(info.signal);
-        Some(info)
+        let queued = self.queue.remove(at)?;
+        self.forget_if_last(queued.info.signal);
+        Some(queued.info)
     }
 
     fn take_signal(&mut self, signal: Signal) -> SigInfo {
-        let at = self.queue.iter().position(|info| info.signal == signal);
-        let info = at.and_then(|at| self.queue.remove(at));
+        let mut places = self.queue.iter();
+        let at = if crate::mutant!("realtime-order") {
+            places.rposition(|queued| queued.info.signal == signal)
+        } else {
+            places.position(|queued| queued.info.signal == signal)
+        };
+        let queued = at.and_then(|at| self.queue.remove(at));
         self.forget_if_last(signal);
-        info.unwrap_or_else(|| SigInfo::forgotten(signal))
+        queued.map_or_else(|| SigInfo::forgotten(signal), |queued| queued.info)
     }
 
     fn forget_if_last(&mut self, signal: Signal) {
-        if !self.queue.iter().any(|info| info.signal == signal) {
+        if !self.queue.iter().any(|queued| queued.info.signal == signal) {
             self.set = self.set.without(SigSet::of(&[signal]));
+        }
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
         }
     }
 
@@ -85,6 +107,6 @@ impl Pending {
             return;
         }
         self.set = self.set.without(signals);
-        self.queue.retain(|info| !signals.has(info.signal));
+        self.queue.retain(|queued| !signals.has(queued.info.signal));
     }
 }

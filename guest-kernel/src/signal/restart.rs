@@ -53,7 +53,9 @@ pub fn for_handler(frame: &mut TrapFrame, action: &SigAction) {
         return;
     };
     match error {
-        Errno::ERESTARTSYS if action.has(SA_RESTART) => again(frame, frame.error),
+        Errno::ERESTARTSYS if action.has(SA_RESTART) || crate::mutant!("restart-always") => {
+            again(frame, frame.error);
+        }
         Errno::ERESTARTNOINTR => again(frame, frame.error),
         _ => frame.rax = Errno::EINTR.as_return(),
     }
@@ -63,6 +65,9 @@ pub fn for_handler(frame: &mut TrapFrame, action: &SigAction) {
 pub fn without_handler(frame: &mut TrapFrame) {
     match interrupted(frame) {
         None => {}
+        Some(Errno::ERESTART_RESTARTBLOCK) if crate::mutant!("restartblock-eintr") => {
+            frame.rax = Errno::EINTR.as_return();
+        }
         Some(Errno::ERESTART_RESTARTBLOCK) => again(frame, u64::from(__NR_restart_syscall)),
         Some(_) => again(frame, frame.error),
     }

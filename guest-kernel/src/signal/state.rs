@@ -12,6 +12,9 @@ pub struct TaskSignals {
     pub pending: Pending,
     /// Not delivered for now.
     pub blocked: SigSet,
+    /// What is blocked besides while the task waits for some of its blocked
+    /// signals (`rt_sigtimedwait`): sent ones stay pending for it.
+    pub awaited: SigSet,
     /// The mask to go back to once a signal is delivered: that of before
     /// `rt_sigsuspend` or `ppoll`.
     pub saved: Option<SigSet>,
@@ -45,6 +48,12 @@ impl TaskSignals {
     pub fn has_work(&self, group: &GroupSignals) -> bool {
         let waiting = self.pending.set().union(group.pending.set());
         self.must_stop || !waiting.without(self.blocked).is_empty()
+    }
+
+    /// True if a signal that is sent now stays pending, even if it is ignored.
+    #[must_use]
+    pub fn keeps(&self, signal: Signal) -> bool {
+        self.blocked.has(signal) || self.awaited.has(signal)
     }
 
     /// A new program: pending signals and mask stay.

@@ -3,7 +3,7 @@
 use linux_raw_sys::general::{termios, winsize};
 use linux_raw_sys::ioctl::{
     FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, TCFLSH, TCGETS, TCSBRK, TCSETS, TCSETSF, TCSETSW,
-    TIOCGPGRP, TIOCGWINSZ, TIOCSPGRP, TIOCSWINSZ,
+    TIOCGPGRP, TIOCGSID, TIOCGWINSZ, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP, TIOCSWINSZ,
 };
 
 use super::Call;
@@ -58,19 +58,25 @@ fn terminal(tty: &Tty, request: u32, argument: u64) -> Result<u64> {
         TCSETS | TCSETSW => set(tty, argument, Flush::Keep)?,
         TCSETSF => set(tty, argument, Flush::Input)?,
         // Output is sent as it is written: there is none to wait for or drop.
-        TCSBRK => {}
-        TCFLSH => match argument {
-            0 | 2 => tty.flush(),
-            1 => {}
-            _ => return Err(Errno::EINVAL),
-        },
+        TCSBRK => tty.check_change()?,
+        TCFLSH => {
+            tty.check_change()?;
+            match argument {
+                0 | 2 => tty.flush(),
+                1 => {}
+                _ => return Err(Errno::EINVAL),
+            }
+        }
         TIOCGWINSZ => user::write_value(argument, tty.size())?,
         TIOCSWINSZ => {
             let size: winsize = user::read_value(argument)?;
             tty.set_size(size);
         }
-        TIOCGPGRP => user::write_value(argument, tty.foreground())?,
+        TIOCGPGRP => user::write_value(argument, tty.own_foreground()?)?,
         TIOCSPGRP => tty.set_foreground(user::read_value(argument)?)?,
+        TIOCGSID => user::write_value(argument, tty.own_session()?)?,
+        TIOCSCTTY => tty.acquire(argument == 1)?,
+        TIOCNOTTY => tty.give_up()?,
         FIONREAD => user::write_value(argument, tty.pending() as u32)?,
         _ => return Err(Errno::ENOTTY),
     }
@@ -78,6 +84,7 @@ fn terminal(tty: &Tty, request: u32, argument: u64) -> Result<u64> {
 }
 
 fn set(tty: &Tty, argument: u64, flush: Flush) -> Result<()> {
+    tty.check_change()?;
     let settings: termios = user::read_value(argument)?;
     tty.set(&settings, flush);
     Ok(())

@@ -121,8 +121,9 @@ pub(super) fn setrlimit(call: &mut Call<'_>) -> Result<u64> {
     Ok(0)
 }
 
-/// Sets a limit that somebody heeds: of descriptors, CPU time and priorities,
-/// and of core files, which are never written. Any other cannot be set, rather than set and forgotten.
+/// Sets a limit that somebody heeds: of descriptors, queued signals, CPU time
+/// and priorities, and of core files, which are never written. Any other cannot
+/// be set, rather than set and forgotten.
 fn set_limit(task: &Task, resource: usize, [soft, hard]: [u64; 2]) -> Result<()> {
     if soft > hard {
         return Err(Errno::EINVAL);
@@ -131,7 +132,11 @@ fn set_limit(task: &Task, resource: usize, [soft, hard]: [u64; 2]) -> Result<()>
     let raises = hard > before.1 && !task::current().credentials().capable(Cap::SysResource);
     let heeded = match resource as u32 {
         linux::RLIMIT_NOFILE => hard <= DESCRIPTORS_MAX,
-        linux::RLIMIT_CORE | linux::RLIMIT_CPU | linux::RLIMIT_NICE | linux::RLIMIT_RTPRIO => true,
+        linux::RLIMIT_CORE
+        | linux::RLIMIT_CPU
+        | linux::RLIMIT_NICE
+        | linux::RLIMIT_RTPRIO
+        | linux::RLIMIT_SIGPENDING => true,
         _ => (soft, hard) == before,
     };
     if raises || !heeded {

@@ -20,6 +20,7 @@ mod prctl;
 mod scheduling;
 mod semaphores;
 mod signal;
+mod sigqueue;
 mod space;
 mod stat;
 mod structs;

@@ -5,7 +5,7 @@ use linux_raw_sys::general as nr;
 use super::{attributes, mount, space};
 use super::{
     clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, pidfd,
-    poll, prctl, semaphores, signal, stat, task, time, uts, wait,
+    poll, prctl, semaphores, signal, sigqueue, stat, task, time, uts, wait,
 };
 use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
@@ -192,6 +192,8 @@ table! {
     __NR_capget capget identity::capget [Pointer Pointer];
     __NR_capset capset identity::capset [Pointer Pointer];
     __NR_rt_sigpending rt_sigpending signal::rt_sigpending [Pointer Int];
+    __NR_rt_sigtimedwait rt_sigtimedwait sigqueue::rt_sigtimedwait [Pointer Pointer Pointer Int];
+    __NR_rt_sigqueueinfo rt_sigqueueinfo sigqueue::rt_sigqueueinfo [Int Int Pointer];
     __NR_rt_sigsuspend rt_sigsuspend signal::rt_sigsuspend [Pointer Int];
     __NR_sigaltstack sigaltstack signal::sigaltstack [Pointer Pointer];
     __NR_prctl prctl prctl::prctl [Int Hex Hex Hex Hex];
@@ -252,6 +254,7 @@ table! {
     __NR_set_robust_list set_robust_list futex::set_robust_list [Pointer Int];
     __NR_dup3 dup3 file::dup3 [Fd Fd Hex];
     __NR_pipe2 pipe2 file::pipe2 [Pointer Hex];
+    __NR_rt_tgsigqueueinfo rt_tgsigqueueinfo sigqueue::rt_tgsigqueueinfo [Int Int Int Pointer];
     __NR_prlimit64 prlimit64 misc::prlimit64 [Int Int Pointer Pointer];
     __NR_getrandom getrandom misc::getrandom [Pointer Int Hex];
     __NR_statx statx stat::statx_path [Fd Str Hex Hex Pointer];

@@ -212,7 +212,7 @@ pub(super) fn sleep_relative(deadline: Time, remainder: u64) -> Result<u64> {
     if left == 0 {
         return Ok(0);
     }
-    if remainder != 0 {
+    if remainder != 0 && !crate::mutant!("sleep-rest-untold") {
         user::write_value(remainder, Timespec::from_nanoseconds(left))?;
     }
     task::current().signals.lock().restart = Restart::Sleep {

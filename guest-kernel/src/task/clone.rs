@@ -16,7 +16,7 @@ use super::parts::{Draft, Making, PARTS};
 use super::pid::Pid;
 use super::tree::{INIT, Place, TREE};
 use super::{COMM_LEN, Context, Files, Fs, Task, current};
-use super::{pid_namespace, pidfd, signal};
+use super::{pid_namespace, pidfd, stop};
 use crate::arch::boot;
 use crate::arch::context::SavedCpu;
 use crate::arch::layout::PAGE_SIZE;
@@ -182,7 +182,7 @@ fn start(
         account: task.account().clone(),
         payload: Box::new((task.clone(), stack)),
     });
-    signal::enter_group(&task);
+    stop::enter_group(&task);
     drop(task);
     if let Some(vfork) = vfork {
         vfork.wait();

@@ -8,8 +8,9 @@ use abi::event::{SchedProcessExit, TaskState};
 use abi::exit::Exit;
 use linux_raw_sys::general::SIGCHLD;
 
+use super::jobs::LastWill;
 use super::tree::{INIT, TREE, Tree};
-use super::{Task, census, current, orphans, pid_namespace, robust, signal, timers};
+use super::{Task, census, current, orphans, pid_namespace, robust, signal, stop, timers};
 use crate::arch;
 use crate::futex::{self, Futex};
 use crate::mm::Mm;
@@ -137,10 +138,12 @@ fn bury(status: i32) -> TaskState {
     let state = if last {
         end_of_group(tree, &task)
     } else {
+        let will = LastWill::of_task(&tree, &task);
         orphans::hand_on(&mut tree, &task);
         let members = tree.members(tgid);
         drop(tree);
-        signal::leave_group(&task, &members);
+        will.execute();
+        stop::leave_group(&task, &members);
         if pid == tgid {
             TaskState::Zombie
         } else {
@@ -166,7 +169,9 @@ fn end_of_group(mut tree: Locked, task: &Arc<Task>) -> TaskState {
     if tgid == INIT {
         arch::debug_exit(machine_exit(status).to_raw());
     }
+    let children = tree.node(tgid).map(|node| node.children.clone());
     let (reaper, zombies) = orphans::hand_over(&mut tree, task);
+    let will = LastWill::of_group(&tree, task, &children.unwrap_or_default());
     let (parent, exit_signal) = whom_to_tell(&tree, tgid);
     let ignored = exit_signal == SIGCHLD && parent.as_deref().is_some_and(reaps);
     let nobody = parent.as_ref().is_none_or(|parent| parent.is_kernel());
@@ -181,6 +186,7 @@ fn end_of_group(mut tree: Locked, task: &Arc<Task>) -> TaskState {
     }
     drop(tree);
     timers::end_of_group(task.group());
+    will.execute();
     if let Some(parent) = parent {
         tell(&parent, task, exit_signal, status);
     }

@@ -27,6 +27,10 @@ pub const LIMIT_NOFILE: usize = 7;
 pub const LIMIT_NICE: usize = 13;
 /// RLIMIT_RTPRIO.
 pub const LIMIT_RTPRIO: usize = 14;
+/// RLIMIT_SIGPENDING.
+pub const LIMIT_SIGPENDING: usize = 11;
+/// How many signals may be queued for one user at first.
+const SIGNALS_QUEUED: u64 = 1024;
 
 /// A soft and a hard limit.
 pub type Limit = (u64, u64);
@@ -80,6 +84,7 @@ impl Group {
         limits[LIMIT_NOFILE] = (1024, 4096);
         limits[LIMIT_NICE] = (0, 0);
         limits[LIMIT_RTPRIO] = (0, 0);
+        limits[LIMIT_SIGPENDING] = (SIGNALS_QUEUED, SIGNALS_QUEUED);
         Group::with(pid.clone(), limits, pid.clone(), pid)
     }
 

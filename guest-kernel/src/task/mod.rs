@@ -12,7 +12,8 @@
 //! | `io_context` | the priority of a task's requests |
 //! | `exec`, `elf`, `image` | another program in the same task |
 //! | `exit`, `wait` | the end, and who hears of it |
-//! | `signal` | who sends to whom, and what becomes of the task |
+//! | `signal`, `sigwait`, `stop` | who sends to whom, and what becomes of the task |
+//! | `jobs` | process groups, sessions and their terminal |
 //! | `robust`, `rseq` | what C libraries register: locks that outlive a task, sequences that start over |
 //! | `timers` | interval timers, POSIX timers, timers by CPU clocks |
 //! | `fault` | exceptions: pages to bring in, signals to send |
@@ -33,6 +34,7 @@ mod image;
 pub mod io_context;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod ipc;
+pub mod jobs;
 pub mod kthread;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod mount_namespace;
@@ -47,6 +49,8 @@ pub mod pidfd;
 pub mod robust;
 pub mod rseq;
 pub mod signal;
+pub mod sigwait;
+mod stop;
 pub mod timers;
 pub mod tree;
 pub mod unshare;

@@ -349,7 +349,9 @@ fn copy_rseq(making: &mut Making<'_>) -> Result<()> {
 fn start_stopped(making: &mut Making<'_>) -> Result<()> {
     if making.args.starts_stopped() {
         let stop = SigInfo::kernel(Signal::SIGSTOP);
-        making.draft.signals.pending.add(stop);
+        let account = super::signal::account(making.parent);
+        // Only a signal with a value can fail.
+        let _ = making.draft.signals.pending.add(stop, account);
     }
     Ok(())
 }

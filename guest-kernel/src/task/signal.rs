@@ -6,43 +6,39 @@ use alloc::vec::Vec;
 
 use abi::event::{SignalDeliver, SignalGenerate};
 
-use super::group::Group;
-use super::tree::{INIT, Node, TREE, Tree};
+use super::group::LIMIT_SIGPENDING;
+use super::stop::{begin_stop, prepare, stop, tell_parent};
+use super::tree::{INIT, TREE};
 use super::{Task, current, exit, rseq, timers};
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
 use crate::probe;
 use crate::sched;
 use crate::signal::{
-    self, DefaultAction, Delivery, Fields, GroupSignals, SIG_DFL, SigAction, SigInfo, SigSet,
-    Signal, code,
+    self, Account, DefaultAction, Delivery, Fields, SIG_DFL, SigAction, SigInfo, SigSet, Signal,
+    code,
 };
 
 /// Sends to one task; with no signal only asks whether it is there.
 ///
 /// # Errors
-/// `ESRCH` if there is no such task, or not in that group.
+/// `ESRCH` if there is no such task, or not in that group; `EAGAIN` if a signal
+/// with a value finds the queue full.
 pub fn to_task(pid: i32, group: Option<i32>, info: Option<SigInfo>) -> Result<()> {
     let task = super::find(pid as u32).ok_or(Errno::ESRCH)?;
     if group.is_some_and(|group| group != task.tgid().0 as i32) {
         return Err(Errno::ESRCH);
     }
-    if let Some(info) = info {
-        send(&task, false, info);
-    }
-    Ok(())
+    info.map_or(Ok(()), |info| try_send(&task, false, info))
 }
 
 /// Sends to the group of the task with this PID, leader or not.
 ///
 /// # Errors
-/// `ESRCH`.
+/// `ESRCH`; `EAGAIN` if a signal with a value finds the queue full.
 pub fn to_group_of(pid: i32, info: Option<SigInfo>) -> Result<()> {
     let task = super::find(pid as u32).ok_or(Errno::ESRCH)?;
-    if let Some(info) = info {
-        send(&task, true, info);
-    }
-    Ok(())
+    info.map_or(Ok(()), |info| try_send(&task, true, info))
 }
 
 /// Sends to a task that the caller has hold of, or to its group.
@@ -106,23 +102,27 @@ pub fn kernel_to_process_group(process_group: i32, signal: u32) {
     }
 }
 
-/// True if there is a task in this process group.
-#[must_use]
-pub fn process_group_exists(process_group: i32) -> bool {
-    send_to_all(None, |task| task.process_group() == process_group).is_ok()
-}
-
 /// Works out anew whether a task has signals to look at, and wakes it for them.
 pub(super) fn recalculate(task: &Task) {
     let group = task.group().signals.lock();
     let work = task.signals.lock().has_work(&group);
-    sched::set_signal(task.id(), work, task.group().condemns(task.id()));
+    let dies = task.group().condemns(task.id()) && !crate::mutant!("kill-9-stopped");
+    sched::set_signal(task.id(), work, dies);
 }
 
 /// Sends a signal to a task, or to its whole group.
 pub(super) fn send(task: &Arc<Task>, whole_group: bool, info: SigInfo) {
+    // Only a signal with a value can fail, and the kernel sends none.
+    let _ = try_send(task, whole_group, info);
+}
+
+/// As [`send`].
+///
+/// # Errors
+/// `EAGAIN` if a signal with a value finds the queue full.
+pub(super) fn try_send(task: &Arc<Task>, whole_group: bool, info: SigInfo) -> Result<()> {
     if task.is_kernel() {
-        return;
+        return Ok(());
     }
     let receiver = if whole_group { task.tgid() } else { task.id() };
     probe::emit(&SignalGenerate {
@@ -138,16 +138,17 @@ pub(super) fn send(task: &Arc<Task>, whole_group: bool, info: SigInfo) {
         let _ = members.iter().filter(woken).count();
         tell_parent(task, code::CLD_CONTINUED, Signal::SIGCONT);
     }
-    if !add(task, whole_group, info) {
-        return;
+    if !add(task, whole_group, info)? {
+        return Ok(());
     }
     if info.signal == Signal::SIGKILL {
         exit::end_group(task, i32::from(info.signal.number()));
     } else if whole_group {
         wake_one_of(task, &members, info.signal);
     } else {
-        recalculate(task);
+        notify(task, info.signal);
     }
+    Ok(())
 }
 
 /// In another PID namespace the sender has another number, or none.
@@ -165,55 +166,36 @@ fn as_seen_by(task: &Task, mut info: SigInfo) -> SigInfo {
     info
 }
 
-/// SIGCONT takes back every stop that is pending, a stop every SIGCONT, also
-/// where they are ignored or blocked. True if the group was stopped.
-fn prepare(task: &Task, members: &[Arc<Task>], signal: Signal) -> bool {
-    let undone = if signal == Signal::SIGCONT {
-        SigSet::STOP
-    } else if SigSet::STOP.has(signal) {
-        SigSet::of(&[Signal::SIGCONT])
-    } else {
-        return false;
-    };
-    let mut group = task.group().signals.lock();
-    group.pending.remove(undone);
-    for member in members {
-        let mut signals = member.signals.lock();
-        signals.pending.remove(undone);
-        signals.must_stop &= signal != Signal::SIGCONT;
+/// Whose queue a task's signals are in.
+pub(super) fn account(task: &Task) -> Account {
+    Account {
+        uid: task.credentials().uid,
+        limit: task.group().limit(LIMIT_SIGPENDING).0,
     }
-    if signal == Signal::SIGCONT {
-        group.will_stop = None;
-    }
-    if signal != Signal::SIGCONT || group.stop.take().is_none() {
-        return false;
-    }
-    group.still_running = 0;
-    group.report_stopped = false;
-    group.report_continued = true;
-    true
 }
 
 /// Adds a signal to a pending set. False if it is thrown away.
-fn add(task: &Task, whole_group: bool, info: SigInfo) -> bool {
+fn add(task: &Task, whole_group: bool, info: SigInfo) -> Result<bool> {
+    let account = account(task);
     let sighand = task.sighand();
     let actions = sighand.0.lock();
     let mut group = task.group().signals.lock();
     let mut signals = task.signals.lock();
-    let blocked = signals.blocked.has(info.signal);
+    let kept = signals.keeps(info.signal) && !crate::mutant!("blocked-ignored-lost");
     let caught = actions.get(info.signal).handler != SIG_DFL;
     // Nobody but itself ends init by a signal that it has no handler for.
     let spared = task.group().is_init() && !caught && !commands(task, info.signal);
-    if spared && defends(info.signal) && !crate::mutant!("newpid-init-killable")
-        || !blocked && actions.ignores(info.signal)
-    {
-        return false;
+    let spared = spared && defends(info.signal) && !crate::mutant!("newpid-init-killable");
+    if spared || !kept && actions.ignores(info.signal) {
+        return Ok(false);
     }
-    if whole_group {
-        group.pending.add(info)
+    let pending = if whole_group || crate::mutant!("task-signal-to-group") {
+        &mut group.pending
     } else {
-        signals.pending.add(info)
-    }
+        &mut signals.pending
+    };
+    pending.add(info, account)?;
+    Ok(true)
 }
 
 /// Whether the running task may end or stop a namespace's init: the machine's
@@ -238,48 +220,36 @@ fn defends(signal: Signal) -> bool {
 fn wake_one_of(task: &Arc<Task>, members: &[Arc<Task>], signal: Signal) {
     let takes = |member: &&Arc<Task>| !member.signals.lock().blocked.has(signal);
     let alive = members.iter().find(|member| member.id() == task.id());
-    let taker = alive.filter(takes).or_else(|| members.iter().find(takes));
+    let other = members.iter().find(takes);
+    let other = other.filter(|_| !crate::mutant!("group-signal-one-task"));
+    let taker = alive.filter(takes).or(other);
     if let Some(taker) = taker {
-        recalculate(taker);
+        notify(taker, signal);
     }
 }
 
-/// Tells the parent that a group has stopped or goes on.
-fn tell_parent(task: &Task, code: i32, signal: Signal) {
-    let parents = {
-        let tree = TREE.lock();
-        let parent = tree.node(task.tgid().0).map(|node| node.parent);
-        parent
-            .map(|parent| tree.members(parent))
-            .unwrap_or_default()
+/// A task has got a signal to look at. One that nothing can keep from ending
+/// the group ends it from now on, as on Linux: sleeps that only a kill ends
+/// are over, and nobody else can take the signal and do something else.
+fn notify(task: &Task, signal: Signal) {
+    recalculate(task);
+    let deadly = {
+        let sighand = task.sighand();
+        let actions = sighand.0.lock();
+        let by_default = actions.get(signal).handler == SIG_DFL;
+        by_default && matches!(signal.default_action(), DefaultAction::Terminate)
     };
-    let Some(parent) = parents.first() else {
-        return;
-    };
-    if !parent.sighand().0.lock().hides_stops() {
-        let fields = Fields::Child {
-            pid: task.group_number_for(parent) as i32,
-            uid: task.credentials().uid,
-            status: i32::from(signal.number()),
-        };
-        let signal = Signal::SIGCHLD;
-        send(
-            parent,
-            true,
-            SigInfo {
-                signal,
-                code,
-                fields,
-            },
-        );
+    let spared = task.tgid().0 == INIT || task.signals.lock().keeps(signal);
+    if deadly && !spared && !crate::mutant!("deadly-signal-waits") {
+        exit::end_group(task, i32::from(signal.number()));
     }
-    parent.group().children.wake_all();
 }
 
 /// Sends a signal to the running task for what its own instruction did: it
 /// cannot be blocked or ignored.
-pub fn force(info: SigInfo) {
+pub fn force(mut info: SigInfo) {
     let task = current();
+    let account = account(&task);
     probe::emit(&SignalGenerate {
         sig: info.signal.number().into(),
         task: task.id().into(),
@@ -290,16 +260,23 @@ pub fn force(info: SigInfo) {
         let mut actions = sighand.0.lock();
         let mut signals = task.signals.lock();
         if signals.blocked.has(info.signal) || actions.ignores(info.signal) {
+            if crate::mutant!("fault-blocked-kills") {
+                info.signal = Signal::SIGKILL;
+            }
             actions.reset(info.signal);
             signals.blocked = signals.blocked.without(SigSet::of(&[info.signal]));
         }
-        signals.pending.add(info);
+        // What an instruction did is known even if its siginfo is not.
+        let _ = signals.pending.add(info, account);
     }
     recalculate(&task);
 }
 
 /// The running task wrote where nobody reads.
 pub fn broken_pipe() {
+    if crate::mutant!("sigpipe-silent") {
+        return;
+    }
     let task = current();
     let fields = Fields::Sender {
         pid: task.tgid().0 as i32,
@@ -428,10 +405,30 @@ fn delivered(signal: Signal, handler: u64) {
 fn doom() -> Option<i32> {
     let task = current();
     if let Some(status) = task.group().ending() {
+        take_deadly(&task, status);
         return Some(status);
     }
     let condemned = task.group().condemns(task.id());
     condemned.then_some(i32::from(Signal::SIGKILL.number()))
+}
+
+/// The first task that ends because of a signal takes it.
+fn take_deadly(task: &Task, status: i32) {
+    let Some(signal) = Signal::new((status & 0x7F) as u64) else {
+        return;
+    };
+    let set = SigSet::of(&[signal]);
+    let taken = {
+        let mut group = task.group().signals.lock();
+        let mut own = task.signals.lock();
+        let sent = own.pending.set().union(group.pending.set()).has(signal);
+        own.pending.remove(set);
+        group.pending.remove(set);
+        sent
+    };
+    if taken {
+        delivered(signal, SIG_DFL);
+    }
 }
 
 fn must_stop() -> bool {
@@ -481,107 +478,4 @@ fn enter(frame: &mut TrapFrame, info: &SigInfo, action: &SigAction) {
         force(SigInfo::kernel(Signal::SIGSEGV));
     }
     mask_changed(&task);
-}
-
-/// The whole group is to stop, unless SIGCONT has come since the signal was
-/// taken.
-fn begin_stop(signal: Signal) {
-    let task = current();
-    let members = {
-        let tree = TREE.lock();
-        let orphaned = signal != Signal::SIGSTOP && is_orphaned(&tree, task.group());
-        let members = tree.members(task.tgid().0);
-        let mut group = task.group().signals.lock();
-        if group.will_stop.take().is_none() || group.stop.is_some() || orphaned {
-            return;
-        }
-        group.stop = Some(signal);
-        group.still_running = members.len();
-        group.report_continued = false;
-        for member in &members {
-            member.signals.lock().must_stop = true;
-        }
-        members
-    };
-    for member in &members {
-        recalculate(member);
-    }
-}
-
-/// True if nobody is left who could let a process group go on: the terminal's
-/// signals do not stop it then. Somebody would be a parent of one of its
-/// members, in another process group of the same session.
-fn is_orphaned(tree: &Tree, group: &Group) -> bool {
-    let ours =
-        |node: &&Node| node.group.process_group() == group.process_group() && node.zombie.is_none();
-    !tree.groups().filter(ours).any(|node| {
-        let parent = tree.node(node.parent).map(|parent| &parent.group);
-        node.parent != INIT
-            && parent.is_some_and(|parent| {
-                parent.process_group() != group.process_group()
-                    && parent.session() == group.session()
-            })
-    })
-}
-
-/// A new task joins a group that is about to stop. Whatever was sent to it
-/// before the scheduler knew it, it hears of now.
-pub(super) fn enter_group(task: &Task) {
-    {
-        let mut group = task.group().signals.lock();
-        if group.still_running > 0 {
-            group.still_running += 1;
-            task.signals.lock().must_stop = true;
-        }
-    }
-    recalculate(task);
-}
-
-/// A task has left a group that goes on without it: what it would have taken
-/// for the group others take, and a stop does not wait for it.
-pub(super) fn leave_group(task: &Task, members: &[Arc<Task>]) {
-    let stopped = {
-        let mut group = task.group().signals.lock();
-        let awaited = core::mem::take(&mut task.signals.lock().must_stop);
-        awaited.then(|| one_less(&mut group)).flatten()
-    };
-    if let Some(signal) = stopped {
-        tell_parent(task, code::CLD_STOPPED, signal);
-    }
-    if !task.group().signals.lock().pending.set().is_empty() {
-        members.iter().for_each(|member| recalculate(member));
-    }
-}
-
-/// One task less that has yet to stop; with the last one the group is stopped,
-/// by the signal given.
-fn one_less(group: &mut GroupSignals) -> Option<Signal> {
-    group.still_running = group.still_running.saturating_sub(1);
-    let stopped = group.stop.filter(|_| group.still_running == 0);
-    group.report_stopped |= stopped.is_some();
-    stopped
-}
-
-/// Stops the running task until SIGCONT or its end; the last of a group to
-/// stop tells the parent.
-fn stop() {
-    let task = current();
-    let signal = {
-        let mut group = task.group().signals.lock();
-        let awaited = core::mem::take(&mut task.signals.lock().must_stop);
-        awaited.then(|| one_less(&mut group)).flatten()
-    };
-    recalculate(&task);
-    if let Some(signal) = signal {
-        tell_parent(&task, code::CLD_STOPPED, signal);
-    }
-    // Another stop may come before this task has noticed that the first is
-    // over: it has to be counted for that one, too.
-    let stays = || {
-        let group = task.group().signals.lock();
-        group.stop.is_some() && !task.signals.lock().must_stop
-    };
-    while stays() && !sched::fatal_pending() {
-        sched::stop_current(stays);
-    }
 }

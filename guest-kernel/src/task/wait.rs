@@ -158,7 +158,7 @@ fn take(tree: &mut Tree, pid: u32, options: Options) -> Option<Arc<Task>> {
     }
     let mut signals = node.group.signals.lock();
     if signals.stop.is_some() {
-        signals.report_stopped = false;
+        signals.report_stopped = crate::mutant!("stop-told-twice");
     } else {
         signals.report_continued = false;
     }
