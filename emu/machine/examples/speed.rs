@@ -53,6 +53,7 @@ fn main() {
                 kernel: &kernel,
                 initrd: initrd.as_deref(),
                 cmdline: rest.get(1).map_or("", String::as_str),
+                disk: None,
             };
             measure("kernel", &images, u64::MAX);
         }
@@ -63,6 +64,7 @@ fn main() {
                     kernel: &kernel,
                     initrd: None,
                     cmdline: "",
+                    disk: None,
                 };
                 measure(name, &images, cycles.unwrap_or_default());
             }

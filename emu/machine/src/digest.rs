@@ -28,6 +28,14 @@ impl Machine {
             hash.update(&index.to_le_bytes());
             hash.update(bytes);
         }
+        if let (Some(state), Some(disk)) = (self.disk_state(), self.disk()) {
+            hash.update(b"disk");
+            hash.update(&state);
+            for (index, bytes) in disk.pages() {
+                hash.update(&index.to_le_bytes());
+                hash.update(bytes);
+            }
+        }
         Digest(hash.digest128())
     }
 }

@@ -24,6 +24,8 @@ use crate::cpu::decode;
 use crate::cpu::paging::paging_of;
 use crate::cpu::state::flag;
 use crate::cpu::{CodeCache, Cpu, Cx, Halt};
+use crate::devices::disk::Contents;
+use crate::devices::virtio_blk::VirtioBlk;
 use crate::event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};
 use crate::loader::{self, Images, LoadError};
 use crate::mmu::Mmu;
@@ -166,6 +168,10 @@ impl Machine {
     pub fn boot(config: &Config, images: &Images<'_>) -> Result<Machine, LoadError> {
         config.check()?;
         let mut bus = Bus::new(config.memory, config.epoch);
+        if let Some(image) = images.disk {
+            let contents = Contents::new(image).ok_or(LoadError::Disk(image.len() as u64))?;
+            bus.disk = Some(VirtioBlk::new(contents));
+        }
         let start = loader::load(&mut bus.ram, images, config.cpus)?;
         Ok(Machine {
             config: config.clone(),
@@ -300,6 +306,12 @@ impl Machine {
         &self.cpu
     }
 
+    /// What is on the disk now, if there is one.
+    #[must_use]
+    pub fn disk(&self) -> Option<&Contents> {
+        self.bus.disk.as_ref().map(VirtioBlk::contents)
+    }
+
     /// Reads memory as the page tables show it, without touching the TLB.
     ///
     /// # Errors
@@ -335,13 +347,13 @@ impl Machine {
             }
             self.emit(host, Payload::Input(queued.input));
         }
-        self.bus.devices.advance(now);
+        self.bus.advance(now);
     }
 
     /// The next cycle at which something happens by itself.
     fn next_due(&self) -> u64 {
         let input = self.queue.front().map_or(u64::MAX, |queued| queued.at);
-        let device = self.bus.devices.deadline().unwrap_or(u64::MAX);
+        let device = self.bus.deadline().unwrap_or(u64::MAX);
         input.min(device)
     }
 
@@ -352,7 +364,9 @@ impl Machine {
 
     /// The next cycle at which something happens that might wake the CPU.
     fn next_wake(&self) -> Option<u64> {
-        let hopeless = self.queue.is_empty() && !self.bus.devices.apic.timer_interrupts();
+        let hopeless = self.queue.is_empty()
+            && !self.bus.devices.apic.timer_interrupts()
+            && !self.bus.disk_works();
         let deaf = !self.cpu.flag(flag::IF);
         (!hopeless && !deaf).then(|| self.next_due())
     }
@@ -479,6 +493,21 @@ impl Machine {
         }
         machine.bus.ram.allocate();
         Some(machine)
+    }
+
+    /// The disk's registers, as the same bytes for the same state.
+    pub(crate) fn disk_state(&self) -> Option<Vec<u8>> {
+        let disk = self.bus.disk.as_ref()?;
+        Some(postcard::to_allocvec(disk).unwrap_or_default())
+    }
+
+    /// Gives the machine a disk with these registers, full of zeros.
+    pub(crate) fn restore_disk(&mut self, state: &[u8]) -> Option<&mut Contents> {
+        let (disk, rest) = postcard::take_from_bytes::<VirtioBlk>(state).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
+        self.bus.disk.insert(disk).allocate()
     }
 
     pub(crate) fn ram(&self) -> &Ram {

@@ -2,7 +2,8 @@
 //!
 //! `magic, format version, cost version, length of the state, state, number of
 //! frames, frames (number within RAM and 4096 bytes each, none of them all
-//! zero), checksum`. Numbers are little-endian. The same machine always gives
+//! zero), disk, checksum`. The disk is a byte 0, or a byte 1 and then the length
+//! of its registers' state, that state, and pages as with the frames. Numbers are little-endian. The same machine always gives
 //! the same bytes.
 
 use alloc::vec::Vec;
@@ -16,8 +17,8 @@ use crate::machine::Machine;
 
 const MAGIC: [u8; 8] = *b"COEMACH\0";
 
-/// Version of the format. 1: the first.
-const VERSION: u32 = 1;
+/// Version of the format. 1: the first. 2: a disk.
+const VERSION: u32 = 2;
 
 /// Why bytes are no machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +77,15 @@ impl Machine {
         out.extend_from_slice(&cost::VERSION.to_le_bytes());
         out.extend_from_slice(&(state.len() as u64).to_le_bytes());
         out.extend_from_slice(&state);
-        let frames = self.ram().contents().count() as u64;
-        out.extend_from_slice(&frames.to_le_bytes());
-        for (index, bytes) in self.ram().contents() {
-            out.extend_from_slice(&index.to_le_bytes());
-            out.extend_from_slice(bytes);
+        put_pages(&mut out, || self.ram().contents());
+        match (self.disk_state(), self.disk()) {
+            (Some(state), Some(disk)) => {
+                out.push(1);
+                out.extend_from_slice(&(state.len() as u64).to_le_bytes());
+                out.extend_from_slice(&state);
+                put_pages(&mut out, || disk.pages());
+            }
+            _ => out.push(0),
         }
         out.extend_from_slice(&xxh3_64(&out).to_le_bytes());
         out
@@ -116,18 +121,31 @@ impl Machine {
         let len = reader.u64()?;
         let state = reader.take(len)?;
         let mut machine = Machine::from_state(state).ok_or(RestoreError::Damaged)?;
-        for _ in 0..reader.u64()? {
-            let index = reader.u64()?;
-            let frame: Page = reader.array().ok_or(RestoreError::Damaged)?;
-            if !machine.ram_mut().put(index, &frame) {
-                return Err(RestoreError::Damaged);
+        reader.pages(|index, page| machine.ram_mut().put(index, page))?;
+        match reader.array() {
+            Some([0]) => {}
+            Some([1]) => {
+                let len = reader.u64()?;
+                let state = reader.take(len)?;
+                let disk = machine.restore_disk(state).ok_or(RestoreError::Damaged)?;
+                reader.pages(|index, page| disk.put(index, page))?;
             }
+            _ => return Err(RestoreError::Damaged),
         }
         if reader.rest.len() == checksum.len() {
             Ok(machine)
         } else {
             Err(RestoreError::Damaged)
         }
+    }
+}
+
+/// Writes pages with their numbers, after how many there are.
+fn put_pages<'a, I: Iterator<Item = (u64, &'a Page)>>(out: &mut Vec<u8>, pages: impl Fn() -> I) {
+    out.extend_from_slice(&(pages().count() as u64).to_le_bytes());
+    for (index, bytes) in pages() {
+        out.extend_from_slice(&index.to_le_bytes());
+        out.extend_from_slice(bytes);
     }
 }
 
@@ -153,6 +171,18 @@ impl<'a> Reader<'a> {
         self.array()
             .map(u64::from_le_bytes)
             .ok_or(RestoreError::Damaged)
+    }
+
+    /// Reads pages as `put_pages` writes them; `put` says whether one has a place.
+    fn pages(&mut self, mut put: impl FnMut(u64, &Page) -> bool) -> Result<(), RestoreError> {
+        for _ in 0..self.u64()? {
+            let index = self.u64()?;
+            let page: Page = self.array().ok_or(RestoreError::Damaged)?;
+            if !put(index, &page) {
+                return Err(RestoreError::Damaged);
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, len: u64) -> Result<&'a [u8], RestoreError> {

@@ -7,13 +7,18 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::addr::PhysAddr;
-use crate::devices::Devices;
+use crate::devices::virtio_blk::VirtioBlk;
+use crate::devices::{Devices, Memory};
 use ram::Ram;
 
 /// The local APIC's registers.
 pub const LOCAL_APIC: u64 = 0xFEE0_0000;
 /// The IOAPIC's registers.
 pub const IO_APIC: u64 = 0xFEC0_0000;
+/// The disk's registers: where QEMU's `microvm` has its first virtio device.
+pub const DISK: u64 = 0xFEB0_0000;
+/// Bytes of the disk's registers.
+pub const DISK_SIZE: u64 = 0x200;
 
 const PIC_MASTER: u16 = 0x20;
 const PIC_SLAVE: u16 = 0xA0;
@@ -43,6 +48,10 @@ pub struct Bus {
     pub ram: Ram,
     /// The devices.
     pub devices: Devices,
+    /// The disk, if there is one. It is saved and hashed by itself, so that a
+    /// machine without one is the same as ever.
+    #[serde(skip)]
+    pub disk: Option<VirtioBlk>,
     /// Empty at each boundary, so it is no state.
     #[serde(skip)]
     signals: Vec<Signal>,
@@ -58,6 +67,7 @@ impl Bus {
         Bus {
             ram: Ram::new(memory),
             devices: Devices::new(epoch),
+            disk: None,
             signals: Vec::new(),
             attention: false,
         }
@@ -98,6 +108,10 @@ impl Bus {
         match page {
             LOCAL_APIC => u64::from(self.devices.apic.read(register, now)),
             IO_APIC => u64::from(self.devices.io_apic.read(register)),
+            DISK => match &self.disk {
+                Some(disk) if u64::from(register) < DISK_SIZE => u64::from(disk.read(register)),
+                _ => ones,
+            },
             _ => ones,
         }
     }
@@ -111,7 +125,44 @@ impl Bus {
         match page {
             LOCAL_APIC => self.devices.write_apic(register, value as u32, now),
             IO_APIC => self.devices.write_io_apic(register, value as u32),
+            DISK => {
+                if let Some(disk) = &mut self.disk
+                    && u64::from(register) < DISK_SIZE
+                {
+                    disk.write(register, value as u32, &self.ram, now);
+                    self.devices.set_disk_line(disk.wants_interrupt());
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// The next cycle at which a device does something by itself.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        let disk = self.disk.as_ref().and_then(VirtioBlk::deadline);
+        match (disk, self.devices.deadline()) {
+            (Some(disk), Some(other)) => Some(disk.min(other)),
+            (disk, other) => disk.or(other),
+        }
+    }
+
+    /// True if the disk is at work: it will raise its interrupt.
+    #[must_use]
+    pub fn disk_works(&self) -> bool {
+        self.disk
+            .as_ref()
+            .is_some_and(|disk| disk.deadline().is_some())
+    }
+
+    /// Does what is due at cycle `now`.
+    pub fn advance(&mut self, now: u64) {
+        self.devices.advance(now);
+        if let Some(disk) = &mut self.disk
+            && disk.deadline().is_some_and(|due| due <= now)
+        {
+            disk.advance(&mut self.ram, now);
+            self.devices.set_disk_line(disk.wants_interrupt());
         }
     }
 
@@ -204,7 +255,28 @@ impl Bus {
     }
 }
 
-/// APIC registers are 32 bits wide and aligned; other accesses reach nothing.
+impl Memory for Ram {
+    fn fetch(&self, at: PhysAddr, into: &mut [u8]) -> bool {
+        let (mut at, mut rest) = (at, into);
+        while !rest.is_empty() {
+            let Some(page) = self.page(at) else {
+                return false;
+            };
+            let from = &page[at.offset() as usize..];
+            let (now, later) = rest.split_at_mut(from.len().min(rest.len()));
+            now.copy_from_slice(&from[..now.len()]);
+            at = at.add(now.len() as u64);
+            rest = later;
+        }
+        true
+    }
+
+    fn store(&mut self, at: PhysAddr, bytes: &[u8]) -> bool {
+        self.load(at, bytes)
+    }
+}
+
+/// Device registers are 32 bits wide and aligned; other accesses reach nothing.
 fn register(pa: PhysAddr, len: usize) -> Option<(u64, u32)> {
     (len == 4 && pa.0.is_multiple_of(4)).then_some((pa.0 & !0xFFF, pa.offset() as u32))
 }

@@ -1,11 +1,14 @@
 //! The devices, and the wires between them. Time comes in as an argument.
 
 pub mod apic;
+pub mod disk;
 pub mod ioapic;
 pub mod pic;
 pub mod pit;
 pub mod rtc;
 pub mod uart;
+pub mod virtio_blk;
+mod virtqueue;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +19,8 @@ use pit::Pit;
 use rtc::Rtc;
 use uart::Uart;
 
+pub use virtqueue::Memory;
+
 /// Cycles per second: one cycle is one nanosecond. CPUID leaf 0x15 says so.
 pub const CYCLES_PER_SECOND: u64 = 1_000_000_000;
 
@@ -24,6 +29,9 @@ pub const CYCLES_PER_CRYSTAL_TICK: u64 = 40;
 
 /// The UART's input of the IOAPIC.
 const UART_LINE: usize = 4;
+
+/// The disk's input of the IOAPIC.
+pub const DISK_LINE: usize = 16;
 
 /// All devices.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,6 +103,12 @@ impl Devices {
             self.io_apic.end_of_interrupt(vector);
             self.route();
         }
+    }
+
+    /// The disk drives its line.
+    pub(crate) fn set_disk_line(&mut self, high: bool) {
+        self.io_apic.set_line(DISK_LINE, high);
+        self.route();
     }
 
     fn update_lines(&mut self) {

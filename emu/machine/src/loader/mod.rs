@@ -48,6 +48,9 @@ pub struct Images<'a> {
     pub initrd: Option<&'a [u8]>,
     /// The kernel's command line.
     pub cmdline: &'a str,
+    /// What is on the disk, if there is one: whole pages of 4096 bytes. The
+    /// command line has to announce it.
+    pub disk: Option<&'a [u8]>,
 }
 
 /// Why a machine cannot be made of a configuration and images.
@@ -82,6 +85,8 @@ pub enum LoadError {
         /// The longest possible.
         most: u64,
     },
+    /// A disk cannot have so many bytes.
+    Disk(u64),
 }
 
 impl fmt::Display for LoadError {
@@ -111,6 +116,11 @@ impl fmt::Display for LoadError {
                 f,
                 "the initrd has {size} bytes, but the kernel leaves {room}: give the machine \
                  more memory"
+            ),
+            LoadError::Disk(size) => write!(
+                f,
+                "a disk of {size} bytes is not possible: it has whole pages of 4096 bytes, at \
+                 least one, and at most 1 GiB"
             ),
             LoadError::CommandLineTooLong { len, most } => {
                 write!(

@@ -42,6 +42,7 @@ fn images<'a>(kernel: &'a [u8], initrd: Option<&'a [u8]>) -> Images<'a> {
         kernel,
         initrd,
         cmdline: "slice=1000 -- x",
+        disk: None,
     }
 }
 
@@ -128,6 +129,7 @@ fn what_does_not_fit_is_refused() {
         kernel: &file,
         initrd: None,
         cmdline: &line,
+        disk: None,
     };
     assert!(matches!(
         load(&mut ram, &images, 1).err(),
