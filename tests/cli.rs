@@ -337,6 +337,7 @@ fn echo() -> Setup {
         kernel: tiny::kernel(tiny::ECHO),
         initrd: None,
         cmdline: String::new(),
+        disk: None,
         inputs: vec![(20_000, Input::Console(b'q'))],
         chooser: Chooser::Defaults,
         limit: 100_000_000,

@@ -22,6 +22,17 @@ pub const KEY_INIT: &str = "init";
 /// `epoch=`: what CLOCK_REALTIME says at boot, in seconds since 1970.
 pub const KEY_EPOCH: &str = "epoch";
 
+/// `virtio_mmio.device=SIZE@ADDRESS:LINE`: the registers of a disk and its
+/// line of the interrupt controller, as Linux has it.
+pub const KEY_DISK: &str = "virtio_mmio.device";
+
+/// `dirty_expire=`: how old a changed page of the disk gets before it is
+/// written back, one of [`DIRTY_EXPIRE`]. The first is the default, and Linux's.
+pub const KEY_DIRTY_EXPIRE: &str = "dirty_expire";
+
+/// What `dirty_expire=` can be.
+pub const DIRTY_EXPIRE: [&str; 3] = ["30s", "1s", "20ms"];
+
 /// `mutant=`: the deliberate fault that a kernel built with its test switches
 /// has; an ordinary kernel does not know this word.
 pub const KEY_MUTANT: &str = "mutant";
@@ -31,7 +42,10 @@ pub const KEY_MUTANT: &str = "mutant";
 pub const KEY_CLONE_STOPPED: &str = "clone_stopped";
 
 /// The options that a scenario may give under `[kernel]`, with their values.
-pub const OPTIONS: [(&str, &[&str]); 1] = [(KEY_CLONE_STOPPED, &["on", "off"])];
+pub const OPTIONS: [(&str, &[&str]); 2] = [
+    (KEY_CLONE_STOPPED, &["on", "off"]),
+    (KEY_DIRTY_EXPIRE, &DIRTY_EXPIRE),
+];
 
 /// The policies that `sched=` knows. The first is the default.
 pub const POLICIES: [&str; 3] = ["round-robin", "fifo", "fair"];

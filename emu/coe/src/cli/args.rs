@@ -93,6 +93,9 @@ pub(super) struct RunArguments {
     /// No summary
     #[arg(short, long)]
     pub(super) quiet: bool,
+    /// Write what is on the disk at the end to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) disk_out: Option<PathBuf>,
     #[command(flatten)]
     pub(super) target: Target,
 }

@@ -21,6 +21,7 @@ pub(super) fn main(arguments: &BootArguments) -> Result<ExitCode, Error> {
         kernel: program::read(&arguments.kernel)?,
         initrd: arguments.initrd.as_deref().map(program::read).transpose()?,
         cmdline: arguments.append.clone(),
+        disk: None,
         inputs: Vec::new(),
         chooser: Chooser::Defaults,
         limit: arguments.cycles.unwrap_or(u64::MAX),

@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use machine::Machine;
+use machine::devices::disk::Contents;
+
 use super::args::{GuestArguments, RunArguments, Target};
 use super::live::{self, Console, Progress, Summary};
 use crate::Error;
 use crate::images::{Guests, Setup};
-use crate::run;
+use crate::run::{self, Watcher};
 use crate::scenario::program;
 use crate::scenario::{
     At, DEFAULT_ENV, Expect, Hardware, Policy, Program, Scenario, Schedule, Slice, Stdio,
@@ -19,10 +22,40 @@ pub(super) fn main(arguments: &RunArguments) -> Result<ExitCode, Error> {
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&setup);
     let mut summary = Summary::default();
-    let finished = run::run(&setup, &mut [&mut console, &mut progress, &mut summary])?;
+    let mut disk = DiskOut::default();
+    let finished = run::run(
+        &setup,
+        &mut [&mut console, &mut progress, &mut summary, &mut disk],
+    )?;
     progress.done();
+    if let Some(path) = &arguments.disk_out {
+        disk.write(path)?;
+    }
     live::tell(&finished, &summary, arguments.quiet);
     Ok(ExitCode::from(finished.ending.code()))
+}
+
+/// Keeps what is on the disk when the machine stands still; the last time is
+/// its end.
+#[derive(Default)]
+struct DiskOut(Option<Contents>);
+
+impl Watcher for DiskOut {
+    fn pause(&mut self, machine: &Machine) {
+        self.0 = machine.disk().cloned();
+    }
+}
+
+impl DiskOut {
+    fn write(&self, path: &Path) -> Result<(), Error> {
+        let Some(contents) = &self.0 else {
+            return Err(Error::Usage {
+                message: "--disk-out cannot be given: the machine has no disk".to_owned(),
+                hint: "add a section [disk] to the scenario".to_owned(),
+            });
+        };
+        std::fs::write(path, contents.to_bytes()).map_err(|source| Error::write(path, source))
+    }
 }
 
 /// What this target starts.
@@ -118,6 +151,7 @@ fn program(target: &Target) -> Result<Scenario, Error> {
         limit: target.cycles.unwrap_or(u64::MAX),
         stdio: word("--stdio", target.stdio.as_deref(), &Stdio::WORDS)?.unwrap_or_default(),
         input: Vec::new(),
+        disk: None,
         kernel_options: Vec::new(),
         schedule: Schedule {
             policy: word("--policy", target.policy.as_deref(), &Policy::WORDS)?.unwrap_or_default(),

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::Setup;
 use crate::Error;
 
-/// Writes `kernel.elf`, `initrd.cpio`, `cmdline.txt` and `run-qemu.sh` into a folder.
+/// Writes `kernel.elf`, `initrd.cpio`, `cmdline.txt`, `run-qemu.sh` and, if there is
+/// a disk, `disk.img` into a folder.
 ///
 /// # Errors
 /// If the host does not let us write there.
@@ -18,6 +19,9 @@ pub fn write(setup: &Setup, folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|source| Error::write(folder, source))?;
     put("kernel.elf", &setup.kernel)?;
     put("initrd.cpio", setup.initrd.as_deref().unwrap_or_default())?;
+    if let Some(disk) = &setup.disk {
+        put("disk.img", disk)?;
+    }
     put("cmdline.txt", format!("{}\n", setup.cmdline).as_bytes())?;
     put("run-qemu.sh", script(setup).as_bytes())?;
     executable(&folder.join("run-qemu.sh"))
@@ -25,6 +29,16 @@ pub fn write(setup: &Setup, folder: &Path) -> Result<(), Error> {
 
 fn script(setup: &Setup) -> String {
     let mebibytes = setup.hardware.memory >> 20;
+    // A disk behind virtio-mmio is what QEMU's smallest machine has, at the
+    // place and on the line that coe's has.
+    let machine = match setup.disk {
+        None => "pc",
+        Some(_) => {
+            "microvm,ioapic2=off -global virtio-mmio.force-legacy=off \\
+    -drive \"if=none,id=disk,format=raw,file=$here/disk.img\" \\
+    -device virtio-blk-device,drive=disk,bus=virtio-mmio-bus.0"
+        }
+    };
     format!(
         r#"#!/bin/sh
 # Starts the same guest on QEMU. What the guest's exit would be on coe, QEMU
@@ -32,7 +46,7 @@ fn script(setup: &Setup) -> String {
 # Only seven bits survive that: a program killed by signal n looks like status n,
 # and a panic of the kernel like 0, but says so on the console.
 here=$(dirname "$0")
-qemu-system-x86_64 -machine pc -cpu max -m {mebibytes}M \
+qemu-system-x86_64 -machine {machine} -cpu max -m {mebibytes}M \
     -kernel "$here/kernel.elf" -initrd "$here/initrd.cpio" -append "$(cat "$here/cmdline.txt")" \
     -display none -serial stdio -monitor none -no-reboot \
     -device isa-debug-exit,iobase=0xf4,iosize=4 "$@"

@@ -10,10 +10,11 @@ pub use guests::Guests;
 use std::path::Path;
 
 use abi::boot;
-use machine::{Config, Images, Input};
+use machine::devices::disk::Contents;
+use machine::{Config, Images, Input, bus, devices};
 
 use crate::scenario::program::{self, GuestProgram, ProgramError};
-use crate::scenario::{Hardware, Policy, Scenario, Slice, Typed};
+use crate::scenario::{Disk, Hardware, Policy, Scenario, Slice, Typed};
 
 /// Time between two bytes on a serial line of 115200 baud, in cycles of 1 ns.
 const BYTE_CYCLES: u64 = 86_806;
@@ -42,6 +43,8 @@ pub struct Setup {
     pub initrd: Option<Vec<u8>>,
     /// The kernel's command line.
     pub cmdline: String,
+    /// What is on the disk at first, if there is one.
+    pub disk: Option<Vec<u8>>,
     /// Inputs with their times.
     pub inputs: Vec<(u64, Input)>,
     /// Who answers choices.
@@ -89,6 +92,7 @@ impl Setup {
             kernel: guests.kernel.to_vec(),
             initrd: Some(initrd),
             cmdline: cmdline(scenario, &guests.options),
+            disk: disk(scenario, base)?,
             inputs: keystrokes(&scenario.input),
             chooser: match scenario.schedule.policy {
                 Policy::Random => Chooser::Seeded(scenario.machine.seed),
@@ -124,6 +128,7 @@ impl Setup {
             kernel: &self.kernel,
             initrd: self.initrd.as_deref(),
             cmdline: &self.cmdline,
+            disk: self.disk.as_deref(),
         }
     }
 }
@@ -139,6 +144,27 @@ fn blame<T>(
     } else {
         scenario.blame(place, &error).into()
     }
+}
+
+/// What is on the disk at first: a copy, so that nothing that the guest writes
+/// reaches the file.
+fn disk(scenario: &Scenario, base: &Path) -> Result<Option<Vec<u8>>, crate::Error> {
+    Ok(match &scenario.disk {
+        None => None,
+        Some(Disk::Size(bytes)) => Some(vec![0; *bytes as usize]),
+        Some(Disk::Image(image)) => {
+            let bytes = program::read(&base.join(&image.value))
+                .map_err(|error| blame(scenario, image, error))?;
+            if Contents::new(&bytes).is_none() {
+                let error = ProgramError::NotADisk {
+                    name: image.value.clone(),
+                    len: bytes.len() as u64,
+                };
+                return Err(blame(scenario, image, error));
+            }
+            Some(bytes)
+        }
+    })
 }
 
 /// `HOST` or `HOST:GUEST`; without a place in the guest it goes to `/bin`.
@@ -206,6 +232,15 @@ fn cmdline(scenario: &Scenario, further: &[String]) -> String {
         boot::KEY_EPOCH,
         scenario.machine.epoch
     );
+    if scenario.disk.is_some() {
+        line.push_str(&format!(
+            " {}={}@{:#x}:{}",
+            boot::KEY_DISK,
+            bus::DISK_SIZE,
+            bus::DISK,
+            devices::DISK_LINE
+        ));
+    }
     for option in scenario.kernel_options.iter().chain(further) {
         line.push(' ');
         line.push_str(option);
@@ -249,6 +284,15 @@ mod tests {
         );
         let text = "[schedule]\npolicy = \"random\"\nslice = 5";
         assert!(cmdline(&scenario(text), &[]).starts_with("sched=round-robin slice=5 seed=1 "));
+    }
+
+    #[test]
+    fn a_disk_is_announced_as_linux_has_it() {
+        let line = cmdline(&scenario("[disk]\nsize = \"4KiB\""), &[]);
+        assert!(
+            line.ends_with(" virtio_mmio.device=512@0xfeb00000:16"),
+            "{line}"
+        );
     }
 
     #[test]

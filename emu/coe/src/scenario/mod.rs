@@ -69,6 +69,15 @@ impl Default for Hardware {
     }
 }
 
+/// The disk of the machine.
+#[derive(Clone, Debug)]
+pub enum Disk {
+    /// It begins as a copy of this file.
+    Image(At<String>),
+    /// So many bytes of zeros.
+    Size(u64),
+}
+
 /// What the program's stdout and stderr are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stdio {
@@ -210,6 +219,8 @@ pub struct Scenario {
     pub machine: Hardware,
     /// When to give up, in cycles.
     pub limit: u64,
+    /// The disk, if there is one.
+    pub disk: Option<Disk>,
     /// Further words for the kernel's command line.
     pub kernel_options: Vec<String>,
     /// What stdout is.

@@ -11,7 +11,7 @@ use machine::CostModel;
 use super::error::Fault;
 use super::section::{At, Section, array, number, table, text, word, wrong_type};
 use super::{
-    DEFAULT_ENV, DEFAULT_LIMIT, Ending, Expect, Hardware, Level, Policy, Program, Scenario,
+    DEFAULT_ENV, DEFAULT_LIMIT, Disk, Ending, Expect, Hardware, Level, Policy, Program, Scenario,
     Schedule, Slice, Stdio, Typed, size,
 };
 use crate::events::counters::{self, Bound};
@@ -32,6 +32,7 @@ pub(super) fn scenario(file: &str, source: &str) -> Result<Scenario, Fault> {
         .map(limits)
         .transpose()?
         .flatten();
+    let disk = root.section("disk", "[disk]")?.map(disk).transpose()?;
     let kernel = root
         .section("kernel", "[kernel]")?
         .map(kernel_options)
@@ -61,6 +62,7 @@ pub(super) fn scenario(file: &str, source: &str) -> Result<Scenario, Fault> {
         program: program_of(program)?,
         machine: machine.unwrap_or_default(),
         limit: limit.unwrap_or(DEFAULT_LIMIT),
+        disk,
         kernel_options: kernel.unwrap_or_default(),
         stdio: stdio.unwrap_or_default(),
         input: input.unwrap_or_default(),
@@ -245,6 +247,30 @@ fn hardware(mut section: Section<'_>) -> Result<Hardware, Fault> {
     }
     section.finish()?;
     Ok(hardware)
+}
+
+fn disk(mut section: Section<'_>) -> Result<Disk, Fault> {
+    let span = section.span.clone();
+    let (image, bytes) = (section.text("image")?, section.text("size")?);
+    section.finish()?;
+    match (image, bytes) {
+        (Some(image), None) => Ok(Disk::Image(not_empty(image, "image")?)),
+        (None, Some(text)) => size::disk(&text.value).map(Disk::Size).map_err(|why| {
+            let message = format!("`size` cannot be \"{}\"", text.value);
+            Fault::new(&text.span, message, why)
+        }),
+        (Some(_), Some(size)) => Err(Fault::new(
+            &size.span,
+            "an image has its own size",
+            "leave out `image` or `size`",
+        )),
+        (None, None) => Err(Fault::new(
+            &span,
+            "`[disk]` does not say what is on it",
+            "expected `image` or `size`",
+        )
+        .help("add image = \"x.img\" for a file beside the scenario, or size = \"1MiB\"")),
+    }
 }
 
 fn limits(mut section: Section<'_>) -> Result<Option<u64>, Fault> {
@@ -592,6 +618,10 @@ order = ["sched_process_fork child=main/1", "page_fault kind=cow task=main/1"]
             "[machine]\ncpus = 2",
             "input = [{ at = 5, text = \"a\" }, { at = 4, text = \"b\" }]",
             "input = [{ at = 5 }]",
+            "[disk]",
+            "[disk]\nimage = \"\"",
+            "[disk]\nimage = \"x\"\nsize = \"1MiB\"",
+            "[disk]\nsize = \"3KiB\"",
         ] {
             assert!(Scenario::parse("x.toml", &with(line)).is_err(), "{line}");
         }

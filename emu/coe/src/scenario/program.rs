@@ -71,6 +71,15 @@ pub enum ProgramError {
         /// The length of the file.
         len: u64,
     },
+    /// No disk can be made of it.
+    #[error("{name} has {len} bytes; a disk has whole pages of 4096 bytes, at most 1 GiB")]
+    #[diagnostic(help("fill it up, as with `truncate --size=%4096 FILE`"))]
+    NotADisk {
+        /// The file.
+        name: String,
+        /// Its length.
+        len: u64,
+    },
     /// For another CPU.
     #[error("{name} is a program for {machine}; this machine is x86-64")]
     #[diagnostic(help(

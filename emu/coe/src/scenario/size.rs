@@ -32,9 +32,28 @@ pub fn memory(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
+/// Reads the size of a disk.
+///
+/// # Errors
+/// What is wrong with it, in a few words.
+pub(super) fn disk(text: &str) -> Result<u64, String> {
+    const EXPECTED: &str = "expected a multiple of 4KiB up to 1GiB, as in \"64KiB\" or \"1MiB\"";
+    let compact: String = text
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '_')
+        .collect();
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let bytes = units.into_iter().find_map(|(unit, shift)| {
+        let count: u64 = compact.strip_suffix(unit)?.parse().ok()?;
+        count.checked_mul(1 << shift)
+    });
+    let possible = |bytes: &u64| bytes.is_multiple_of(4096) && (4096..=1 << 30).contains(bytes);
+    bytes.filter(possible).ok_or_else(|| EXPECTED.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::memory;
+    use super::{disk, memory};
 
     #[test]
     fn sizes_have_a_unit_and_limits() {
@@ -50,5 +69,21 @@ mod tests {
         );
         assert!(memory("64MB").unwrap_err().contains("expected"));
         assert!(memory("64").is_err());
+    }
+
+    #[test]
+    fn disks_have_whole_pages() {
+        assert_eq!(disk("8KiB"), Ok(8192));
+        assert_eq!(disk("1 MiB"), Ok(1 << 20));
+        for text in [
+            "0KiB",
+            "6KiB",
+            "2GiB",
+            "8192",
+            "1MB",
+            "99999999999999999GiB",
+        ] {
+            assert!(disk(text).is_err(), "{text}");
+        }
     }
 }

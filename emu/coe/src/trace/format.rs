@@ -20,7 +20,8 @@ impl Version {
     /// The version that is written.
     ///
     /// - 1: the first one.
-    pub const CURRENT: Version = Version(1);
+    /// - 2: a disk.
+    pub const CURRENT: Version = Version(2);
 }
 
 impl fmt::Display for Version {
@@ -43,6 +44,8 @@ pub(super) enum Kind {
     Records = 4,
     /// The [`crate::run::Finished`]; nothing follows it.
     End = 5,
+    /// What is on the disk at first.
+    Disk = 6,
 }
 
 impl Kind {
@@ -53,6 +56,7 @@ impl Kind {
             Kind::Initrd,
             Kind::Records,
             Kind::End,
+            Kind::Disk,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == raw)
@@ -88,6 +92,8 @@ pub struct Header {
     pub kernel_hash: String,
     /// True if there is an initrd.
     pub has_initrd: bool,
+    /// True if there is a disk.
+    pub has_disk: bool,
     /// Inputs with their times, pushed before the first instruction.
     pub inputs: Vec<(u64, Input)>,
 }
@@ -110,13 +116,14 @@ impl Header {
             digest_every: crate::run::PAUSE_EVERY,
             kernel_hash: hash(&setup.kernel),
             has_initrd: setup.initrd.is_some(),
+            has_disk: setup.disk.is_some(),
             inputs: setup.inputs.clone(),
         }
     }
 
     /// The setup that was recorded; choices come from the records.
     #[must_use]
-    pub fn setup(&self, kernel: Vec<u8>, initrd: Option<Vec<u8>>) -> Setup {
+    pub fn setup(&self, kernel: Vec<u8>, initrd: Option<Vec<u8>>, disk: Option<Vec<u8>>) -> Setup {
         Setup {
             title: self.title.clone(),
             scenario: self.scenario.clone(),
@@ -130,6 +137,7 @@ impl Header {
             kernel,
             initrd,
             cmdline: self.cmdline.clone(),
+            disk,
             inputs: self.inputs.clone(),
             chooser: Chooser::Defaults,
             limit: self.limit,

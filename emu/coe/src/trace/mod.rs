@@ -89,6 +89,7 @@ mod tests {
             kernel: vec![1, 2, 3],
             initrd: Some(vec![4; 1000]),
             cmdline: "sched=fifo".to_owned(),
+            disk: Some(vec![0; 4096]),
             inputs: vec![(5, machine::Input::Console(b'x'))],
             chooser: Chooser::Defaults,
             limit: 9,
@@ -125,8 +126,8 @@ mod tests {
     fn what_was_recorded_is_read() {
         let trace = Trace::from_bytes(recorded()).unwrap();
         assert_eq!(
-            (&trace.kernel, &trace.initrd),
-            (&setup().kernel, &setup().initrd)
+            (&trace.kernel, &trace.initrd, &trace.disk),
+            (&setup().kernel, &setup().initrd, &setup().disk)
         );
         assert_eq!(trace.header, Header::new(&setup()));
         let mut expected: Vec<_> = boot()

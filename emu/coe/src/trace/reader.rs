@@ -20,6 +20,8 @@ pub struct Trace {
     pub kernel: Vec<u8>,
     /// The initrd.
     pub initrd: Option<Vec<u8>>,
+    /// What is on the disk at first.
+    pub disk: Option<Vec<u8>>,
     bytes: Vec<u8>,
     /// Where the chunks of records begin.
     records_at: usize,
@@ -63,10 +65,15 @@ impl Trace {
             .has_initrd
             .then(|| expect(&bytes, &mut at, Kind::Initrd))
             .transpose()?;
+        let disk = header
+            .has_disk
+            .then(|| expect(&bytes, &mut at, Kind::Disk))
+            .transpose()?;
         Ok(Trace {
             header,
             kernel,
             initrd,
+            disk,
             bytes,
             records_at: at,
         })
@@ -75,7 +82,8 @@ impl Trace {
     /// The setup from which the recorded machine was booted.
     #[must_use]
     pub fn setup(&self) -> Setup {
-        self.header.setup(self.kernel.clone(), self.initrd.clone())
+        self.header
+            .setup(self.kernel.clone(), self.initrd.clone(), self.disk.clone())
     }
 
     /// The records in their order, then the end. An error ends the iteration.

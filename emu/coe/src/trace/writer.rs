@@ -51,6 +51,9 @@ impl Writer {
         if let Some(initrd) = &setup.initrd {
             writer.chunk(Kind::Initrd, initrd)?;
         }
+        if let Some(disk) = &setup.disk {
+            writer.chunk(Kind::Disk, disk)?;
+        }
         Ok(writer)
     }
 
