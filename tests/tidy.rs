@@ -50,13 +50,19 @@ const KERNEL: Rooms = Rooms {
         ("sched", &["arch", "errno", "probe", "sync"]),
         ("mm", &["arch", "count", "errno", "probe", "sync", "sched"]),
         (
-            "fs",
+            "block",
             &["arch", "count", "errno", "probe", "sync", "sched", "mm"],
+        ),
+        (
+            "fs",
+            &[
+                "arch", "block", "count", "errno", "probe", "sync", "sched", "mm",
+            ],
         ),
         (
             "signal",
             &[
-                "arch", "count", "errno", "probe", "sync", "sched", "mm", "fs",
+                "arch", "block", "count", "errno", "probe", "sync", "sched", "mm", "fs",
             ],
         ),
     ],

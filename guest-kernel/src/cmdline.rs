@@ -2,6 +2,8 @@
 
 use abi::boot;
 
+use crate::block::Announced;
+
 /// What it says.
 #[derive(Debug)]
 pub struct Cmdline {
@@ -17,6 +19,10 @@ pub struct Cmdline {
     pub init: &'static str,
     /// `epoch=`.
     pub epoch: u64,
+    /// `virtio_mmio.device=`.
+    pub disk: Option<Announced>,
+    /// `dirty_expire=`, in nanoseconds.
+    pub dirty_expire: u64,
     /// `clone_stopped=`.
     pub clone_stopped: bool,
     /// `mutant=`, in a build with test switches.
@@ -41,6 +47,8 @@ pub fn parse(line: &'static str) -> Cmdline {
         seed: 0,
         init: "/init",
         epoch: 0,
+        disk: None,
+        dirty_expire: duration("", boot::DIRTY_EXPIRE[0]),
         clone_stopped: false,
         #[cfg(feature = "mutants")]
         mutant: "",
@@ -55,6 +63,8 @@ pub fn parse(line: &'static str) -> Cmdline {
             boot::KEY_SEED => cmdline.seed = number(word, value),
             boot::KEY_INIT => cmdline.init = value,
             boot::KEY_EPOCH => cmdline.epoch = number(word, value),
+            boot::KEY_DISK => cmdline.disk = Some(announced(word, value)),
+            boot::KEY_DIRTY_EXPIRE => cmdline.dirty_expire = duration(word, value),
             boot::KEY_CLONE_STOPPED => cmdline.clone_stopped = value == "on",
             #[cfg(feature = "mutants")]
             boot::KEY_MUTANT => cmdline.mutant = value,
@@ -62,6 +72,36 @@ pub fn parse(line: &'static str) -> Cmdline {
         }
     }
     cmdline
+}
+
+/// `SIZE@ADDRESS:LINE`, the numbers as C writes them.
+fn announced(word: &str, value: &str) -> Announced {
+    let parts = value.split_once('@').and_then(|(size, rest)| {
+        let (address, line) = rest.split_once(':')?;
+        parse_c(size)?;
+        Some((parse_c(address)?, u8::try_from(parse_c(line)?).ok()?))
+    });
+    match parts {
+        Some((address, line)) if line < 24 => Announced { address, line },
+        _ => panic!("the kernel command line announces no device: {word}"),
+    }
+}
+
+fn parse_c(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// A number of seconds or milliseconds, in nanoseconds.
+fn duration(word: &str, value: &str) -> u64 {
+    let (digits, unit) = match (value.strip_suffix("ms"), value.strip_suffix('s')) {
+        (Some(digits), _) => (digits, 1_000_000),
+        (_, Some(digits)) => (digits, 1_000_000_000),
+        _ => (value, 0),
+    };
+    number(word, digits).saturating_mul(unit)
 }
 
 fn number(word: &str, value: &str) -> u64 {

@@ -4,6 +4,7 @@ use abi::event::IrqHandlerEntry;
 
 use crate::arch::apic::{self, PMI_VECTOR, TIMER_VECTOR};
 use crate::arch::ioapic::COM1_VECTOR;
+use crate::block;
 use crate::fs::tty;
 use crate::probe;
 use crate::sched::{slice, timer};
@@ -19,6 +20,8 @@ pub fn handle(vector: u8) {
         TIMER_VECTOR => timer::interrupt(),
         PMI_VECTOR => slice::counter_interrupt(),
         COM1_VECTOR => tty::interrupt(),
-        _ => {}
+        _ => {
+            block::interrupt(vector);
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! | `sync` | spin locks (interrupts off while held), sleeping mutexes, `Once` |
 //! | `sched` | who runs: run queue, policies, slices, wait queues, timers, deferred work |
 //! | `mm` | frames, heap, kernel map, address spaces, page faults, user memory |
+//! | `block` | the disk and its page cache |
 //! | `fs` | files in memory, descriptors, pipes, the console's terminal |
 //! | `signal`, `futex` | signals' data and frames; waiting on words of memory |
 //! | `task` | the task, clone, exec, exit, wait, sending signals, kernel threads |
@@ -50,6 +51,7 @@
 extern crate alloc;
 
 mod arch;
+mod block;
 mod cmdline;
 mod count;
 mod errno;
@@ -160,6 +162,9 @@ fn init_devices(info: &BootInfo) {
     }
     arch::boot::forget_identity_map();
     let cmdline = cmdline();
+    if let Some(disk) = cmdline.disk {
+        block::init(disk);
+    }
     random::init(cmdline.seed);
     sched::time::set_epoch(cmdline.epoch);
 }
@@ -213,7 +218,10 @@ fn init_tasks(initrd: &'static [u8]) {
     for task in tasks {
         task.expect("there is memory for the first tasks");
     }
-    task::kthread::request("ksoftirqd/0", task::kthread::ksoftirqd, 0);
+    task::kthread::request("ksoftirqd/0", task::kthread::ksoftirqd);
+    if block::device().is_some() {
+        task::kthread::request("pdflush", task::pdflush::pdflush);
+    }
     arch::irq::off();
 }
 

@@ -394,6 +394,22 @@ events! {
         /// The kind of thing.
         what: Text,
     }
+    /// A request goes to the disk.
+    BlockRqIssue = 30 "block_rq_issue" {
+        /// Its first sector of 512 bytes.
+        sector: Int,
+        /// The bytes that it moves.
+        bytes: Int,
+        /// R: from the disk, W: onto it, F: what was written is to last.
+        rwbs: Text,
+    }
+    /// The disk has done a request.
+    BlockRqComplete = 31 "block_rq_complete" {
+        /// Its first sector.
+        sector: Int,
+        /// 0, or an error.
+        error: Result,
+    }
     /// The kernel found itself in a state that it cannot leave.
     KernelPanic = 17 "kernel_panic" {
         /// Where and why.

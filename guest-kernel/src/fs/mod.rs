@@ -10,6 +10,7 @@
 //! | `regular`, `directory`, `device`, `pipe`, `tty` | the kinds of inodes |
 //! | `special` | the faces of what other rooms make up: files, directories, links |
 //! | `rename` | moving names |
+//! | `block_file` | the disk as a file |
 //! | `cpio` | the initrd becomes the first files |
 //! | `file` | open file descriptions: offset and flags, shared by dup and fork |
 //! | `fd_table`, `context` | the two parts of a task's context that live here |
@@ -23,6 +24,7 @@
 )]
 
 pub mod attributes;
+mod block_file;
 pub mod capability;
 pub mod context;
 pub mod cpio;
@@ -55,8 +57,10 @@ pub use inode::Inode;
 pub use mount::MountTree;
 pub use place::Place;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use crate::block;
 use device::Device;
 use inode::{Kind, MEMORY_DEVICE};
 use mount::Mount;
@@ -80,6 +84,13 @@ pub fn init(archives: &'static [u8]) -> core::result::Result<Arc<MountTree>, cpi
         let node = Inode::new(Kind::Device(device), 0o666);
         if let Kind::Directory(entries) = dev.kind() {
             entries.replace(name, node);
+        }
+    }
+    if let Some(device) = block::device() {
+        let file = Box::new(block_file::BlockFile(device));
+        let node = Inode::new(Kind::Special(file), 0o660);
+        if let Kind::Directory(entries) = dev.kind() {
+            entries.replace(b"vda", node);
         }
     }
     let super_block = SuperBlock::new("rootfs", b"rootfs", root.clone(), 0);

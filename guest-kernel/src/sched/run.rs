@@ -325,6 +325,9 @@ pub fn request_resched() {
 
 /// After an interrupt of kernel code: switches if it is time. Interrupts are off.
 pub fn preempt() {
+    if crate::mutant!("kthread-not-preempted") && SCHEDULER.lock().running().kernel {
+        return;
+    }
     if percpu::with(|cpu| cpu.need_resched && cpu.irq_depth == 0 && cpu.task != 0) {
         reschedule();
     }

@@ -22,6 +22,7 @@ use abi::event::{Census as CensusEvent, FrameKind, Leak};
 use super::Task;
 use super::clone::STACK_PAGES;
 use super::tree::TREE;
+use crate::block::{self, BlockDevice};
 use crate::count::{self, Type};
 use crate::fs::{File, Inode};
 use crate::mm::{frame, heap, kernel_map};
@@ -119,7 +120,7 @@ impl Census {
         }
     }
 
-    /// The kernel's own tasks. The idle task runs on the stack of boot.
+    /// The kernel's own tasks, and the pages of the disk that it keeps. The idle task runs on the stack of boot.
     fn leave_out_kernel(&mut self) {
         let kernel = TREE.lock().count_kernel();
         for what in [Type::Task, Type::Group, Type::Pid] {
@@ -128,6 +129,8 @@ impl Census {
         let stacks = kernel.saturating_sub(1) * STACK_PAGES;
         self.less_frames(FrameKind::KernelStack, stacks as u64);
         self.less_frames(FrameKind::PageTable, kernel_map::tables());
+        let pages = block::device().map_or(0, BlockDevice::cached_pages);
+        self.less_frames(FrameKind::PageCache, pages);
     }
 
     /// What init holds, and what has a name.

@@ -1,25 +1,82 @@
 //! Kernel threads. kthreadd makes them all, on request.
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use linux_raw_sys::general::{CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_UNTRACED, CLONE_VM};
 
 use super::clone::{CloneArgs, clone};
+use super::exit;
 use crate::errno::Result;
-use crate::sched::{TaskId, WaitQueue, softirq};
+use crate::mm::frame;
+use crate::sched::{TaskId, Time, WaitQueue, softirq};
 use crate::sync::SpinLock;
 
 /// What kernel threads share with the task that makes them.
 pub const CLONE_KERNEL: u32 = CLONE_FS | CLONE_FILES | CLONE_SIGHAND;
 
-struct Request {
+/// What a kernel thread does, from its first moment to its last; what it gives
+/// is for who stops it.
+pub type Work = fn(&Kthread) -> i32;
+
+/// How a kernel thread and those who asked for it speak to each other.
+pub struct Kthread {
     name: &'static str,
-    work: extern "C" fn(u64),
-    argument: u64,
+    work: Work,
+    /// The kernel cannot go on without it.
+    needed: bool,
+    /// `Some` once kthreadd has made the task, or could not.
+    made: SpinLock<Option<Result<TaskId>>>,
+    stop: AtomicBool,
+    /// What the work gave, once it is over.
+    result: SpinLock<Option<i32>>,
+    /// Where the thread sleeps while it has nothing to do.
+    idle: WaitQueue,
+    /// Who waits for the thread to begin or to end.
+    waiters: WaitQueue,
 }
 
-static REQUESTS: SpinLock<VecDeque<Request>> = SpinLock::new(VecDeque::new());
+static REQUESTS: SpinLock<VecDeque<Arc<Kthread>>> = SpinLock::new(VecDeque::new());
 static QUEUE: WaitQueue = WaitQueue::new();
+
+impl Kthread {
+    fn new(name: &'static str, work: Work, needed: bool) -> Arc<Self> {
+        Arc::new(Kthread {
+            name,
+            work,
+            needed,
+            made: SpinLock::new(None),
+            stop: AtomicBool::new(false),
+            result: SpinLock::new(None),
+            idle: WaitQueue::new(),
+            waiters: WaitQueue::new(),
+        })
+    }
+
+    /// Asked by the thread itself: is it to end?
+    #[must_use]
+    pub fn should_stop(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// The thread sleeps until `cond` gives a value, or until `deadline`, or
+    /// until it is to end: `None` then. `also` is where `cond` is told of.
+    pub fn sleep<T>(
+        &self,
+        also: &WaitQueue,
+        deadline: Option<Time>,
+        mut cond: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let end = || match self.should_stop() {
+            true => Some(None),
+            false => cond().map(Some),
+        };
+        // No signal reaches a kernel thread, so only the deadline cuts it short.
+        let got = WaitQueue::wait_many(&[&self.idle, also], deadline, end);
+        got.ok().flatten().flatten()
+    }
+}
 
 /// Clones the running kernel task into one that does `work(argument)`.
 ///
@@ -40,29 +97,84 @@ pub fn kernel_thread(
     .map(|pid| pid.id())
 }
 
-/// Asks kthreadd for a thread.
-pub fn request(name: &'static str, work: extern "C" fn(u64), argument: u64) {
-    REQUESTS.lock().push_back(Request {
-        name,
-        work,
-        argument,
-    });
+/// Asks kthreadd for a kernel thread, and does not wait for it. For boot: the
+/// kernel cannot go on without such a thread, and panics if there is no memory.
+pub fn request(name: &'static str, work: Work) -> Arc<Kthread> {
+    ask(Kthread::new(name, work, true))
+}
+
+fn ask(thread: Arc<Kthread>) -> Arc<Kthread> {
+    REQUESTS.lock().push_back(thread.clone());
     QUEUE.wake_one();
+    thread
+}
+
+/// Asks kthreadd for a kernel thread, and waits until it is there.
+///
+/// # Errors
+/// `ENOMEM`, or what else clone gives.
+pub fn create(name: &'static str, work: Work) -> Result<Arc<Kthread>> {
+    frame::room()?;
+    if crate::mutant!("kthread-made-by-its-user") {
+        let thread = Kthread::new(name, work, false);
+        make(&thread)?;
+        return Ok(thread);
+    }
+    let thread = ask(Kthread::new(name, work, false));
+    thread.waiters.wait(|| *thread.made.lock())?;
+    Ok(thread)
+}
+
+/// Has a kernel thread end, waits until it has, and gives what its work gave.
+pub fn stop(thread: &Kthread) -> i32 {
+    if crate::mutant!("kthread-stop-asks-nobody") {
+        return 0;
+    }
+    thread.stop.store(true, Ordering::Release);
+    thread.idle.wake_all();
+    thread.waiters.wait(|| *thread.result.lock())
 }
 
 /// The life of kthreadd.
 pub extern "C" fn kthreadd(_: u64) {
     loop {
-        let request = QUEUE.wait(|| REQUESTS.lock().pop_front());
-        let made = kernel_thread(request.name, request.work, request.argument, CLONE_KERNEL);
-        if made.is_err() {
-            // Without its workers the kernel cannot go on.
-            panic!("no memory for the kthread {}", request.name);
+        let thread = QUEUE.wait(|| REQUESTS.lock().pop_front());
+        let made = make(&thread);
+        if thread.needed && made.is_err() {
+            panic!("no memory for the kthread {}", thread.name);
         }
+        *thread.made.lock() = Some(made);
+        thread.waiters.wake_all();
     }
 }
 
+fn make(thread: &Arc<Kthread>) -> Result<TaskId> {
+    let argument = Arc::into_raw(thread.clone());
+    let flags = match crate::mutant!("kthread-without-clone-kernel") {
+        true => 0,
+        false => CLONE_KERNEL,
+    };
+    let made = kernel_thread(thread.name, begin, argument as u64, flags);
+    if made.is_err() {
+        // SAFETY: the task that would have taken the reference was not made.
+        drop(unsafe { Arc::from_raw(argument) });
+    }
+    made
+}
+
+/// The first and the last thing that a kernel thread does.
+extern "C" fn begin(thread: u64) {
+    {
+        // SAFETY: `make` gave a reference to this task and to nobody else.
+        let thread = unsafe { Arc::from_raw(thread as *const Kthread) };
+        let result = (thread.work)(&thread);
+        *thread.result.lock() = Some(result);
+        thread.waiters.wake_all();
+    }
+    exit::exit(exit::exited(0))
+}
+
 /// The life of ksoftirqd.
-pub extern "C" fn ksoftirqd(_: u64) {
+pub fn ksoftirqd(_: &Kthread) -> i32 {
     softirq::run()
 }

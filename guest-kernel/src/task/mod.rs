@@ -18,6 +18,7 @@
 //! | `timers` | interval timers, POSIX timers, timers by CPU clocks |
 //! | `fault` | exceptions: pages to bring in, signals to send |
 //! | `kthread` | kernel threads |
+//! | `pdflush` | the one that writes changed pages of the disk back |
 //! | `census` | what is left over when init ends |
 
 mod census;
@@ -43,6 +44,7 @@ pub mod namespace_file;
 pub mod namespaces;
 mod orphans;
 mod parts;
+pub mod pdflush;
 pub mod pid;
 pub mod pid_namespace;
 pub mod pidfd;

@@ -114,6 +114,10 @@ unsafe fn load(next: &SavedCpu) {
             msr::write(msr::KERNEL_GS_BASE, next.gs_base);
         }
     }
+    if next.root == 0 && crate::mutant!("kthread-loads-page-tables") {
+        // SAFETY: the kernel's own tables map the kernel.
+        unsafe { paging::set_root(paging::kernel_root()) };
+    }
     if next.root != 0 && next.root != paging::root() {
         // SAFETY: every task's tables map the kernel.
         unsafe { paging::set_root(next.root) };
