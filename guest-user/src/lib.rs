@@ -21,6 +21,7 @@ pub mod pthread;
 pub mod signal;
 pub mod start;
 pub mod sys;
+pub mod sys_disk;
 pub mod sys_fs;
 pub mod sys_ids;
 pub mod sys_pids;
