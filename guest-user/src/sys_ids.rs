@@ -404,6 +404,70 @@ pub fn semctl_all(id: i32, command: u32, values: &mut [u16]) -> Result<()> {
     unsafe { call(linux::__NR_semctl, args) }.map(drop)
 }
 
+/// shmat: only to read.
+pub const SHM_RDONLY: u32 = 0o10000;
+/// shmat: the address may be rounded down.
+pub const SHM_RND: u32 = 0o20000;
+/// shmctl: what it is.
+pub const IPC_STAT: u32 = 2;
+
+/// `shmget`.
+///
+/// # Errors
+/// As shmget(2).
+pub fn shmget(key: i32, size: usize, flags: u32) -> Result<i32> {
+    let args = [key as usize, size, flags as usize, 0, 0, 0];
+    // SAFETY: numbers only.
+    unsafe { call(linux::__NR_shmget, args) }.map(|id| id as i32)
+}
+
+/// `shmat`: where the segment is.
+///
+/// # Errors
+/// As shmat(2).
+///
+/// # Safety
+/// With an address, nothing that is in use lies there.
+pub unsafe fn shmat(id: i32, address: usize, flags: u32) -> Result<usize> {
+    let args = [id as isize as usize, address, flags as usize, 0, 0, 0];
+    // SAFETY: the caller's promise.
+    unsafe { call(linux::__NR_shmat, args) }
+}
+
+/// `shmdt`.
+///
+/// # Errors
+/// As shmdt(2).
+///
+/// # Safety
+/// Nobody uses the segment at that address any more.
+pub unsafe fn shmdt(address: usize) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe { call(linux::__NR_shmdt, [address, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// `shmctl(IPC_RMID)`.
+///
+/// # Errors
+/// As shmctl(2).
+pub fn shm_remove(id: i32) -> Result<()> {
+    plain(linux::__NR_shmctl, [id as u32, IPC_RMID, 0, 0]).map(drop)
+}
+
+/// `shmctl(IPC_STAT)`: bytes, how often it is attached, mode.
+///
+/// # Errors
+/// As shmctl(2).
+pub fn shm_status(id: i32) -> Result<(u64, u64, u64)> {
+    let mut words = [0_u64; 14];
+    let at = &raw mut words as usize;
+    let args = [id as isize as usize, IPC_STAT as usize, at, 0, 0, 0];
+    // SAFETY: the kernel writes a structure of fourteen words.
+    unsafe { call(linux::__NR_shmctl, args) }?;
+    let [_, _, gid_and_mode, _, _, _, size, _, _, _, _, attached, ..] = words;
+    Ok((size, attached, gid_and_mode >> 32))
+}
+
 /// Runs a function in a child that is a copy, and waits for it.
 pub fn in_child(work: impl FnOnce()) {
     let child = crate::out::must(task::fork(), "fork");

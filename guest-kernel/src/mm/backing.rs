@@ -14,6 +14,11 @@ pub trait Backing: Send + Sync {
 
     /// The length in bytes.
     fn len(&self) -> u64;
+
+    /// True for a segment of System V shared memory, which shmdt takes away.
+    fn is_segment(&self) -> bool {
+        false
+    }
 }
 
 /// Reads from a backing; the count falls short at its end only.

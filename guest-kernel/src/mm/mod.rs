@@ -1,6 +1,7 @@
 //! Memory: frames, the kernel's heap, and the address spaces of tasks.
 
 pub mod backing;
+mod detach;
 pub mod direct_map;
 pub mod fault;
 pub mod frame;

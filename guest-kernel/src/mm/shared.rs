@@ -13,6 +13,7 @@ use crate::sync::SpinLock;
 /// Pages that come into being when somebody first touches them.
 pub struct SharedPages {
     len: u64,
+    segment: bool,
     _counted: Counted,
     pages: SpinLock<BTreeMap<u64, Frame>>,
 }
@@ -23,9 +24,25 @@ impl SharedPages {
     pub fn new(len: u64) -> Self {
         SharedPages {
             len,
+            segment: false,
             _counted: Counted::new(Type::SharedPages),
             pages: SpinLock::new(BTreeMap::new()),
         }
+    }
+
+    /// The same as a segment of System V shared memory.
+    #[must_use]
+    pub fn segment(len: u64) -> Self {
+        SharedPages {
+            segment: true,
+            ..SharedPages::new(len)
+        }
+    }
+
+    /// How many pages have come into being.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.pages.lock().len() as u64
     }
 }
 
@@ -45,5 +62,9 @@ impl Backing for SharedPages {
 
     fn len(&self) -> u64 {
         self.len
+    }
+
+    fn is_segment(&self) -> bool {
+        self.segment
     }
 }

@@ -307,6 +307,11 @@ impl Space {
         Ok(())
     }
 
+    /// The areas that begin in a range.
+    pub(super) fn areas_in(&self, range: Range<u64>) -> impl Iterator<Item = &Vma> {
+        self.areas.range(range).map(|(_, area)| area)
+    }
+
     /// The area that contains an address.
     pub(super) fn area(&self, address: u64) -> Option<&Vma> {
         let (_, area) = self.areas.range(..=address).next_back()?;

@@ -18,6 +18,7 @@ mod pidfd;
 mod poll;
 mod prctl;
 mod scheduling;
+mod segments;
 mod semaphores;
 mod signal;
 mod sigqueue;

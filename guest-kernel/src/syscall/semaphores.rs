@@ -12,8 +12,7 @@ use crate::task;
 use crate::task::ipc::IpcNamespace;
 use crate::task::ipc::control::{Question, Status};
 use crate::task::ipc::permission::Owners;
-use crate::task::ipc::registry::OBJECTS_MAX;
-use crate::task::ipc::semaphores::{self, OPERATIONS_MAX, Operation, SET_MAX, VALUE_MAX};
+use crate::task::ipc::semaphores::{self, OPERATIONS_MAX, Operation, SET_MAX, SETS_MAX, VALUE_MAX};
 
 /// Commands of semctl, with Linux's names.
 mod command {
@@ -141,7 +140,7 @@ fn write_status(address: u64, status: Status) -> Result<()> {
 }
 
 /// `struct ipc64_perm`.
-fn permission_words(key: i32, owners: Owners) -> [u64; 6] {
+pub(super) fn permission_words(key: i32, owners: Owners) -> [u64; 6] {
     let user = &task::current().credentials().user;
     let two = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
     [
@@ -172,7 +171,7 @@ fn status_at(ipc: &IpcNamespace, place: i32, address: u64, check: bool) -> Resul
 /// `struct seminfo`: limits, or with `used` in two places what is in use.
 /// Gives the highest place in use.
 fn write_limits(ipc: &IpcNamespace, address: u64, used: bool) -> Result<u64> {
-    let all = (OBJECTS_MAX as usize * SET_MAX) as u32;
+    let all = (SETS_MAX as usize * SET_MAX) as u32;
     let (highest, sets, semaphores) = {
         let registry = ipc.semaphores.lock();
         let (highest, sets) = registry.extent();
@@ -187,7 +186,7 @@ fn write_limits(ipc: &IpcNamespace, address: u64, used: bool) -> Result<u64> {
     };
     let limits: [u32; 10] = [
         all,
-        OBJECTS_MAX,
+        SETS_MAX,
         all,
         all,
         SET_MAX as u32,

@@ -117,6 +117,10 @@ table! {
     __NR_wait4 wait4 wait::wait4 [Int Pointer Hex Pointer];
     __NR_kill kill signal::kill [Int Int];
     __NR_uname uname uts::uname [Pointer];
+    __NR_shmget shmget super::segments::shmget [Int Int Hex];
+    __NR_shmat shmat super::segments::shmat [Int Pointer Hex];
+    __NR_shmctl shmctl super::segments::shmctl [Int Int Pointer];
+    __NR_shmdt shmdt super::segments::shmdt [Pointer];
     __NR_semget semget semaphores::semget [Int Int Hex];
     __NR_semop semop semaphores::semop [Int Pointer Int];
     __NR_semctl semctl semaphores::semctl [Int Int Int Hex];

@@ -6,6 +6,8 @@
 //!
 //! - init itself: its memory, its descriptors, and what they stand for;
 //! - the kernel's own tasks, which begin whenever kthreadd comes to it;
+//! - segments of shared memory that a program leaves in init's IPC namespace
+//!   without removing them: they have a name as well;
 //! - names: a file that a program leaves in a file system is no leak, and
 //!   neither are its pages. An inode that no name leads to is one;
 //! - page tables of the kernel map, which grow with the most stacks that there
@@ -140,6 +142,9 @@ impl Census {
             self.less_frames(FrameKind::User, usage.user_frames);
             self.less_frames(FrameKind::PageTable, usage.tables);
         }
+        let (segments, _, _, pages) = init.namespaces().ipc.segment_totals();
+        self.less(Type::SharedPages, segments as usize);
+        self.less_frames(FrameKind::User, pages);
         let root = init.fs().lock().root.clone();
         let mut seen = Seen::default();
         for mount in root.mount().tree() {

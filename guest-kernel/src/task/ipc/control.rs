@@ -160,7 +160,7 @@ impl Set {
     pub fn status(&self) -> Status {
         let state = self.state.lock();
         Status {
-            key: self.permission().key,
+            key: self.permission().key(),
             owners: self.permission().owners(),
             count: state.semaphores.len() as u64,
             operated: state.operated,

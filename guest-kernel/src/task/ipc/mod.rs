@@ -7,10 +7,12 @@
 //! | `semaphores` | semaphore sets: operations, all or none, and who waits for them |
 //! | `undo` | what a task takes back at its end: the part that CLONE_SYSVSEM shares |
 //! | `control` | semctl |
+//! | `segments` | shared memory with a key |
 
 pub mod control;
 pub mod permission;
 pub mod registry;
+pub mod segments;
 pub mod semaphores;
 pub mod undo;
 
@@ -19,6 +21,7 @@ use alloc::sync::Arc;
 use super::user_namespace::UserNamespace;
 use crate::sync::SpinLock;
 use registry::Registry;
+use segments::Segment;
 use semaphores::Set;
 
 /// An IPC namespace.
@@ -27,6 +30,8 @@ pub struct IpcNamespace {
     user: Arc<UserNamespace>,
     /// Its semaphore sets.
     pub semaphores: SpinLock<Registry<Set>>,
+    /// Its segments of shared memory.
+    pub segments: SpinLock<Registry<Segment>>,
 }
 
 impl IpcNamespace {
@@ -36,6 +41,7 @@ impl IpcNamespace {
             number,
             user,
             semaphores: SpinLock::new(Registry::new()),
+            segments: SpinLock::new(Registry::new()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Owners and permissions of System V objects.
 
+use core::sync::atomic::{AtomicI32, Ordering};
+
 use super::IpcNamespace;
 use crate::errno::{Errno, Result};
 use crate::sync::SpinLock;
@@ -7,6 +9,8 @@ use crate::task::credentials::{Cap, Credentials};
 
 /// The permission to read, for everybody's class at once.
 pub const READ: u32 = 0o444;
+/// The permission to execute.
+pub const EXEC: u32 = 0o111;
 /// The permission to change.
 pub const ALTER: u32 = 0o222;
 
@@ -27,8 +31,7 @@ pub struct Owners {
 
 /// What every object has: a key, a number behind its id, owners.
 pub struct Permission {
-    /// The key; 0 for an object that has none.
-    pub key: i32,
+    key: AtomicI32,
     owners: SpinLock<Owners>,
 }
 
@@ -37,7 +40,7 @@ impl Permission {
     #[must_use]
     pub fn new(key: i32, mode: u32, maker: &Credentials) -> Self {
         Permission {
-            key,
+            key: AtomicI32::new(key),
             owners: SpinLock::new(Owners {
                 uid: maker.euid,
                 gid: maker.egid,
@@ -46,6 +49,17 @@ impl Permission {
                 mode: mode & 0o777,
             }),
         }
+    }
+
+    /// The key; 0 for an object that has none.
+    #[must_use]
+    pub fn key(&self) -> i32 {
+        self.key.load(Ordering::Relaxed)
+    }
+
+    /// Nobody finds the object by its key any more.
+    pub fn lose_key(&self) {
+        self.key.store(0, Ordering::Relaxed);
     }
 
     /// Whose it is.

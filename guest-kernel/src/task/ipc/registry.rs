@@ -15,8 +15,6 @@ pub const IPC_EXCL: u32 = 0o2000;
 /// Fail rather than wait.
 pub const IPC_NOWAIT: u32 = 0o4000;
 
-/// The most objects of one kind.
-pub const OBJECTS_MAX: u32 = 32000;
 /// An id is a place, and above it how often places were used again.
 const PLACE_BITS: u32 = 15;
 
@@ -89,7 +87,7 @@ impl<T: Object> Registry<T> {
             return Ok(None);
         }
         let mut all = self.objects.values();
-        match all.find(|(_, object)| object.permission().key == key) {
+        match all.find(|(_, object)| object.permission().key() == key) {
             Some(_) if flags & (IPC_CREAT | IPC_EXCL) == IPC_CREAT | IPC_EXCL => Err(Errno::EEXIST),
             Some(found) => Ok(Some(found.clone())),
             None if flags & IPC_CREAT == 0 => Err(Errno::ENOENT),
@@ -97,12 +95,12 @@ impl<T: Object> Registry<T> {
         }
     }
 
-    /// Enters a new object; gives its id.
+    /// Enters a new object, unless there are `most`; gives its id.
     ///
     /// # Errors
     /// `ENOSPC`.
-    pub fn enter(&mut self, object: Arc<T>) -> Result<i32> {
-        let free = (0..OBJECTS_MAX).find(|place| !self.objects.contains_key(place));
+    pub fn enter(&mut self, object: Arc<T>, most: u32) -> Result<i32> {
+        let free = (0..most).find(|place| !self.objects.contains_key(place));
         let place = free.ok_or(Errno::ENOSPC)?;
         if place <= self.last && self.last != 0 || place == 0 && !self.objects.is_empty() {
             self.sequence = (self.sequence + 1) & 0xFFFF;
@@ -111,6 +109,11 @@ impl<T: Object> Registry<T> {
         let id = (self.sequence << PLACE_BITS | place) as i32;
         self.objects.insert(place, (id, object));
         Ok(id)
+    }
+
+    /// Takes out every object of which `gone` is true.
+    pub fn forget(&mut self, gone: impl Fn(&T) -> bool) {
+        self.objects.retain(|_, (_, object)| !gone(object));
     }
 
     /// Takes an object out; gives what is to be dropped when nothing is locked.

@@ -19,6 +19,8 @@ use crate::task::credentials::Credentials;
 
 /// The highest value.
 pub const VALUE_MAX: i32 = 32767;
+/// The most sets.
+pub const SETS_MAX: u32 = 32000;
 /// The most semaphores of one set.
 pub const SET_MAX: usize = 32000;
 /// The most operations of one call.
@@ -280,7 +282,7 @@ pub fn get(namespace: &IpcNamespace, key: i32, count: i32, flags: u32) -> Result
     }
     frame::room()?;
     let set = Arc::new(Set::new(Permission::new(key, flags, &me), count)?);
-    namespace.semaphores.lock().enter(set)
+    namespace.semaphores.lock().enter(set, SETS_MAX)
 }
 
 /// `semtimedop`: does the operations, asleep until they can be done.
