@@ -212,6 +212,7 @@ impl IpcNamespace {
                 backing,
                 first: 0,
                 anonymous: true,
+                file: None,
             }),
             ..Vma::anonymous(range, how)
         };
