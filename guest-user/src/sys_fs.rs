@@ -232,3 +232,158 @@ pub fn show_number<T: core::fmt::Display>(what: &str, result: Result<T>) {
         Err(errno) => println!("{what}: {}", Named(errno)),
     }
 }
+
+/// `fcntl` with a `struct flock`: the range from `start` of `len` bytes. Gives
+/// the kind of lock that the kernel wrote back.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn range_lock(fd: Fd, command: u32, kind: u32, start: i64, len: i64) -> Result<u32> {
+    let mut lock = nr::flock {
+        l_type: kind as i16,
+        l_whence: 0,
+        l_start: start,
+        l_len: len,
+        l_pid: 0,
+    };
+    // SAFETY: the kernel reads and writes one flock.
+    unsafe {
+        call(
+            nr::__NR_fcntl,
+            [
+                fd as isize as usize,
+                command as usize,
+                &raw mut lock as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    }?;
+    Ok(lock.l_type as u32)
+}
+
+/// `openat2`'s older relative: any flags, O_TMPFILE too.
+///
+/// # Errors
+/// As open(2).
+pub fn open_any(path: &CStr, flags: u32, mode: u32) -> Result<Fd> {
+    on_path(nr::__NR_open, path, [flags as usize, mode as usize, 0]).map(|fd| fd as Fd)
+}
+
+/// `linkat` of a descriptor itself (AT_EMPTY_PATH).
+///
+/// # Errors
+/// As linkat(2).
+pub fn link_descriptor(fd: Fd, path: &CStr) -> Result<()> {
+    // SAFETY: the paths end with NUL.
+    unsafe {
+        call(
+            nr::__NR_linkat,
+            [
+                fd as isize as usize,
+                c"".as_ptr() as usize,
+                nr::AT_FDCWD as isize as usize,
+                path.as_ptr() as usize,
+                nr::AT_EMPTY_PATH as usize,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+/// `renameat2` from the working directory.
+///
+/// # Errors
+/// As rename(2).
+pub fn rename_with(old: &CStr, new: &CStr, flags: u32) -> Result<()> {
+    let here = nr::AT_FDCWD as isize as usize;
+    // SAFETY: the paths end with NUL.
+    unsafe {
+        call(
+            nr::__NR_renameat2,
+            [
+                here,
+                old.as_ptr() as usize,
+                here,
+                new.as_ptr() as usize,
+                flags as usize,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+/// `utimensat` from the working directory: seconds and nanoseconds of the last
+/// reading and writing.
+///
+/// # Errors
+/// As utimensat(2).
+pub fn set_dates(path: &CStr, dates: [[i64; 2]; 2]) -> Result<()> {
+    let at: *const [[i64; 2]; 2] = &dates;
+    // SAFETY: the kernel reads two timespecs.
+    unsafe {
+        call(
+            nr::__NR_utimensat,
+            [
+                nr::AT_FDCWD as isize as usize,
+                path.as_ptr() as usize,
+                at as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+/// A call that moves bytes between descriptors and goes on at an offset of the
+/// caller's: `sendfile`.
+///
+/// # Errors
+/// As sendfile(2).
+pub fn sendfile(out: Fd, from: Fd, offset: Option<&mut u64>, count: usize) -> Result<usize> {
+    let offset = offset.map_or(core::ptr::null_mut(), |at| &raw mut *at);
+    // SAFETY: the kernel reads and writes the offset, if there is one.
+    unsafe {
+        call(
+            nr::__NR_sendfile,
+            [
+                out as isize as usize,
+                from as isize as usize,
+                offset as usize,
+                count,
+                0,
+                0,
+            ],
+        )
+    }
+}
+
+/// `select` on descriptors below 64: the sets that it leaves.
+///
+/// # Errors
+/// As select(2).
+pub fn select(read: u64, write: u64, micros: i64) -> Result<(usize, u64, u64)> {
+    let mut sets = [read, write];
+    let mut timeout = [micros / 1_000_000, micros % 1_000_000];
+    let [read, write] = &mut sets;
+    // SAFETY: the kernel reads and writes the two words and the time.
+    let count = unsafe {
+        call(
+            nr::__NR_select,
+            [
+                64,
+                &raw mut *read as usize,
+                &raw mut *write as usize,
+                0,
+                timeout.as_mut_ptr() as usize,
+                0,
+            ],
+        )
+    }?;
+    Ok((count, sets[0], sets[1]))
+}

@@ -118,7 +118,7 @@ impl Directory {
     /// EEXIST: the name is taken; ENOENT: the directory was removed, or the
     /// file has lost its last name.
     pub fn link(&self, name: &[u8], inode: &Arc<Inode>) -> Result<()> {
-        if inode.is_nameless() {
+        if !inode.may_get_name() {
             return Err(Errno::ENOENT);
         }
         self.insert(name, inode)?;
@@ -153,6 +153,11 @@ impl Directory {
             }
         };
         if let Some(old) = old {
+            if crate::mutant!("open-file-dies-with-name")
+                && let Some(regular) = old.regular()
+            {
+                regular.truncate(0);
+            }
             old.unlinked();
         }
         Ok(())

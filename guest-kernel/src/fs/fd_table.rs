@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::file::File;
 use crate::count::{Counted, Type};
@@ -13,11 +14,15 @@ struct Slot {
     close_on_exec: bool,
 }
 
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
 /// Which description each descriptor stands for.
 ///
 /// Removed descriptions are handed to the caller, who drops them after the
 /// table is unlocked: the last one closes the file, which wakes others.
 pub struct FdTable {
+    /// Unlike any other table's: whose a lock is.
+    id: u64,
     slots: Vec<Option<Slot>>,
     _counted: Counted,
 }
@@ -36,6 +41,7 @@ impl FdTable {
 
     fn with(slots: Vec<Option<Slot>>) -> Self {
         FdTable {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             slots,
             _counted: Counted::new(Type::Files),
         }
@@ -44,6 +50,38 @@ impl FdTable {
     /// For how many descriptors there is room without taking memory.
     pub fn size(&self) -> usize {
         self.slots.capacity()
+    }
+
+    /// A number unlike any other table's.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// A descriptor goes: with it all locks that this table holds on the file,
+    /// even if another descriptor of it stays.
+    fn closing(&self, file: &Arc<File>) {
+        file.inode().locks().closed_in(self.id);
+    }
+
+    /// Frees the descriptors of a range.
+    #[must_use = "the descriptions are closed by dropping them, outside the lock"]
+    pub fn take_range(&mut self, first: usize, last: usize) -> Vec<Arc<File>> {
+        let first = first + usize::from(crate::mutant!("close-range-begins-late"));
+        let end = last.saturating_add(1).min(self.slots.len());
+        let range = self.slots.get_mut(first.min(end)..end);
+        let taken = range.into_iter().flatten().filter_map(Option::take);
+        let files: Vec<Arc<File>> = taken.map(|slot| slot.file).collect();
+        files.iter().for_each(|file| self.closing(file));
+        files
+    }
+
+    /// Says that exec closes the descriptors of a range.
+    pub fn set_range_close_on_exec(&mut self, first: usize, last: usize) {
+        let end = last.saturating_add(1).min(self.slots.len());
+        let range = self.slots.get_mut(first.min(end)..end);
+        for slot in range.into_iter().flatten().flatten() {
+            slot.close_on_exec = true;
+        }
     }
 
     /// Every descriptor with its description, and whether exec closes it.
@@ -139,7 +177,11 @@ impl FdTable {
             file: file.clone(),
             close_on_exec,
         };
-        Ok(self.slots[fd].replace(slot).map(|old| old.file))
+        let old = self.slots[fd].replace(slot).map(|old| old.file);
+        if let Some(old) = &old {
+            self.closing(old);
+        }
+        Ok(old)
     }
 
     /// Frees a descriptor.
@@ -150,7 +192,9 @@ impl FdTable {
     pub fn remove(&mut self, fd: i32) -> Result<Arc<File>> {
         self.slot(fd)?;
         let slot = self.slots[fd as usize].take();
-        slot.map(|slot| slot.file).ok_or(Errno::EBADF)
+        let file = slot.map(|slot| slot.file).ok_or(Errno::EBADF)?;
+        self.closing(&file);
+        Ok(file)
     }
 
     /// Whether exec closes this descriptor.
@@ -190,6 +234,16 @@ impl FdTable {
             let slot = slot.take_if(|slot| slot.close_on_exec)?;
             Some(slot.file)
         };
-        self.slots.iter_mut().filter_map(closing).collect()
+        let files: Vec<Arc<File>> = self.slots.iter_mut().filter_map(closing).collect();
+        files.iter().for_each(|file| self.closing(file));
+        files
+    }
+}
+
+impl Drop for FdTable {
+    fn drop(&mut self) {
+        for slot in self.slots.iter().flatten() {
+            self.closing(&slot.file);
+        }
     }
 }

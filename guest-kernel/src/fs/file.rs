@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{
     MS_NOATIME, MS_RDONLY, O_ACCMODE, O_APPEND, O_DIRECTORY, O_LARGEFILE, O_NOATIME, O_NOFOLLOW,
@@ -27,9 +27,15 @@ use crate::sync::SpinLock;
 /// The flags that fcntl(F_SETFL) may change.
 const CHANGEABLE: u32 = O_APPEND | O_NONBLOCK | O_NOATIME;
 
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
 /// An open file description.
 pub struct File {
     _counted: Counted,
+    /// Unlike any other's: whose a lock is.
+    id: u64,
+    /// A program runs from it, or is about to.
+    runs: bool,
     place: Place,
     /// The directory and the name that led to it, for who asks for its path.
     origin: Option<(Place, Box<[u8]>)>,
@@ -62,10 +68,39 @@ impl File {
                 Kind::Inert { .. } => return Err(Errno::ENXIO),
                 Kind::Special(special) => special.opened(flags)?,
                 Kind::Pipe(pipe) => return Self::open_fifo(pipe, &place, origin, flags),
+                Kind::Regular(_) if flags & O_ACCMODE != O_RDONLY => {
+                    place.inode().begin_writing()?
+                }
                 _ => {}
             }
         }
         Ok(Arc::new(Self::bare(place, origin, flags)))
+    }
+
+    /// Opens a program to run it: nobody writes to it as long as this lives.
+    ///
+    /// # Errors
+    /// ETXTBSY: somebody may write to it.
+    pub fn open_program(place: Place, origin: Option<(Place, Box<[u8]>)>) -> Result<Arc<Self>> {
+        place.inode().begin_running()?;
+        let mut file = Self::bare(place, origin, O_RDONLY);
+        file.runs = true;
+        Ok(Arc::new(file))
+    }
+
+    /// A new description of a file that never had a name here, for reading
+    /// and writing; `name` is what its path says all the same.
+    ///
+    /// # Errors
+    /// As [`File::open`].
+    pub fn open_nameless(
+        inode: Arc<Inode>,
+        root: Place,
+        name: &[u8],
+        flags: u32,
+    ) -> Result<Arc<Self>> {
+        let place = Place::anonymous(inode);
+        Self::open(place, Some((root, name.into())), flags)
     }
 
     /// Opens a pipe by name: each end waits until there is another.
@@ -76,7 +111,7 @@ impl File {
         flags: u32,
     ) -> Result<Arc<Self>> {
         let file = Self::bare(place.clone(), origin, flags);
-        let nonblocking = file.nonblocking();
+        let nonblocking = file.is_nonblocking();
         if nonblocking && !file.is_readable() && !pipe.has(End::Read) {
             // Not counted yet, so it must not be counted off.
             file.flags.fetch_or(O_PATH, Ordering::Relaxed);
@@ -97,12 +132,19 @@ impl File {
     fn bare(place: Place, origin: Option<(Place, Box<[u8]>)>, flags: u32) -> Self {
         File {
             _counted: Counted::new(Type::File),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            runs: false,
             place,
             origin,
             flags: AtomicU32::new(flags),
             offset: Mutex::new(0),
             cookie: SpinLock::new(0),
         }
+    }
+
+    /// A number unlike any other description's.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// What it is a description of.
@@ -156,7 +198,8 @@ impl File {
         }
     }
 
-    fn nonblocking(&self) -> bool {
+    /// True if it does not wait.
+    pub fn is_nonblocking(&self) -> bool {
         self.flags() & O_NONBLOCK != 0
     }
 
@@ -204,10 +247,10 @@ impl File {
             }
             (Kind::Directory(_) | Kind::Virtual(_), _) => Err(Errno::EISDIR),
             (Kind::Special(special), at) => self.read_special(&**special, to, at),
-            (Kind::Pipe(pipe), None) => pipe.read(to, self.nonblocking()),
-            (Kind::Device(device), None) => device.read(to, self.nonblocking()),
+            (Kind::Pipe(pipe), None) => pipe.read(to, self.is_nonblocking()),
+            (Kind::Device(device), None) => device.read(to, self.is_nonblocking()),
             (Kind::Device(device), Some(_)) if device.tty().is_none() => {
-                device.read(to, self.nonblocking())
+                device.read(to, self.is_nonblocking())
             }
             (Kind::Pipe(_) | Kind::Device(_), Some(_)) => Err(Errno::ESPIPE),
             (Kind::Symlink(_) | Kind::Magic(_) | Kind::Inert { .. }, _) => Err(Errno::EBADF),
@@ -217,7 +260,7 @@ impl File {
     /// What is written to gives nobody another identity any more.
     pub fn drop_set_id(&self) {
         let mode = self.inode().mode();
-        if mode & (S_ISUID | S_ISGID) == 0 {
+        if mode & (S_ISUID | S_ISGID) == 0 || crate::mutant!("write-keeps-set-id") {
             return;
         }
         let left = permission::mode_after_change(mode, self.inode().owner());
@@ -242,11 +285,11 @@ impl File {
     ) -> Result<usize> {
         match at {
             Some(_) if !special.seekable() => Err(Errno::ESPIPE),
-            Some(at) => special.read(to, at, self.nonblocking()),
-            None if !special.seekable() => special.read(to, 0, self.nonblocking()),
+            Some(at) => special.read(to, at, self.is_nonblocking()),
+            None if !special.seekable() => special.read(to, 0, self.is_nonblocking()),
             None => {
                 let mut offset = self.offset.lock();
-                let done = special.read(to, *offset, self.nonblocking())?;
+                let done = special.read(to, *offset, self.is_nonblocking())?;
                 *offset += done as u64;
                 Ok(done)
             }
@@ -261,14 +304,14 @@ impl File {
     ) -> Result<usize> {
         match at {
             Some(_) if !special.seekable() => Err(Errno::ESPIPE),
-            Some(at) => special.write(from, at, self.nonblocking()),
-            None if !special.seekable() => special.write(from, 0, self.nonblocking()),
+            Some(at) => special.write(from, at, self.is_nonblocking()),
+            None if !special.seekable() => special.write(from, 0, self.is_nonblocking()),
             None => {
                 let mut offset = self.offset.lock();
                 if self.flags() & O_APPEND != 0 {
                     *offset = special.size();
                 }
-                let done = special.write(from, *offset, self.nonblocking())?;
+                let done = special.write(from, *offset, self.is_nonblocking())?;
                 *offset += done as u64;
                 Ok(done)
             }
@@ -287,10 +330,10 @@ impl File {
         match (self.inode().kind(), at) {
             (Kind::Regular(_), _) => self.write_regular(from, at),
             (Kind::Special(special), at) => self.write_special(&**special, from, at),
-            (Kind::Pipe(pipe), None) => pipe.write(from, self.nonblocking()),
-            (Kind::Device(device), None) => device.write(from, self.nonblocking()),
+            (Kind::Pipe(pipe), None) => pipe.write(from, self.is_nonblocking()),
+            (Kind::Device(device), None) => device.write(from, self.is_nonblocking()),
             (Kind::Device(device), Some(_)) if device.tty().is_none() => {
-                device.write(from, self.nonblocking())
+                device.write(from, self.is_nonblocking())
             }
             (Kind::Pipe(_) | Kind::Device(_), Some(_)) => Err(Errno::ESPIPE),
             _ => Err(Errno::EBADF),
@@ -301,7 +344,7 @@ impl File {
         let Kind::Regular(regular) = self.inode().kind() else {
             return Err(Errno::EBADF);
         };
-        let append = self.flags() & O_APPEND != 0;
+        let append = self.flags() & O_APPEND != 0 && !crate::mutant!("append-at-offset");
         if from.left() == 0 {
             return Ok(0);
         }
@@ -450,9 +493,14 @@ impl Drop for File {
         if self.is_path() {
             return;
         }
+        self.place.inode().locks().description_gone(self.id);
+        if self.runs {
+            self.place.inode().end_running();
+        }
         match self.place.inode().kind() {
             Kind::Pipe(pipe) => self.ends().for_each(|end| pipe.close(end)),
             Kind::Special(special) => special.closed(self.flags()),
+            Kind::Regular(_) if self.is_writable() => self.place.inode().end_writing(),
             _ => {}
         }
     }

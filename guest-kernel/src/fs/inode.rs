@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG};
 
@@ -11,6 +11,7 @@ use super::attributes::{Attributes, PERMISSIONS};
 use super::device::Device;
 use super::directory::Directory;
 use super::hooks::{self, Timestamp};
+use super::locks::Locks;
 use super::pipe::Pipe;
 use super::regular::Regular;
 use super::special::{MagicLink, SpecialFile, VirtualDirectory};
@@ -63,6 +64,11 @@ pub struct Inode {
     kind: Kind,
     links: AtomicU32,
     attributes: SpinLock<Attributes>,
+    locks: Locks,
+    /// It has no name and may get one (O_TMPFILE).
+    nameable: AtomicBool,
+    /// Descriptions that may write, or if negative programs that run from it.
+    writers: AtomicI32,
 }
 
 /// What `stat` tells about an inode.
@@ -166,6 +172,9 @@ impl Inode {
             kind,
             links: AtomicU32::new(links),
             attributes: SpinLock::new(attributes),
+            locks: Locks::new(),
+            nameable: AtomicBool::new(false),
+            writers: AtomicI32::new(0),
         }
     }
 
@@ -290,7 +299,9 @@ impl Inode {
     pub fn touch(&self) {
         let now = hooks::now();
         let mut attributes = self.attributes.lock();
-        attributes.modified = now;
+        if !crate::mutant!("write-keeps-date") {
+            attributes.modified = now;
+        }
         attributes.changed = now;
     }
 
@@ -304,6 +315,56 @@ impl Inode {
     pub fn touch_accessed(&self) {
         let now = hooks::now();
         self.attributes.lock().read_at(now);
+    }
+
+    /// The locks on it.
+    pub fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// One more description may write to it.
+    ///
+    /// # Errors
+    /// ETXTBSY: a program runs from it.
+    pub(super) fn begin_writing(&self) -> Result<()> {
+        let more = |count: i32| (count >= 0).then_some(count + 1);
+        self.count_writers(more)
+    }
+
+    pub(super) fn end_writing(&self) {
+        self.writers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Refuses writing while a program runs from it.
+    ///
+    /// # Errors
+    /// ETXTBSY.
+    pub fn check_no_program(&self) -> Result<()> {
+        if self.writers.load(Ordering::Relaxed) < 0 && !crate::mutant!("text-not-busy") {
+            return Err(Errno::ETXTBSY);
+        }
+        Ok(())
+    }
+
+    /// One more program runs from it.
+    ///
+    /// # Errors
+    /// ETXTBSY: somebody may write to it.
+    pub(super) fn begin_running(&self) -> Result<()> {
+        self.count_writers(|count| (count <= 0).then_some(count - 1))
+    }
+
+    pub(super) fn end_running(&self) {
+        self.writers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_writers(&self, change: impl FnMut(i32) -> Option<i32>) -> Result<()> {
+        let order = Ordering::Relaxed;
+        let changed = self.writers.fetch_update(order, order, change);
+        if crate::mutant!("text-not-busy") {
+            return Ok(());
+        }
+        changed.map(drop).map_err(|_| Errno::ETXTBSY)
     }
 
     /// How many names it has; a directory's subdirectories not counted.
@@ -323,6 +384,25 @@ impl Inode {
             self.links.fetch_sub(1, Ordering::Relaxed);
         }
         self.touch_changed();
+    }
+
+    /// A new file that has no name.
+    pub fn new_nameless(device: u64, permissions: u32) -> Arc<Self> {
+        let inode = Self::on(device, Kind::Regular(Regular::new(&[])), permissions);
+        if !crate::mutant!("tmpfile-has-name") {
+            inode.links.store(0, Ordering::Relaxed);
+        }
+        inode
+    }
+
+    /// Although it has no name, it may get one.
+    pub fn allow_name(&self) {
+        self.nameable.store(true, Ordering::Relaxed);
+    }
+
+    /// True if a name may be given to it.
+    pub fn may_get_name(&self) -> bool {
+        !self.is_nameless() || self.nameable.swap(false, Ordering::Relaxed)
     }
 
     /// It never had a name, or has none any more.

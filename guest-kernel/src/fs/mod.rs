@@ -11,6 +11,9 @@
 //! | `special` | the faces of what other rooms make up: files, directories, links |
 //! | `rename` | moving names |
 //! | `block_file` | the disk as a file |
+//! | `locks` | locks of ranges and of whole files |
+//! | `splice` | moving bytes between files |
+//! | `eventfd` | a number to wait for |
 //! | `cpio` | the initrd becomes the first files |
 //! | `file` | open file descriptions: offset and flags, shared by dup and fork |
 //! | `fd_table`, `context` | the two parts of a task's context that live here |
@@ -30,10 +33,12 @@ pub mod context;
 pub mod cpio;
 pub mod device;
 pub mod directory;
+pub mod eventfd;
 pub mod fd_table;
 pub mod file;
 pub mod hooks;
 pub mod inode;
+pub mod locks;
 pub mod mount;
 pub mod path;
 #[allow(dead_code, reason = "the whole set of questions is kept together")]
@@ -44,6 +49,7 @@ pub mod regular;
 pub mod rename;
 pub mod settings;
 pub mod special;
+pub mod splice;
 pub mod super_block;
 pub mod transfer;
 pub mod tty;

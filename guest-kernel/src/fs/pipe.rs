@@ -209,8 +209,14 @@ impl Pipe {
                 break;
             };
             let wanted = (end - start).min(to.room());
-            if to.put_frame(&frame, start, wanted) < wanted {
-                // Nothing of this page counts as read: it stays.
+            let moved = to.put_frame(&frame, start, wanted);
+            if moved < wanted {
+                // Nothing of this page counts as read: it stays. (Not so what
+                // a file has taken.)
+                if to.keeps_part() && moved > 0 {
+                    drop(self.ring.lock().consume(moved));
+                    done += moved;
+                }
                 return if done > 0 {
                     Ok(done)
                 } else {
@@ -247,6 +253,56 @@ impl Pipe {
         Ok(done)
     }
 
+    /// Waits until another page fits, or nobody reads any more.
+    ///
+    /// # Errors
+    /// What a signal makes of it.
+    pub fn wait_for_room_once(&self) -> Result<()> {
+        let room = || {
+            let ring = self.ring.lock();
+            (ring.slots.len() < SLOTS || ring.readers == 0).then_some(())
+        };
+        self.writable.wait_interruptible(None, room)?;
+        Ok(())
+    }
+
+    /// Like [`Pipe::read`], but what is read stays.
+    ///
+    /// # Errors
+    /// EAGAIN, or what a signal makes of it.
+    pub fn look(&self, to: &mut dyn Sink, nonblocking: bool) -> Result<usize> {
+        let nothing = || {
+            let ring = self.ring.lock();
+            ring.slots.is_empty() && ring.writers > 0
+        };
+        if nothing() {
+            if nonblocking {
+                return Err(Errno::EAGAIN);
+            }
+            let there = || (!nothing()).then_some(());
+            self.readable.wait_interruptible(None, there)?;
+        }
+        let _turn = self.reading.lock();
+        let mut done = 0;
+        for at in 0..SLOTS {
+            let slot = {
+                let ring = self.ring.lock();
+                let slot = ring.slots.get(at);
+                slot.map(|slot| (slot.frame.clone(), slot.start, slot.end))
+            };
+            let Some((frame, start, end)) = slot else {
+                break;
+            };
+            let wanted = (end - start).min(to.room());
+            let moved = to.put_frame(&frame, start, wanted);
+            done += moved;
+            if moved < wanted || to.room() == 0 {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
     fn wait_for_room(&self, from: &dyn Source, nonblocking: bool) -> Result<()> {
         if from.left() == 0 {
             return Ok(());
@@ -254,12 +310,7 @@ impl Pipe {
         if nonblocking {
             return Err(Errno::EAGAIN);
         }
-        let room = || {
-            let ring = self.ring.lock();
-            (ring.slots.len() < SLOTS || ring.readers == 0).then_some(())
-        };
-        self.writable.wait_interruptible(None, room)?;
-        Ok(())
+        self.wait_for_room_once()
     }
 
     /// Moves bytes into the ring until it is full or the source is empty.

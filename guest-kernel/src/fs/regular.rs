@@ -265,7 +265,9 @@ impl Regular {
                 .min(usize::try_from(len).unwrap_or(usize::MAX));
             content.initial = &content.initial[..initial];
             content.len = len;
-            if let Some(frame) = content.frames.get(&(len / PAGE)) {
+            if let Some(frame) = content.frames.get(&(len / PAGE))
+                && !crate::mutant!("truncate-keeps-tail")
+            {
                 let within = (len % PAGE) as usize;
                 frame.clear(within, PAGE as usize - within);
             }

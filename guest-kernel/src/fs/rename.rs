@@ -81,6 +81,7 @@ pub fn rename(old: &Name<'_>, new: &Name<'_>, existing: Existing) -> Result<()> 
 
 fn may_replace(target: &Inode, moved: &Inode) -> Result<()> {
     match (target.is_directory(), moved.is_directory()) {
+        (true, true) if crate::mutant!("rename-over-non-empty") => Ok(()),
         (true, true) => target.directory()?.close_if_empty(),
         (true, false) => Err(Errno::EISDIR),
         (false, true) => Err(Errno::ENOTDIR),

@@ -13,6 +13,10 @@ pub trait Sink {
     fn put(&mut self, bytes: &[u8]) -> usize;
     /// Like `put`, with bytes of a frame.
     fn put_frame(&mut self, frame: &Frame, at: usize, count: usize) -> usize;
+    /// True if a part of a frame that was taken is gone from where it came.
+    fn keeps_part(&self) -> bool {
+        false
+    }
 }
 
 /// Gives bytes: the origin of a write.

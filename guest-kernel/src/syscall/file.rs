@@ -1,16 +1,18 @@
 //! Descriptors: open, dup, pipe, fcntl.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_FDCWD, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL,
-    FD_CLOEXEC, MS_NODEV, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_LARGEFILE,
-    O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_TRUNC, O_WRONLY,
+    AT_EMPTY_PATH, AT_FDCWD, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETLK, F_OFD_GETLK,
+    F_OFD_SETLK, F_OFD_SETLKW, F_SETFD, F_SETFL, F_SETLK, F_SETLKW, FD_CLOEXEC, MS_NODEV,
+    O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_LARGEFILE, O_NOFOLLOW, O_NONBLOCK,
+    O_PATH, O_RDONLY, O_TRUNC, O_WRONLY,
 };
 
-use super::{Call, names};
+use super::{Call, locks, names};
 use crate::errno::{Errno, Result};
 use crate::fs::inode::Kind;
 use crate::fs::path::{self, Found, LastLink, PATH_MAX, Start};
@@ -21,7 +23,7 @@ use crate::mm::{frame, user};
 use crate::sync::SpinLock;
 use crate::task;
 
-/// `__O_TMPFILE`: a file without a name, which this file system does not make.
+/// `__O_TMPFILE`: a file without a name.
 const TMPFILE: u32 = 0o20_000_000;
 
 /// fcntl's command that asks for a pipe's size.
@@ -98,22 +100,50 @@ fn open_at(dirfd: u64, path: u64, flags: u32, mode: u32) -> Result<u64> {
     } else {
         flags | O_LARGEFILE
     };
-    if flags & (O_CREAT | O_DIRECTORY) == O_CREAT | O_DIRECTORY {
+    if flags & TMPFILE == 0 && flags & (O_CREAT | O_DIRECTORY) == O_CREAT | O_DIRECTORY {
         return Err(Errno::EINVAL);
-    }
-    if flags & TMPFILE != 0 {
-        return Err(Errno::EOPNOTSUPP);
     }
     let path = user_path(path)?;
     // Before anything is created, as on Linux.
     files().lock().check_free(limit())?;
     frame::room()?;
+    if flags & TMPFILE != 0 {
+        let file = open_temporary(&start(dirfd, &path)?, &path, flags, mode)?;
+        return install(&file, flags & O_CLOEXEC != 0);
+    }
     let opened = open_place(&start(dirfd, &path)?, &path, flags, mode)?;
     let file = File::open(opened.place, opened.origin, flags & file::KEPT)?;
     if flags & O_TRUNC != 0 && flags & O_PATH == 0 {
         truncate_opened(file.inode());
     }
     install(&file, flags & O_CLOEXEC != 0)
+}
+
+/// Opens a new file without a name in the file system of a directory.
+fn open_temporary(start: &Start, path: &[u8], flags: u32, mode: u32) -> Result<Arc<File>> {
+    if flags & O_DIRECTORY == 0 || flags & O_ACCMODE == O_RDONLY {
+        return Err(Errno::EINVAL);
+    }
+    let place = path::lookup(start, path, flags & O_NOFOLLOW == 0)?;
+    place.inode().directory().map_err(|error| match error {
+        Errno::EPERM => Errno::EOPNOTSUPP,
+        error => error,
+    })?;
+    place.mount().check_writable()?;
+    permission::may_create(place.inode())?;
+    let mode = mode & 0o7777 & !umask();
+    let inode = Inode::new_nameless(place.inode().device(), mode);
+    if flags & O_EXCL == 0 {
+        inode.allow_name();
+    }
+    let name = format!("#{}", inode.number());
+    let origin = Some((place.clone(), name.into_bytes().into()));
+    // Not a directory itself, which is what the flag asked for.
+    File::open(
+        place.beside(inode),
+        origin,
+        flags & file::KEPT & !O_DIRECTORY,
+    )
 }
 
 /// What is to be opened, and the directory and name that led to it.
@@ -164,6 +194,9 @@ fn create_file(found: &Found, mode: u32) -> Result<Arc<Inode>> {
 
 /// The permissions that the running task does not give to new files.
 pub(super) fn umask() -> u32 {
+    if crate::mutant!("umask-ignored") {
+        return 0;
+    }
     context().lock().umask
 }
 
@@ -298,6 +331,9 @@ pub fn fcntl(call: &mut Call<'_>) -> Result<u64> {
             Kind::Pipe(_) => Ok(pipe::CAPACITY),
             _ => Err(Errno::EBADF),
         },
+        F_GETLK | F_SETLK | F_SETLKW | F_OFD_GETLK | F_OFD_SETLK | F_OFD_SETLKW => {
+            locks::range_lock(&file, command as u32, argument)
+        }
         _ => Err(Errno::EINVAL),
     }
 }

@@ -92,7 +92,7 @@ pub fn ppoll(call: &mut Call<'_>) -> Result<u64> {
 
 /// Blocks these signals and no others until a signal is delivered, or
 /// `unblock_again`.
-fn block_for_now(set: SigSet) {
+pub(super) fn block_for_now(set: SigSet) {
     {
         let me = task::current();
         let mut signals = me.signals.lock();
@@ -101,7 +101,7 @@ fn block_for_now(set: SigSet) {
     sending::set_blocked(set.without(SigSet::UNSTOPPABLE));
 }
 
-fn unblock_again() {
+pub(super) fn unblock_again() {
     let saved = task::current().signals.lock().saved.take();
     if let Some(saved) = saved {
         sending::set_blocked(saved);

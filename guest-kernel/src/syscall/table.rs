@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general as nr;
 
-use super::{attributes, mount, space};
+use super::{attributes, event, locks, mount, select, space, splice};
 use super::{
     clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, pidfd,
     poll, prctl, semaphores, signal, sigqueue, stat, task, time, uts, wait,
@@ -159,6 +159,21 @@ table! {
     __NR_syncfs syncfs space::syncfs [Fd];
     __NR_statfs statfs space::statfs_path [Str Pointer];
     __NR_fstatfs fstatfs space::fstatfs [Fd Pointer];
+    __NR_eventfd eventfd event::eventfd [Int];
+    __NR_eventfd2 eventfd2 event::eventfd2 [Int Hex];
+    __NR_memfd_create memfd_create event::memfd_create [Str Hex];
+    __NR_flock flock locks::flock [Fd Hex];
+    __NR_select select select::select [Int Pointer Pointer Pointer Pointer];
+    __NR_pselect6 pselect6 select::pselect6 [Int Pointer Pointer Pointer Pointer Pointer];
+    __NR_sendfile sendfile splice::sendfile [Fd Fd Pointer Int];
+    __NR_splice splice splice::splice [Fd Pointer Fd Pointer Int Hex];
+    __NR_tee tee splice::tee [Fd Fd Int Hex];
+    __NR_copy_file_range copy_file_range splice::copy_file_range [Fd Pointer Fd Pointer Int Hex];
+    __NR_preadv preadv io::preadv [Fd Pointer Int Int];
+    __NR_pwritev pwritev io::pwritev [Fd Pointer Int Int];
+    __NR_preadv2 preadv2 io::preadv2 [Fd Pointer Int Int Int Hex];
+    __NR_pwritev2 pwritev2 io::pwritev2 [Fd Pointer Int Int Int Hex];
+    __NR_close_range close_range io::close_range [Int Int Hex];
     __NR_link link names::link [Str Str];
     __NR_rename rename names::rename [Str Str];
     __NR_mknod mknod names::mknod [Str Hex Hex];
