@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{RWF_DSYNC, RWF_HIPRI, RWF_SYNC};
+use linux_raw_sys::general::{CLONE_FILES, RWF_DSYNC, RWF_HIPRI, RWF_SYNC};
 
 use super::Call;
 use super::file::{descriptor, files};
@@ -167,7 +167,7 @@ pub fn close_range(call: &mut Call<'_>) -> Result<u64> {
         return Err(Errno::EINVAL);
     }
     if flags & CLOSE_RANGE_UNSHARE != 0 {
-        task::current().unshare_files()?;
+        task::unshare::unshare(CLONE_FILES)?;
     }
     let table = files();
     let (first, last) = (first as usize, last as usize);

@@ -33,6 +33,7 @@ pub fn truncate(call: &mut Call<'_>) -> Result<u64> {
     };
     place.mount().check_writable()?;
     permission::permission(inode, permission::WRITE)?;
+    inode.check_no_program()?;
     regular.truncate(len);
     inode.touch();
     Ok(0)

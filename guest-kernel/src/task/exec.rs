@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::event::SchedProcessExec;
-use linux_raw_sys::general::{MS_NOEXEC, O_RDONLY, SIGCHLD};
+use linux_raw_sys::general::{MS_NOEXEC, SIGCHLD};
 
 use super::credentials::Credentials;
 use super::credentials::program::Program;
@@ -48,7 +48,7 @@ pub fn find(path: &[u8]) -> Result<Arc<File>> {
         return Err(Errno::EACCES);
     }
     permission(inode, EXEC)?;
-    File::open(place, origin, O_RDONLY)
+    File::open_program(place, origin)
 }
 
 /// Runs another program in the running task; gives the registers with which

@@ -249,23 +249,6 @@ impl Task {
         files.ok_or(Errno::ESRCH)?.lock().get(fd)
     }
 
-    /// Gives it a descriptor table of its own, if it shares one.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
-    pub fn unshare_files(&self) -> Result<()> {
-        let shared = self.files();
-        // One reference is the task's, one this function's.
-        if Arc::strong_count(&shared) <= 2 {
-            return Ok(());
-        }
-        let copy = shared.lock().copy()?;
-        let own = Arc::new(SpinLock::new(copy));
-        let before = self.context.lock().files.replace(own);
-        drop(before);
-        Ok(())
-    }
-
     /// Its working directory, root and umask.
     ///
     /// # Panics
