@@ -9,11 +9,14 @@
 //! - [`task`]: clone and its relatives, exec, exit, wait.
 //! - [`signal`]: handlers, masks, sending.
 //! - [`map`]: memory from the kernel.
+//! - [`handoff`]: a turn that two tasks hand to each other.
+//! - [`sys_costs`], [`sys_rows`]: calls of single programs.
 //! - [`pthread`]: threads, mutex, condition variable and thread-local data
 //!   over clone and futex.
 #![no_std]
 
 pub mod errno;
+pub mod handoff;
 pub mod map;
 mod memory;
 pub mod out;
@@ -21,9 +24,11 @@ pub mod pthread;
 pub mod signal;
 pub mod start;
 pub mod sys;
+pub mod sys_costs;
 pub mod sys_disk;
 pub mod sys_fs;
 pub mod sys_ids;
 pub mod sys_pids;
+pub mod sys_rows;
 pub mod sys_signal;
 pub mod task;

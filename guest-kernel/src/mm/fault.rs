@@ -183,7 +183,12 @@ fn fill(area: &Vma, page: u64, place: &Place, access: Access) -> Result<FaultKin
 /// over, everyone else gets a copy. Gives the frame that was there before.
 fn make_writable(area: &Vma, place: &Place) -> Result<(FaultKind, Option<Frame>), Refusal> {
     let entry = place.get();
-    if area.shared || entry.references() == 1 {
+    let in_place = crate::mutant!("cow-in-place") && !area.grows_down;
+    let last = entry.references() == 1 && !crate::mutant!("last-owner-copies");
+    if area.shared || last || in_place {
+        if crate::mutant!("reuse-costs-a-copy") {
+            frame::alloc_uncleared(FrameKind::User)?.copy_from(&entry.frame());
+        }
         place.set(entry.with(area.prot, true));
         let kind = if area.shared {
             FaultKind::Shared

@@ -11,7 +11,7 @@ use abi::event::FrameKind;
 
 use super::frame;
 use super::image::Image;
-use super::page_table::Tables;
+use super::page_table::{Entry, Tables};
 use super::vma::{Prot, Vma};
 use crate::arch::layout::{PAGE_SIZE, USER_END};
 use crate::count::{Counted, Type};
@@ -295,6 +295,12 @@ impl Space {
             self.tables.for_each(area.range(), |address, place| {
                 let there = copy.tables.place_or_new(address)?;
                 let mut entry = place.get();
+                if crate::mutant!("fork-copies-at-once") && !area.shared {
+                    let whole = frame::alloc_uncleared(FrameKind::User)?;
+                    whole.copy_from(&entry.frame());
+                    there.set(Entry::new(whole, area.prot, entry.is_writable()));
+                    return Ok(());
+                }
                 if !area.shared {
                     entry = entry.read_only();
                     place.set(entry);

@@ -98,7 +98,7 @@ pub fn exec(
 fn own_files(task: &Task) -> Result<Files> {
     let files = task.files();
     // One reference is the task's, one this function's.
-    if Arc::strong_count(&files) <= 2 {
+    if Arc::strong_count(&files) <= 2 || crate::mutant!("exec-shares-descriptors") {
         return Ok(files);
     }
     let copy = files.lock().copy()?;
@@ -179,15 +179,25 @@ fn commit(task: &Arc<Task>, mm: Arc<Mm>, files: Files) {
     exit::leave_memory(task, Some(mm));
     let shared_files = {
         let mut context = task.context.lock();
-        if Arc::strong_count(&context.sighand) > 1 {
+        if crate::mutant!("exec-unshares-fs") {
+            let own = context.fs.as_ref().map(|fs| fs.lock().clone());
+            context.fs = own.map(|fs| Arc::new(SpinLock::new(fs)));
+        }
+        let shared = Arc::strong_count(&context.sighand) > 1;
+        if shared && !crate::mutant!("exec-shares-handlers") {
             context.sighand = context.sighand.copy();
         }
         context.sighand.0.lock().exec();
         context.files.replace(files.clone())
     };
     drop(shared_files);
-    let closed = files.lock().take_close_on_exec();
-    drop(closed);
+    if !crate::mutant!("exec-closes-nothing") {
+        let closed = files.lock().take_close_on_exec();
+        drop(closed);
+    }
+    if crate::mutant!("exec-clears-the-mask") {
+        task.signals.lock().blocked = crate::signal::SigSet::default();
+    }
     task.signals.lock().exec();
     timers::exec(task.group());
     rseq::forget(task);

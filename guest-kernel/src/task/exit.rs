@@ -42,6 +42,12 @@ pub fn exit(status: i32) -> ! {
             let mut context = task.context.lock();
             (context.files.take(), context.fs.take())
         };
+        if crate::mutant!("exit-closes-shared-files") {
+            (3..64).for_each(|fd| drop(files.as_ref().map(|files| files.lock().remove(fd))));
+        }
+        if crate::mutant!("exit-keeps-descriptors") {
+            core::mem::forget(files.clone());
+        }
         drop(files);
         drop(fs);
         if is_last(&task) && task.group().is_init() {
@@ -62,6 +68,9 @@ fn is_last(task: &Task) -> bool {
 
 /// Ends the running task's whole group with a wait status.
 pub fn exit_group(status: i32) -> ! {
+    if crate::mutant!("exit-group-ends-one") {
+        exit(status);
+    }
     let status = {
         let task = current();
         let status = end_group(&task, status);
@@ -96,6 +105,9 @@ pub(super) fn leave_memory(task: &Arc<Task>, next: Option<Arc<Mm>>) {
         core::mem::forget(before.clone());
     }
     drop(before);
+    if crate::mutant!("vfork-waits-for-the-end") && root != 0 {
+        return;
+    }
     let vfork = task.vfork.lock().take();
     if let Some(vfork) = vfork {
         vfork.complete();
@@ -110,6 +122,7 @@ fn clear_tid(task: &Task, mm: &Arc<Mm>) {
     }
     if mm.write_value(address, 0_u32).is_ok()
         && let Ok(futex) = Futex::at(mm, address, false)
+        && !crate::mutant!("cleartid-without-wake")
     {
         futex::wake(&futex, 1, u32::MAX);
     }
@@ -176,7 +189,11 @@ fn end_of_group(mut tree: Locked, task: &Arc<Task>) -> TaskState {
     let ignored = exit_signal == SIGCHLD && parent.as_deref().is_some_and(reaps);
     let nobody = parent.as_ref().is_none_or(|parent| parent.is_kernel());
     let mut forgotten = Vec::new();
-    if ignored || nobody {
+    let vanishes = crate::mutant!("zombie-vanishes")
+        && parent
+            .as_ref()
+            .is_some_and(|parent| parent.tgid().0 != INIT);
+    if ignored || nobody || vanishes {
         forgotten.extend(tree.forget_group(tgid));
     }
     let gone = !forgotten.is_empty();

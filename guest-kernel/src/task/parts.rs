@@ -156,6 +156,12 @@ fn share_files(making: &mut Making<'_>) -> Result<()> {
 
 fn copy_files(making: &mut Making<'_>) -> Result<()> {
     frame::room()?;
+    if crate::mutant!("descriptors-always-shared")
+        || crate::mutant!("thread-shares-descriptors") && making.args.has(linux::CLONE_THREAD)
+    {
+        making.draft.files = making.parent.context.lock().files.clone();
+        return Ok(());
+    }
     let shared = making.parent.context.lock().files.clone();
     let copy = shared.map(|files| files.lock().copy()).transpose()?;
     making.draft.files = copy.map(|files| Arc::new(SpinLock::new(files)));
@@ -163,6 +169,9 @@ fn copy_files(making: &mut Making<'_>) -> Result<()> {
 }
 
 fn share_fs(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("clone-fs-copies") {
+        return copy_fs(making);
+    }
     making.draft.fs = making.parent.context.lock().fs.clone();
     Ok(())
 }
@@ -186,6 +195,9 @@ fn begin_mount_namespace(making: &mut Making<'_>) -> Result<()> {
 }
 
 fn share_sighand(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("clone-sighand-copies") {
+        return copy_sighand(making);
+    }
     making.draft.sighand = Some(making.parent.sighand());
     Ok(())
 }
@@ -232,6 +244,9 @@ fn take_pid(making: &mut Making<'_>) -> Result<()> {
 }
 
 fn share_group(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("thread-leads-a-group") {
+        return new_group(making);
+    }
     making.draft.group = Some(making.parent.group().clone());
     Ok(())
 }
@@ -259,6 +274,9 @@ fn new_account(making: &mut Making<'_>) -> Result<()> {
 /// The caller's parent becomes the child's, which ends with the signal with
 /// which the caller's group ends. (A thread's parent is its group's anyway.)
 fn share_parent(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("clone-parent-ignored") {
+        return become_parent(making);
+    }
     let tree = super::TREE.lock();
     if let Some(node) = tree.node(making.parent.tgid().0) {
         making.draft.parent = Place {
@@ -296,12 +314,22 @@ fn copy_signals_without_stack(making: &mut Making<'_>) -> Result<()> {
 }
 
 fn share_mm(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("clone-vm-copies")
+        || crate::mutant!("thread-copies-memory") && making.args.has(linux::CLONE_THREAD)
+        || crate::mutant!("vfork-copies-memory") && making.args.has(linux::CLONE_VFORK)
+    {
+        return copy_mm(making);
+    }
     making.draft.mm = making.parent.mm();
     Ok(())
 }
 
 fn copy_mm(making: &mut Making<'_>) -> Result<()> {
     let mm = making.parent.mm();
+    if crate::mutant!("memory-always-shared") && making.args.stack != 0 {
+        making.draft.mm = mm;
+        return Ok(());
+    }
     making.draft.mm = mm.map(|mm| mm.fork()).transpose()?;
     Ok(())
 }
@@ -314,6 +342,9 @@ fn copy_fpu(making: &mut Making<'_>) -> Result<()> {
 
 fn set_tls(making: &mut Making<'_>) -> Result<()> {
     copy_tls(making)?;
+    if crate::mutant!("settls-ignored") {
+        return Ok(());
+    }
     making.draft.fs_base = making.args.tls;
     Ok(())
 }
@@ -324,16 +355,26 @@ fn copy_tls(making: &mut Making<'_>) -> Result<()> {
 }
 
 fn set_parent_tid(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("parent-settid-forgotten") {
+        return Ok(());
+    }
     making.draft.tell_parent = making.args.parent_tid;
     Ok(())
 }
 
 fn set_child_tid(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("child-settid-in-parent") {
+        making.draft.tell_parent = making.args.child_tid;
+        return Ok(());
+    }
     making.draft.tell_child = making.args.child_tid;
     Ok(())
 }
 
 fn set_clear_tid(making: &mut Making<'_>) -> Result<()> {
+    if crate::mutant!("cleartid-forgotten") {
+        return Ok(());
+    }
     making.draft.clear_tid = making.args.child_tid;
     Ok(())
 }
@@ -358,6 +399,9 @@ fn start_stopped(making: &mut Making<'_>) -> Result<()> {
 
 fn let_parent_wait(making: &mut Making<'_>) -> Result<()> {
     frame::room()?;
+    if crate::mutant!("vfork-does-not-wait") {
+        return Ok(());
+    }
     making.draft.vfork = Some(Arc::new(Vfork::new()));
     Ok(())
 }

@@ -14,7 +14,7 @@ use guest_user::{println, program, sys, task};
 
 program!(main);
 
-const ROUNDS: u64 = 200;
+const ROUNDS: u64 = 20;
 
 extern "C" fn disturb(_: i32, _: *const Info, _: *mut c_void) {
     // SAFETY: the compiler is told what changes; the kernel gives the

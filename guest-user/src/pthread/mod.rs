@@ -129,6 +129,15 @@ impl Thread {
     /// # Errors
     /// As mmap(2) and clone(2).
     pub fn spawn(routine: Routine, arg: usize) -> Result<Thread> {
+        Self::spawn_without(0, routine, arg)
+    }
+
+    /// [`Thread::spawn`] without some of the flags: what they share, this
+    /// thread has for itself.
+    ///
+    /// # Errors
+    /// As mmap(2) and clone(2).
+    pub fn spawn_without(flags: u32, routine: Routine, arg: usize) -> Result<Thread> {
         let stack = Stack::new(STACK)?;
         let place = (stack.top() - size_of::<Block>()) & !63;
         let block = place as *mut Block;
@@ -146,7 +155,7 @@ impl Thread {
         };
         let tid = block.tid.as_ptr() as usize;
         let clone = Clone {
-            flags: FLAGS,
+            flags: FLAGS & !flags,
             stack_top: place,
             parent_tid: tid,
             child_tid: tid,

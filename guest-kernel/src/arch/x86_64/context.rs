@@ -107,7 +107,9 @@ pub unsafe fn switch(prev: *mut SavedCpu, next: *mut SavedCpu) {
 unsafe fn load(next: &SavedCpu) {
     gdt::set_kernel_stack(next.stack_top);
     if let Some(fpu) = &next.fpu {
-        fpu.load();
+        if !crate::mutant!("fpu-is-nobodys") {
+            fpu.load();
+        }
         // SAFETY: user bases; the kernel does not use them.
         unsafe {
             msr::write(msr::FS_BASE, next.fs_base);
@@ -118,7 +120,8 @@ unsafe fn load(next: &SavedCpu) {
         // SAFETY: the kernel's own tables map the kernel.
         unsafe { paging::set_root(paging::kernel_root()) };
     }
-    if next.root != 0 && next.root != paging::root() {
+    let differs = next.root != paging::root() || crate::mutant!("switch-always-flushes");
+    if next.root != 0 && differs {
         // SAFETY: every task's tables map the kernel.
         unsafe { paging::set_root(next.root) };
     }
