@@ -72,6 +72,14 @@ use inode::{Kind, MEMORY_DEVICE};
 use mount::Mount;
 use super_block::SuperBlock;
 
+/// Names in /dev for what a task itself has open.
+const OPEN_FILES: [(&[u8], &[u8]); 4] = [
+    (b"fd", b"/proc/self/fd"),
+    (b"stdin", b"/proc/self/fd/0"),
+    (b"stdout", b"/proc/self/fd/1"),
+    (b"stderr", b"/proc/self/fd/2"),
+];
+
 /// Builds the first file system: the archives' files, and the device nodes.
 /// Gives the first namespace of mounts.
 ///
@@ -86,10 +94,11 @@ pub fn init(archives: &'static [u8]) -> core::result::Result<Arc<MountTree>, cpi
     let root = Inode::new_root(MEMORY_DEVICE, 0o755);
     cpio::unpack(&root, archives)?;
     let dev = cpio::directory_at(&root, b"dev");
-    for (name, device) in Device::NODES {
-        let node = Inode::new(Kind::Device(device), 0o666);
+    let devices = Device::NODES.map(|(name, device)| (name, Kind::Device(device), 0o666));
+    let links = OPEN_FILES.map(|(name, target)| (name, Kind::Symlink(target.into()), 0o777));
+    for (name, kind, permissions) in devices.into_iter().chain(links) {
         if let Kind::Directory(entries) = dev.kind() {
-            entries.replace(name, node);
+            entries.replace(name, Inode::new(kind, permissions));
         }
     }
     if let Some(device) = block::device() {
