@@ -44,11 +44,12 @@ fn asked(number: u64) -> Result<Option<Signal>> {
 
 pub(super) fn kill(call: &mut Call<'_>) -> Result<u64> {
     let to = call.int(0);
-    // Who does not exist is said before which signal is wrong.
-    send_to(to, None)?;
-    if let Some(signal) = asked(call.args[1])? {
-        send_to(to, Some(own_info(signal, code::SI_USER)))?;
-    }
+    let signal = asked(call.args[1]).map_err(|error| match send_to(to, None) {
+        // Who does not exist is said before which signal is wrong.
+        Err(Errno::ESRCH) => Errno::ESRCH,
+        _ => error,
+    })?;
+    send_to(to, signal.map(|signal| own_info(signal, code::SI_USER)))?;
     Ok(0)
 }
 
@@ -82,9 +83,12 @@ fn send_to_task(pid: u64, group: Option<i32>, number: u64) -> Result<u64> {
     if pid <= 0 {
         return Err(Errno::EINVAL);
     }
-    // Who does not exist is said before which signal is wrong.
-    sending::to_task(pid, group, None)?;
-    let info = asked(number)?.map(|signal| own_info(signal, code::SI_TKILL));
+    let signal = asked(number).map_err(|error| match sending::to_task(pid, group, None) {
+        // Who does not exist is said before which signal is wrong.
+        Err(Errno::ESRCH) => Errno::ESRCH,
+        _ => error,
+    })?;
+    let info = signal.map(|signal| own_info(signal, code::SI_TKILL));
     sending::to_task(pid, group, info)?;
     Ok(0)
 }

@@ -37,6 +37,7 @@ pub mod io_context;
 pub mod ipc;
 pub mod jobs;
 pub mod kthread;
+mod may_signal;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod mount_namespace;
 #[allow(dead_code, reason = "/proc asks for the rest")]

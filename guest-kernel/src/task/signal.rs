@@ -9,7 +9,7 @@ use abi::event::{SignalDeliver, SignalGenerate};
 use super::group::LIMIT_SIGPENDING;
 use super::stop::{begin_stop, prepare, stop, tell_parent};
 use super::tree::{INIT, TREE};
-use super::{Task, current, exit, rseq, timers};
+use super::{Task, current, exit, may_signal, rseq, timers};
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
 use crate::probe;
@@ -22,22 +22,24 @@ use crate::signal::{
 /// Sends to one task; with no signal only asks whether it is there.
 ///
 /// # Errors
-/// `ESRCH` if there is no such task, or not in that group; `EAGAIN` if a signal
+/// `ESRCH` if there is no such task, or not in that group; `EPERM`; `EAGAIN` if a signal
 /// with a value finds the queue full.
 pub fn to_task(pid: i32, group: Option<i32>, info: Option<SigInfo>) -> Result<()> {
     let task = super::find(pid as u32).ok_or(Errno::ESRCH)?;
     if group.is_some_and(|group| group != task.tgid().0 as i32) {
         return Err(Errno::ESRCH);
     }
+    may_signal::check(&task, info.as_ref())?;
     info.map_or(Ok(()), |info| try_send(&task, false, info))
 }
 
 /// Sends to the group of the task with this PID, leader or not.
 ///
 /// # Errors
-/// `ESRCH`; `EAGAIN` if a signal with a value finds the queue full.
+/// `ESRCH`; `EPERM`; `EAGAIN` if a signal with a value finds the queue full.
 pub fn to_group_of(pid: i32, info: Option<SigInfo>) -> Result<()> {
     let task = super::find(pid as u32).ok_or(Errno::ESRCH)?;
+    may_signal::check(&task, info.as_ref())?;
     info.map_or(Ok(()), |info| try_send(&task, true, info))
 }
 
@@ -46,9 +48,7 @@ pub fn to_group_of(pid: i32, info: Option<SigInfo>) -> Result<()> {
 /// # Errors
 /// `EPERM` if it may not.
 pub fn to_known(task: &Arc<Task>, whole_group: bool, info: Option<SigInfo>) -> Result<()> {
-    if !current().credentials().may_signal(&task.credentials()) {
-        return Err(Errno::EPERM);
-    }
+    may_signal::check(task, info.as_ref())?;
     if let Some(info) = info {
         send(task, whole_group, info);
     }
@@ -58,7 +58,7 @@ pub fn to_known(task: &Arc<Task>, whole_group: bool, info: Option<SigInfo>) -> R
 /// Sends to every group of a process group, by the kernel's number.
 ///
 /// # Errors
-/// `ESRCH` if there is none.
+/// `ESRCH` if there is none; `EPERM` if the caller may send to none of them.
 pub fn to_process_group(process_group: i32, info: Option<SigInfo>) -> Result<()> {
     send_to_all(info, |task| task.process_group() == process_group)
 }
@@ -70,7 +70,11 @@ pub fn to_process_group(process_group: i32, info: Option<SigInfo>) -> Result<()>
 pub fn to_everybody(info: Option<SigInfo>) -> Result<()> {
     let own = current().tgid();
     let me = current();
-    send_to_all(info, |task| task.number_for(&me) > 1 && task.tgid() != own)
+    match send_to_all(info, |task| task.number_for(&me) > 1 && task.tgid() != own) {
+        // Whom one may not reach is not meant.
+        Err(Errno::EPERM) => Ok(()),
+        sent => sent,
+    }
 }
 
 fn send_to_all(info: Option<SigInfo>, which: impl Fn(&Task) -> bool) -> Result<()> {
@@ -86,8 +90,13 @@ fn send_to_all(info: Option<SigInfo>, which: impl Fn(&Task) -> bool) -> Result<(
     if leaders.is_empty() {
         return Err(Errno::ESRCH);
     }
+    let allowed = |leader: &&Arc<Task>| may_signal::check(leader, info.as_ref()).is_ok();
+    let leaders: Vec<&Arc<Task>> = leaders.iter().filter(allowed).collect();
+    if leaders.is_empty() {
+        return Err(Errno::EPERM);
+    }
     if let Some(info) = info {
-        for leader in &leaders {
+        for leader in leaders {
             send(leader, true, info);
         }
     }
