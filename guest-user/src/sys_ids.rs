@@ -247,6 +247,19 @@ pub fn path_call(nr: u32, path: &CStr, first: u32, second: u32) -> Result<()> {
     unsafe { call(nr, args) }.map(drop)
 }
 
+/// `prlimit`: how many descriptors another task may have, at least and at most.
+///
+/// # Errors
+/// As prlimit(2).
+pub fn limits_of(pid: i32) -> Result<[u64; 2]> {
+    let mut limits = [0; 2];
+    let resource = linux::RLIMIT_NOFILE as usize;
+    let args = [pid as usize, resource, 0, &raw mut limits as usize, 0, 0];
+    // SAFETY: the kernel writes two numbers.
+    unsafe { call(linux::__NR_prlimit64, args) }?;
+    Ok(limits)
+}
+
 /// `sethostname`.
 ///
 /// # Errors

@@ -99,6 +99,7 @@ pub(super) fn prlimit64(call: &mut Call<'_>) -> Result<u64> {
         at => Some(user::read_value::<[u64; 2]>(at)?),
     };
     let task = task_named(pid)?;
+    check_owner(&task)?;
     let (soft, hard) = task.group().limit(resource);
     if let Some(new) = new {
         set_limit(&task, resource, new)?;
@@ -107,6 +108,21 @@ pub(super) fn prlimit64(call: &mut Call<'_>) -> Result<u64> {
         user::write_value(old, [soft, hard])?;
     }
     Ok(0)
+}
+
+/// Another's limits belong to who has all its ids, or the capability.
+fn check_owner(task: &Task) -> Result<()> {
+    let me = task::current();
+    let (mine, its) = (me.credentials(), task.credentials());
+    let users = [its.uid, its.euid, its.suid];
+    let groups = [its.gid, its.egid, its.sgid];
+    let same =
+        users.iter().all(|&uid| uid == mine.uid) && groups.iter().all(|&gid| gid == mine.gid);
+    let allowed = me.tgid() == task.tgid()
+        || same
+        || mine.capable_in(&its.user, Cap::SysResource)
+        || crate::mutant!("prlimit-unchecked");
+    if allowed { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 pub(super) fn getrlimit(call: &mut Call<'_>) -> Result<u64> {

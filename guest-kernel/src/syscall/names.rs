@@ -11,6 +11,7 @@ use super::Call;
 use super::file::{descriptor, lookup, start, umask, user_path};
 use crate::errno::{Errno, Result};
 use crate::fs::attributes::PERMISSIONS;
+use crate::fs::capability::Cap;
 use crate::fs::device::Device;
 use crate::fs::inode::Kind;
 use crate::fs::path::{self, Found, LastLink};
@@ -108,6 +109,12 @@ fn make_node(dirfd: u64, path: u64, mode: u32, device: u64) -> Result<u64> {
     let found = walk_to_new(dirfd, &path)?;
     if found.slash {
         return Err(Errno::ENOENT);
+    }
+    if matches!(mode & S_IFMT, S_IFCHR | S_IFBLK) {
+        permission::may_create(found.parent.inode())?;
+        if !permission::subject().capable(Cap::Mknod) {
+            return Err(Errno::EPERM);
+        }
     }
     enter(&found, mode & PERMISSIONS & !umask(), |device, mode| {
         Inode::on(device, kind, mode)

@@ -9,8 +9,8 @@ use crate::errno::{Errno, Result};
 use crate::mm::user;
 use crate::mm::vma::Prot;
 use crate::task;
-use crate::task::ipc::IpcNamespace;
 use crate::task::ipc::segments::{SEGMENTS_MAX, SIZE_MAX, Status};
+use crate::task::ipc::{IpcNamespace, shown_group};
 
 /// shmget's flag for huge pages, which there are none of.
 const SHM_HUGETLB: u32 = 0o4000;
@@ -127,7 +127,7 @@ fn write_status(address: u64, status: Status) -> Result<()> {
     words[7] = history.attached;
     words[8] = history.detached;
     words[9] = history.changed;
-    words[10] = u64::from(history.maker) | u64::from(history.user) << 32;
+    words[10] = u64::from(shown_group(history.maker)) | u64::from(shown_group(history.user)) << 32;
     words[11] = status.attached;
     user::write_value(address, words)
 }

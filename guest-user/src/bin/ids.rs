@@ -29,6 +29,7 @@ fn main(args: &Args) -> i32 {
         "ambient" => ambient(args),
         "kill" => kill(),
         "files" => files(),
+        "others" => others(),
         "prctl" => own_settings(),
         "show" => show(),
         word => {
@@ -493,3 +494,29 @@ fn own_settings() {
     in_child(|| println!("in the child: {}", subreaper()));
     println!("no such option: {}", word(&ids::prctl(9999, 0, 0)));
 }
+
+/// The limits of another task, and nodes of devices.
+fn others() {
+    let parent = sys::getpid();
+    let limits = || ids::limits_of(parent);
+    let node = |kind| ids::path_call(linux::__NR_mknod, NODE, kind | 0o600, 0x0103);
+    in_child(|| {
+        println!("root asks for another's limits: {}", word(&limits()));
+        println!("and makes a device: {}", word(&node(linux::S_IFCHR)));
+        remove(NODE);
+    });
+    in_child(|| {
+        must(ids::path_call(linux::__NR_mkdir, FOLDER, 0o777, 0), "mkdir");
+        must(ids::path_call(linux::__NR_chmod, FOLDER, 0o777, 0), "chmod");
+        must(sys::chdir(FOLDER), "chdir");
+        must(ids::setresgid(1000, 1000, 1000), "setresgid");
+        must(ids::setuid(1000), "setuid");
+        println!("another asks for root's limits: {}", word(&limits()));
+        println!("and makes a device: {}", word(&node(linux::S_IFCHR)));
+        println!("a pipe: {}", word(&node(linux::S_IFIFO)));
+        remove(NODE);
+    });
+    must(ids::path_call(linux::__NR_rmdir, FOLDER, 0, 0), "rmdir");
+}
+
+const NODE: &CStr = c"ids.node";

@@ -3,11 +3,12 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::IpcNamespace;
 use super::permission::{ALTER, Owners, READ};
 use super::registry::Object;
 use super::semaphores::{Set, VALUE_MAX, seconds};
+use super::{IpcNamespace, shown_group};
 use crate::errno::{Errno, Result};
+use crate::mm::frame;
 use crate::task;
 
 /// What IPC_STAT tells.
@@ -87,13 +88,17 @@ impl IpcNamespace {
     /// # Errors
     /// `EINVAL`, `EACCES`.
     pub fn ask_semaphore(&self, id: i32, number: i32, question: Question) -> Result<u64> {
+        frame::room()?;
         let set = self.set(id, READ)?;
         let mut state = set.state.lock();
         let at = usize::try_from(number).map_err(|_| Errno::EINVAL)?;
         let semaphore = *state.semaphores.get(at).ok_or(Errno::EINVAL)?;
         Ok(match question {
             Question::Value => semaphore.value as u64,
-            Question::Pid => semaphore.pid.into(),
+            Question::Pid => {
+                drop(state);
+                shown_group(semaphore.pid).into()
+            }
             Question::WaitingToGrow => state.count_waiting(at as u16, false),
             Question::WaitingForZero => state.count_waiting(at as u16, true),
         })

@@ -24,6 +24,18 @@ use registry::Registry;
 use segments::Segment;
 use semaphores::Set;
 
+/// A group's number as the running task sees it; 0 if it does not, or cannot be
+/// told any more.
+#[must_use]
+pub fn shown_group(tgid: u32) -> u32 {
+    let me = super::current();
+    if me.pid().namespace().level() == 0 {
+        return tgid;
+    }
+    let group = super::TREE.lock().task(tgid);
+    group.map_or(0, |task| task.number_for(&me))
+}
+
 /// An IPC namespace.
 pub struct IpcNamespace {
     number: u64,
