@@ -147,3 +147,64 @@ fn busybox_asks_about_tasks() {
         (sleep 0.01; echo slept) & wait; usleep 1000; echo "end $?""#;
     judge(BUSYBOX, script, "sleep");
 }
+
+/// What is typed at an interactive bash, and everything that it then says.
+const SESSION: &str = r#"
+title = "A person at a shell stops a job, lets it go on and ends it"
+program = { run = "/bin/bash-static", args = ["--norc", "-i"], with = ["/bin/busybox:/bin/busybox"], env = { PS1 = "> ", PATH = "/bin", HOME = "/", TERM = "dumb" } }
+machine = { memory = "128MiB" }
+input = [
+  { at = 200_000_000, text = "busybox sleep 1000\n" },
+  { at = 300_000_000, text = "\u001a" },
+  { at = 400_000_000, text = "jobs\n" },
+  { at = 500_000_000, text = "bg\n" },
+  { at = 600_000_000, text = "fg\n" },
+  { at = 700_000_000, text = "\u0003" },
+  { at = 800_000_000, text = "echo $?; jobs\n" },
+  { at = 900_000_000, text = "busybox cat &\n" },
+  { at = 1000_000_000, text = "\n" },
+  { at = 1100_000_000, text = "kill %1\n" },
+  { at = 1200_000_000, text = "\n" },
+  { at = 1300_000_000, text = "exit 7\n" },
+]
+
+[expect]
+exit = 7
+stdout = [
+  "> busybox sleep 1000",
+  "^Z",
+  "[1]+  Stopped                 busybox sleep 1000",
+  "> jobs",
+  "[1]+  Stopped                 busybox sleep 1000",
+  "> bg",
+  "[1]+ busybox sleep 1000 &",
+  "> fg",
+  "busybox sleep 1000",
+  "^C",
+  "> echo $?; jobs",
+  "130",
+  "> busybox cat &",
+  "[1] 6",
+  "> ",
+  "",
+  "[1]+  Stopped                 busybox cat",
+  "> kill %1",
+  "> ",
+  "[1]+  Terminated              busybox cat",
+  "> exit 7",
+  "exit",
+]
+"#;
+
+#[test]
+fn a_person_at_bash_stops_a_job_and_lets_it_go_on() {
+    if !has("bash-static", "bash-static") || !has("busybox", "busybox-static") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder for the scenario");
+    let scenario = folder.path().join("session.toml");
+    std::fs::write(&scenario, SESSION).expect("writing the scenario");
+    let outcome = run_coe(coe().arg("test").arg(&scenario));
+    let said = String::from_utf8_lossy(&outcome.output);
+    assert_eq!(outcome.status, 0, "{said}");
+}
