@@ -6,6 +6,7 @@
 //! - [`start`](mod@start): from the kernel's first stack to [`program!`]'s function.
 //! - [`out`]: printing, one `write` for each line.
 //! - [`sys_ids`]: ids, capabilities, names of the host, System V semaphores.
+//! - [`sys_proc`]: reading /proc.
 //! - [`task`]: clone and its relatives, exec, exit, wait.
 //! - [`signal`]: handlers, masks, sending.
 //! - [`map`]: memory from the kernel.
@@ -29,6 +30,7 @@ pub mod sys_disk;
 pub mod sys_fs;
 pub mod sys_ids;
 pub mod sys_pids;
+pub mod sys_proc;
 pub mod sys_rows;
 pub mod sys_signal;
 pub mod task;

@@ -77,7 +77,12 @@ impl Descriptor {
     fn file(&self) -> Result<(Arc<File>, bool)> {
         let files = self.at.task()?.open_files().ok_or(Errno::ENOENT)?;
         let files = files.lock();
-        let file = files.get(self.fd).map_err(|_| Errno::ENOENT)?;
+        let fd = if crate::mutant!("proc-fd-is-zero") {
+            0
+        } else {
+            self.fd
+        };
+        let file = files.get(fd).map_err(|_| Errno::ENOENT)?;
         Ok((file, files.close_on_exec(self.fd)?))
     }
 

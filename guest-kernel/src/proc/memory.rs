@@ -29,12 +29,13 @@ pub(super) fn maps(_: &At, task: &Arc<Task>, text: &mut Text) -> Result<()> {
 
 fn put_area(area: &Vma, heap: &Range<u64>, stack: u64, text: &mut Text) -> Result<()> {
     let begin = text.len();
+    let prot = if crate::mutant!("proc-maps-all-rights") {
+        Prot::all()
+    } else {
+        area.prot
+    };
     let may = |right, letter| {
-        if area.prot.contains(right) {
-            letter
-        } else {
-            '-'
-        }
+        if prot.contains(right) { letter } else { '-' }
     };
     let source = area.source.as_ref();
     let file = source.and_then(|source| source.file.clone()?.downcast::<File>().ok());
@@ -104,6 +105,9 @@ fn put_bytes(mm: &Mm, range: Range<u64>, text: &mut Text) -> Result<()> {
 /// `cmdline`: the program's arguments, each ended by NUL.
 pub(super) fn cmdline(_: &At, task: &Arc<Task>, text: &mut Text) -> Result<()> {
     match task.mm() {
+        Some(mm) if crate::mutant!("proc-cmdline-is-environ") => {
+            put_bytes(&mm, mm.image().env, text)
+        }
         Some(mm) => put_bytes(&mm, mm.image().args, text),
         None => Ok(()),
     }

@@ -26,6 +26,11 @@ const PF_KTHREAD: u64 = 0x0020_0000;
 /// A task's state, by Linux's letter and word.
 fn state(task: &Task) -> (&'static str, &'static str) {
     let letter = sched::state(task.id()).map_or("Z", abi::event::TaskState::name);
+    let letter = if letter == "T" && crate::mutant!("proc-stopped-is-sleeping") {
+        "S"
+    } else {
+        letter
+    };
     let word = match letter {
         "R" => "running",
         "S" => "sleeping",
@@ -192,6 +197,11 @@ fn put_signals(task: &Task, text: &mut Text) -> Result<()> {
         (signals.pending.set(), signals.blocked)
     };
     let shared = task.group().signals.lock().pending.set();
+    let (own, shared) = if crate::mutant!("proc-pending-swapped") {
+        (shared, own)
+    } else {
+        (own, shared)
+    };
     let (ignored, caught) = handled(task);
     let sets = [
         ("SigPnd", own.bits()),
@@ -362,7 +372,8 @@ pub(super) fn children(at: &At, task: &Arc<Task>, text: &mut Text) -> Result<()>
         let Some(node) = tree.node(child) else {
             continue;
         };
-        if node.maker == task.id().0 {
+        let made = node.maker == task.id().0;
+        if made && !crate::mutant!("proc-childless") {
             put!(text, "{} ", node.group.pid().number_in(&at.proc.namespace));
         }
     }

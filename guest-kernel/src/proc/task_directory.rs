@@ -51,13 +51,17 @@ impl At {
     /// # Errors
     /// `ESRCH`: it is gone.
     pub(super) fn task(&self) -> Result<Arc<Task>> {
-        let pid = self.pid.upgrade().ok_or(Errno::ESRCH)?;
-        let task = TREE.lock().task(pid.id().0).ok_or(Errno::ESRCH)?;
-        if Arc::ptr_eq(&task.pid(), &pid) {
-            Ok(task)
-        } else {
-            Err(Errno::ESRCH)
+        let task = self.find();
+        if task.is_none() && crate::mutant!("proc-gone-is-reader") {
+            return Ok(current());
         }
+        task.ok_or(Errno::ESRCH)
+    }
+
+    fn find(&self) -> Option<Arc<Task>> {
+        let pid = self.pid.upgrade()?;
+        let task = TREE.lock().task(pid.id().0)?;
+        Arc::ptr_eq(&task.pid(), &pid).then_some(task)
     }
 
     /// True if it stands for the whole group.
@@ -189,6 +193,11 @@ const ENTRIES: &[(&str, What)] = &[
 
 fn cwd(task: &Task) -> Result<Target> {
     let fs = task.folder().ok_or(Errno::ENOENT)?;
+    let fs = if crate::mutant!("proc-cwd-is-readers") {
+        current().fs()
+    } else {
+        fs
+    };
     let cwd = fs.lock().cwd.clone();
     Ok(Target::Place(cwd))
 }
@@ -336,6 +345,9 @@ impl Tasks {
         let tgid = self.0.task().map_err(gone)?.tgid().0;
         let tree = TREE.lock();
         let mut members = tree.members(tgid);
+        if crate::mutant!("proc-task-lists-leader-only") {
+            members.clear();
+        }
         if let Some(leader) = tree.task(tgid)
             && !members.iter().any(|task| Arc::ptr_eq(task, &leader))
         {
