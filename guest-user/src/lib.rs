@@ -31,6 +31,7 @@ pub mod sys_fs;
 pub mod sys_ids;
 pub mod sys_pids;
 pub mod sys_proc;
+pub mod sys_ptrace;
 pub mod sys_rows;
 pub mod sys_signal;
 pub mod task;

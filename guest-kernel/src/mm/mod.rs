@@ -9,6 +9,7 @@ pub mod heap;
 pub mod image;
 pub mod kernel_map;
 mod page_table;
+mod poke;
 pub mod shared;
 pub mod space;
 pub mod user;

@@ -26,6 +26,10 @@ pub enum Sleep {
     Interruptible,
     /// It is stopped: only SIGCONT or a kill.
     Stopped,
+    /// It is stopped for its tracer: only that one, or a kill.
+    Traced,
+    /// As `Traced`, at its end, when it cannot be killed any more.
+    TracedEnd,
 }
 
 impl Sleep {
@@ -33,7 +37,7 @@ impl Sleep {
         match self {
             Sleep::Uninterruptible | Sleep::Killable => TaskState::Uninterruptible,
             Sleep::Interruptible => TaskState::Interruptible,
-            Sleep::Stopped => TaskState::Stopped,
+            Sleep::Stopped | Sleep::Traced | Sleep::TracedEnd => TaskState::Stopped,
         }
     }
 }

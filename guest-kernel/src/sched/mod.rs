@@ -21,10 +21,11 @@ pub use mutex::{Mutex, MutexGuard};
 use run::{account, alarm, arm_cpu_alarm};
 #[allow(unused_imports, reason = "the rooms above will ask")]
 pub use run::{
-    add, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work, preempt,
-    priority, rename, request_resched, reschedule, set_attributes, set_boost, set_fpu, set_notify,
-    set_root, set_signal, set_user_bases, signal_pending, state, stop_current, take_alarm,
-    take_switched, user_bases, wake, wake_stopped, wants_switch, with_fpu, yield_now,
+    add, bases_of, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work,
+    preempt, priority, rename, request_resched, reschedule, set_attributes, set_bases_of,
+    set_boost, set_fpu, set_notify, set_root, set_signal, set_user_bases, signal_pending, state,
+    stop_current, stop_for_tracer, take_alarm, take_switched, user_bases, wake, wake_stopped,
+    wake_traced, wants_switch, with_fpu, with_fpu_of, yield_now,
 };
 pub use time::{Deadline, Time};
 pub use wait::WaitQueue;

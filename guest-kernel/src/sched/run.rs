@@ -459,8 +459,8 @@ pub(super) fn block(sleep: Sleep) {
     let entity = scheduler.running();
     let ended = match sleep {
         Sleep::Interruptible => entity.signal,
-        Sleep::Killable | Sleep::Stopped => entity.fatal,
-        Sleep::Uninterruptible => false,
+        Sleep::Killable | Sleep::Stopped | Sleep::Traced => entity.fatal,
+        Sleep::Uninterruptible | Sleep::TracedEnd => false,
     };
     if entity.woken || ended {
         return;
@@ -480,12 +480,35 @@ pub fn stop_current(still: impl FnOnce() -> bool) {
 
 /// Wakes a task. False if it did not sleep, or is stopped.
 pub fn wake(id: TaskId) -> bool {
-    wake_if(id, |sleep| sleep != Sleep::Stopped)
+    wake_if(id, |sleep| {
+        !matches!(sleep, Sleep::Stopped | Sleep::Traced | Sleep::TracedEnd)
+    })
 }
 
 /// Lets a stopped task go on.
 pub fn wake_stopped(id: TaskId) -> bool {
     wake_if(id, |sleep| sleep == Sleep::Stopped)
+}
+
+/// Stops the running task until [`wake_traced`] or a kill, if it `still` is to
+/// stop when no wake-up can be missed any more. One that `ends` is killed
+/// already.
+pub fn stop_for_tracer(ends: bool, still: impl FnOnce() -> bool) {
+    begin_wait();
+    if still() {
+        block(if ends {
+            Sleep::TracedEnd
+        } else {
+            Sleep::Traced
+        });
+    }
+}
+
+/// Lets a task go on that is stopped for its tracer.
+pub fn wake_traced(id: TaskId) -> bool {
+    wake_if(id, |sleep| {
+        matches!(sleep, Sleep::Traced | Sleep::TracedEnd)
+    })
 }
 
 fn wake_if(id: TaskId, which: impl Fn(Sleep) -> bool) -> bool {
@@ -521,8 +544,8 @@ pub fn set_signal(id: TaskId, pending: bool, fatal: bool) {
     let fatal = entity.fatal;
     let ends = match entity.sleep {
         Some(Sleep::Interruptible) => entity.signal,
-        Some(Sleep::Killable | Sleep::Stopped) => fatal,
-        Some(Sleep::Uninterruptible) | None => false,
+        Some(Sleep::Killable | Sleep::Stopped | Sleep::Traced) => fatal,
+        Some(Sleep::Uninterruptible | Sleep::TracedEnd) | None => false,
     };
     if ends {
         entity.sleep = None;
@@ -595,6 +618,31 @@ pub fn with_fpu<R>(work: impl FnOnce(&mut FpuState) -> R) -> Option<R> {
     let result = work(fpu);
     fpu.load();
     Some(result)
+}
+
+/// Works on the x87 and SSE state of a task that does not run. `None` if it
+/// runs, is gone, or never runs in user mode.
+pub fn with_fpu_of<R>(id: TaskId, work: impl FnOnce(&mut FpuState) -> R) -> Option<R> {
+    let mut scheduler = SCHEDULER.lock();
+    let entity = scheduler
+        .entity(id)
+        .filter(|entity| entity.sleep.is_some())?;
+    entity.cpu.fpu.as_deref_mut().map(work)
+}
+
+/// The FS and GS bases of a task that does not run.
+pub fn bases_of(id: TaskId) -> Option<(u64, u64)> {
+    let mut scheduler = SCHEDULER.lock();
+    let cpu = &scheduler.entity(id)?.cpu;
+    Some((cpu.fs_base, cpu.gs_base))
+}
+
+/// Sets the FS and GS bases of a task that does not run.
+pub fn set_bases_of(id: TaskId, fs: u64, gs: u64) {
+    if let Some(entity) = SCHEDULER.lock().entity(id) {
+        entity.cpu.fs_base = fs;
+        entity.cpu.gs_base = gs;
+    }
 }
 
 /// Gives the running task this x87 and SSE state; from here on it is one that

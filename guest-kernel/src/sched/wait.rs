@@ -153,7 +153,7 @@ fn interrupted(sleep: Sleep) -> bool {
     match sleep {
         Sleep::Interruptible => signal_pending(),
         Sleep::Killable => fatal_pending(),
-        Sleep::Uninterruptible | Sleep::Stopped => false,
+        Sleep::Uninterruptible | Sleep::Stopped | Sleep::Traced | Sleep::TracedEnd => false,
     }
 }
 

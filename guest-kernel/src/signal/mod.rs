@@ -23,7 +23,7 @@ pub use frame::{enter_handler, leave_handler};
 pub use handlers::{SIG_DFL, SIG_IGN, SigAction, SigHand};
 pub use info::{Fields, SigInfo, code};
 pub use number::{DefaultAction, SigSet, Signal};
-pub use pick::{Delivery, next};
+pub use pick::{Delivery, decide, take};
 pub use quota::Account;
 pub use restart::{Restart, for_handler, without_handler};
 pub use state::{GroupSignals, TaskSignals};

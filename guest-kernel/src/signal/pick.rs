@@ -18,22 +18,8 @@ pub enum Delivery {
     Stop(Signal),
 }
 
-/// Takes the next signal that somebody has to do something about; ignored
-/// ones are thrown away. `None` when nothing is left.
-pub fn next(
-    actions: &mut Actions,
-    group: &mut GroupSignals,
-    task: &mut TaskSignals,
-) -> Option<Delivery> {
-    loop {
-        let info = take(group, task)?;
-        if let Some(delivery) = decide(actions, info) {
-            return Some(delivery);
-        }
-    }
-}
-
-fn take(group: &mut GroupSignals, task: &mut TaskSignals) -> Option<SigInfo> {
+/// Takes the next signal that the task does not block.
+pub fn take(group: &mut GroupSignals, task: &mut TaskSignals) -> Option<SigInfo> {
     let blocked = task.blocked;
     task.pending
         .take_caused(blocked)
@@ -41,7 +27,8 @@ fn take(group: &mut GroupSignals, task: &mut TaskSignals) -> Option<SigInfo> {
         .or_else(|| group.pending.take(blocked))
 }
 
-fn decide(actions: &mut Actions, info: SigInfo) -> Option<Delivery> {
+/// What is to be done about a signal; nothing if it is ignored.
+pub fn decide(actions: &mut Actions, info: SigInfo) -> Option<Delivery> {
     let signal = info.signal;
     let action = actions.get(signal);
     match action.handler {

@@ -24,6 +24,8 @@ pub struct TaskSignals {
     pub restart: Restart,
     /// The group stops, and this task has not yet.
     pub must_stop: bool,
+    /// The task is to stop for its tracer.
+    pub trap: bool,
 }
 
 impl TaskSignals {
@@ -47,7 +49,7 @@ impl TaskSignals {
     #[must_use]
     pub fn has_work(&self, group: &GroupSignals) -> bool {
         let waiting = self.pending.set().union(group.pending.set());
-        self.must_stop || !waiting.without(self.blocked).is_empty()
+        self.must_stop || self.trap || !waiting.without(self.blocked).is_empty()
     }
 
     /// True if a signal that is sent now stays pending, even if it is ignored.

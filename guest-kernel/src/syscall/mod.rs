@@ -19,6 +19,8 @@ mod pid;
 mod pidfd;
 mod poll;
 mod prctl;
+mod process_vm;
+mod ptrace;
 mod scheduling;
 mod segments;
 mod select;
@@ -42,13 +44,33 @@ use abi::event::{SysEnter, SysExit, SysMissing};
 use crate::arch::trap::TrapFrame;
 use crate::errno::Errno;
 use crate::probe;
+use crate::task::ptrace as ptrace_stops;
 use crate::task::signal as signals;
 
 pub use table::Call;
 
 /// Does the system call that a frame asks for, and puts its result there.
 pub fn handle(frame: &mut TrapFrame) {
-    let nr = u64::from(frame.rax as u32);
+    let watched = ptrace_stops::is_watched();
+    let nr = if watched {
+        ptrace_stops::syscall_enter(frame)
+    } else {
+        Some(u64::from(frame.rax as u32))
+    };
+    if let Some(nr) = nr {
+        run(nr, frame);
+    }
+    if watched || ptrace_stops::is_watched() {
+        ptrace_stops::syscall_leave();
+    }
+    if Errno::from_return(frame.rax).is_some_and(Errno::is_restart) {
+        // Not left to the way out: somebody else may have taken the signal by
+        // then, and the error would be seen.
+        signals::deliver(frame);
+    }
+}
+
+fn run(nr: u64, frame: &mut TrapFrame) {
     let args = [
         frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9,
     ];
@@ -70,9 +92,4 @@ pub fn handle(frame: &mut TrapFrame) {
     let value = result.unwrap_or_else(Errno::as_return);
     frame.rax = value;
     probe::emit(&SysExit { nr, ret: value });
-    if Errno::from_return(value).is_some_and(Errno::is_restart) {
-        // Not left to the way out: somebody else may have taken the signal by
-        // then, and the error would be seen.
-        signals::deliver(frame);
-    }
 }

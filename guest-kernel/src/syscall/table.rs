@@ -5,7 +5,7 @@ use linux_raw_sys::general as nr;
 use super::{attributes, event, locks, mount, select, space, splice};
 use super::{
     clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, pidfd,
-    poll, prctl, semaphores, signal, sigqueue, stat, task, time, uts, wait,
+    poll, prctl, process_vm, ptrace, semaphores, signal, sigqueue, stat, task, time, uts, wait,
 };
 use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
@@ -14,7 +14,6 @@ use crate::errno::Result;
 /// work on them.
 pub struct Call<'a> {
     /// The number.
-    #[expect(dead_code, reason = "no handler serves two numbers yet")]
     pub nr: u64,
     /// The six arguments.
     pub args: [u64; 6],
@@ -210,6 +209,7 @@ table! {
     __NR_getsid getsid pid::getsid [Int];
     __NR_capget capget identity::capget [Pointer Pointer];
     __NR_capset capset identity::capset [Pointer Pointer];
+    __NR_ptrace ptrace ptrace::ptrace [Int Int Pointer Pointer];
     __NR_rt_sigpending rt_sigpending signal::rt_sigpending [Pointer Int];
     __NR_rt_sigtimedwait rt_sigtimedwait sigqueue::rt_sigtimedwait [Pointer Pointer Pointer Int];
     __NR_rt_sigqueueinfo rt_sigqueueinfo sigqueue::rt_sigqueueinfo [Int Int Pointer];
@@ -274,6 +274,8 @@ table! {
     __NR_dup3 dup3 file::dup3 [Fd Fd Hex];
     __NR_pipe2 pipe2 file::pipe2 [Pointer Hex];
     __NR_rt_tgsigqueueinfo rt_tgsigqueueinfo sigqueue::rt_tgsigqueueinfo [Int Int Int Pointer];
+    __NR_process_vm_readv process_vm_readv process_vm::process_vm_readv [Int Pointer Int Pointer Int Hex];
+    __NR_process_vm_writev process_vm_writev process_vm::process_vm_writev [Int Pointer Int Pointer Int Hex];
     __NR_prlimit64 prlimit64 misc::prlimit64 [Int Int Pointer Pointer];
     __NR_getrandom getrandom misc::getrandom [Pointer Int Hex];
     __NR_statx statx stat::statx_path [Fd Str Hex Hex Pointer];

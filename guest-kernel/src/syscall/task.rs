@@ -10,7 +10,7 @@ use crate::errno::{Errno, Result};
 use crate::mm::user;
 use crate::sched;
 use crate::task::rseq::Registration;
-use crate::task::{self, exec, exit, rseq};
+use crate::task::{self, exec, exit, ptrace, rseq};
 
 /// The longest single string, with its NUL.
 const STRING_MAX: usize = 32 * 4096;
@@ -55,7 +55,9 @@ pub(super) fn execve(call: &mut Call<'_>) -> Result<u64> {
         args.push(Vec::new());
     }
     let env = read_strings(env)?;
+    let before = task::current().id();
     *call.frame = exec::exec(&path, inode, &args, &env)?;
+    ptrace::after_exec(call.nr, before.into(), call.frame);
     Ok(0)
 }
 

@@ -16,11 +16,11 @@ use super::parts::{Draft, Making, PARTS};
 use super::pid::Pid;
 use super::tree::{INIT, Place, TREE};
 use super::{COMM_LEN, Context, Files, Fs, Task, current};
-use super::{pid_namespace, pidfd, stop};
+use super::{pid_namespace, pidfd, ptrace, stop};
 use crate::arch::boot;
 use crate::arch::context::SavedCpu;
 use crate::arch::layout::PAGE_SIZE;
-use crate::arch::trap::{NO_VECTOR, TrapFrame, user_frame};
+use crate::arch::trap::{NO_VECTOR, RFLAGS_TF, TrapFrame, user_frame};
 use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::fs::MountTree;
@@ -105,6 +105,7 @@ pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
         exit_signal: args.exit_signal,
         clear_tid: 0,
         rseq: None,
+        trace: ptrace::Trace::default(),
         vfork: None,
         account: None,
         tell_parent: 0,
@@ -183,9 +184,14 @@ fn start(
         payload: Box::new((task.clone(), stack)),
     });
     stop::enter_group(&task);
+    let pid = task.pid();
     drop(task);
+    if let Some(event) = ptrace::clone_event(args) {
+        ptrace::clone_done(event, &pid);
+    }
     if let Some(vfork) = vfork {
         vfork.wait();
+        ptrace::vfork_done(&pid);
     }
 }
 
@@ -215,6 +221,9 @@ fn child_frame(parent: &Task, args: &CloneArgs) -> TrapFrame {
     let mut frame = unsafe { (*user_frame(parent.stack_top)).clone() };
     frame.rax = 0;
     frame.vector = NO_VECTOR;
+    if parent.trace().is_stepped() {
+        frame.rflags &= !RFLAGS_TF;
+    }
     if args.stack != 0 && !crate::mutant!("clone-stack-ignored") {
         frame.rsp = args.stack;
     }
@@ -248,6 +257,7 @@ fn assemble(
         clear_tid: AtomicU64::new(draft.clear_tid),
         robust_list: AtomicU64::new(0),
         rseq: SpinLock::new(draft.rseq),
+        trace: draft.trace,
         vfork: SpinLock::new(draft.vfork),
         account: draft.account.unwrap_or_else(|| parent.account().clone()),
         comm: SpinLock::new(parent.comm()),
@@ -289,6 +299,7 @@ pub fn make_idle(files: Files, fs: Fs, mounts: Arc<MountTree>) -> &'static Task 
         clear_tid: AtomicU64::new(0),
         robust_list: AtomicU64::new(0),
         rseq: SpinLock::new(None),
+        trace: ptrace::Trace::default(),
         vfork: SpinLock::new(None),
         account: Arc::new(Account::new(None, Attributes::default(), ALL_CPUS)),
         comm: SpinLock::new(comm),

@@ -10,7 +10,7 @@ use linux_raw_sys::general::SIGCHLD;
 
 use super::jobs::LastWill;
 use super::tree::{INIT, TREE, Tree};
-use super::{Task, census, current, orphans, pid_namespace, robust, signal, stop, timers};
+use super::{Task, census, current, orphans, pid_namespace, ptrace, robust, signal, stop, timers};
 use crate::arch;
 use crate::futex::{self, Futex};
 use crate::mm::Mm;
@@ -29,6 +29,8 @@ pub fn exited(code: i32) -> i32 {
 pub fn exit(status: i32) -> ! {
     {
         let task = current();
+        ptrace::before_exit(status);
+        ptrace::leave_tracees(&task);
         probe::emit(&SchedProcessExit {
             task: task.id().into(),
             status: status as u64,
@@ -134,7 +136,8 @@ fn bury(status: i32) -> TaskState {
     let task = current();
     let (pid, tgid) = (task.id().0, task.tgid().0);
     let mut tree = TREE.lock();
-    let forgotten = if pid == tgid {
+    let kept = pid != tgid && ptrace::keep_for_tracer(&task, status);
+    let forgotten = if pid == tgid || kept {
         None
     } else {
         tree.forget_task(pid)
@@ -165,6 +168,9 @@ fn bury(status: i32) -> TaskState {
     };
     orphans::gone(forgotten);
     task.group().shrunk.wake_all();
+    if let Some(tracer) = task.trace().tracer().filter(|_| kept) {
+        tell(&tracer, &task, task.number_for(&tracer), SIGCHLD, status);
+    }
     state
 }
 
@@ -185,7 +191,11 @@ fn end_of_group(mut tree: Locked, task: &Arc<Task>) -> TaskState {
     let children = tree.node(tgid).map(|node| node.children.clone());
     let (reaper, zombies) = orphans::hand_over(&mut tree, task);
     let will = LastWill::of_group(&tree, task, &children.unwrap_or_default());
-    let (parent, exit_signal) = whom_to_tell(&tree, tgid);
+    let tracer = ptrace::other_tracer(&tree, tgid);
+    let (parent, exit_signal) = match &tracer {
+        Some(tracer) => (Some(tracer.clone()), SIGCHLD),
+        None => whom_to_tell(&tree, tgid),
+    };
     let ignored = exit_signal == SIGCHLD && parent.as_deref().is_some_and(reaps);
     let nobody = parent.as_ref().is_none_or(|parent| parent.is_kernel());
     let mut forgotten = Vec::new();
@@ -205,7 +215,8 @@ fn end_of_group(mut tree: Locked, task: &Arc<Task>) -> TaskState {
     timers::end_of_group(task.group());
     will.execute();
     if let Some(parent) = parent {
-        tell(&parent, task, exit_signal, status);
+        let number = task.group_number_for(&parent);
+        tell(&parent, task, number, exit_signal, status);
     }
     if let Some(reaper) = reaper.filter(|_| !zombies.is_empty()) {
         signal::send(&reaper, true, SigInfo::kernel(Signal::SIGCHLD));
@@ -241,24 +252,48 @@ fn reaps(parent: &Task) -> bool {
 }
 
 /// Sends the exit signal and wakes whoever waits.
-fn tell(parent: &Arc<Task>, child: &Task, exit_signal: u32, status: i32) {
-    if let Some(number) = Signal::new(u64::from(exit_signal)) {
+fn tell(parent: &Arc<Task>, child: &Task, number: u32, exit_signal: u32, status: i32) {
+    if let Some(signal) = Signal::new(u64::from(exit_signal)) {
         let (code, value) = match status & 0x7F {
             0 => (code::CLD_EXITED, status >> 8 & 0xFF),
             killer => (code::CLD_KILLED, killer),
         };
         let info = SigInfo {
-            signal: number,
+            signal,
             code,
             fields: Fields::Child {
-                pid: child.group_number_for(parent) as i32,
+                pid: number as i32,
                 uid: child.credentials().uid,
                 status: value,
             },
         };
-        signal::send(parent, true, info);
+        super::signal::send(parent, true, info);
     }
     parent.group().children.wake_all();
+}
+
+/// A group that has ended belongs to its parent again once its tracer has
+/// heard of that, or has let it go.
+pub(super) fn after_tracer(leader: &Arc<Task>) {
+    let tgid = leader.tgid().0;
+    let mut tree = TREE.lock();
+    let zombie = tree.node(tgid).and_then(|node| node.zombie);
+    let Some(status) = zombie.filter(|_| leader.is_leader()) else {
+        return;
+    };
+    let (parent, exit_signal) = whom_to_tell(&tree, tgid);
+    let ignored = exit_signal == SIGCHLD && parent.as_deref().is_some_and(reaps);
+    let forgotten = if ignored || parent.is_none() {
+        tree.forget_group(tgid)
+    } else {
+        None
+    };
+    drop(tree);
+    if let Some(parent) = parent {
+        let number = leader.group_number_for(&parent);
+        tell(&parent, leader, number, exit_signal, status);
+    }
+    orphans::gone(forgotten);
 }
 
 /// What the machine says when init ends.

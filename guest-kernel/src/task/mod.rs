@@ -13,6 +13,7 @@
 //! | `exec`, `elf`, `image` | another program in the same task |
 //! | `exit`, `wait` | the end, and who hears of it |
 //! | `signal`, `sigwait`, `stop` | who sends to whom, and what becomes of the task |
+//! | `ptrace` | one task watches and steers another |
 //! | `jobs` | process groups, sessions and their terminal |
 //! | `robust`, `rseq` | what C libraries register: locks that outlive a task, sequences that start over |
 //! | `timers` | interval timers, POSIX timers, timers by CPU clocks |
@@ -49,6 +50,7 @@ pub mod pdflush;
 pub mod pid;
 pub mod pid_namespace;
 pub mod pidfd;
+pub mod ptrace;
 pub mod robust;
 pub mod rseq;
 pub mod signal;
@@ -119,6 +121,8 @@ pub struct Task {
     robust_list: AtomicU64,
     /// Where it is told on which CPU it runs, if it asked for that.
     rseq: SpinLock<Option<rseq::Registration>>,
+    /// Who traces it, and what that one wants to know.
+    trace: ptrace::Trace,
     /// Who waits until this task leaves its memory.
     vfork: SpinLock<Option<Arc<clone::Vfork>>>,
     comm: SpinLock<[u8; COMM_LEN]>,
@@ -390,6 +394,12 @@ impl Task {
     #[must_use]
     pub fn stack_top(&self) -> u64 {
         self.stack_top
+    }
+
+    /// Who traces it, and how.
+    #[must_use]
+    pub fn trace(&self) -> &ptrace::Trace {
+        &self.trace
     }
 
     /// Sets the address that is cleared at the task's end.

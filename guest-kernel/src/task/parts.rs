@@ -15,6 +15,7 @@ use super::io_context::IoContext;
 use super::ipc::undo::UndoList;
 use super::namespaces::Namespaces;
 use super::pid::Pid;
+use super::ptrace;
 use super::rseq::Registration;
 use super::tree::Place;
 use super::{Files, Fs, Task, mount_namespace, user_namespace};
@@ -46,6 +47,7 @@ pub(super) struct Draft {
     pub exit_signal: u32,
     pub clear_tid: u64,
     pub rseq: Option<Registration>,
+    pub trace: ptrace::Trace,
     pub vfork: Option<Arc<Vfork>>,
     pub account: Option<Arc<Account>>,
     /// Addresses at which the child's number is written once nothing can fail:
@@ -100,6 +102,7 @@ parts! {
     "account" 0, share nothing, copy new_account;
     "parent" linux::CLONE_PARENT, share share_parent, copy become_parent;
     "signals" linux::CLONE_VM, share copy_signals_without_stack, copy copy_signals;
+    "tracer" linux::CLONE_PTRACE, share share_tracer, copy share_tracer_for_event;
     "mm" linux::CLONE_VM, share share_mm, copy copy_mm;
     "fpu" 0, share nothing, copy copy_fpu;
     "tls" linux::CLONE_SETTLS, share set_tls, copy copy_tls;
@@ -376,6 +379,22 @@ fn set_clear_tid(making: &mut Making<'_>) -> Result<()> {
         return Ok(());
     }
     making.draft.clear_tid = making.args.child_tid;
+    Ok(())
+}
+
+/// The parent's tracer traces the child, too.
+fn share_tracer(making: &mut Making<'_>) -> Result<()> {
+    if !crate::mutant!("clone-ptrace-untraced") {
+        ptrace::hand_on(making.parent, making.draft);
+    }
+    Ok(())
+}
+
+/// So it does if it wants to know of every child.
+fn share_tracer_for_event(making: &mut Making<'_>) -> Result<()> {
+    if ptrace::clone_event(making.args).is_some() {
+        ptrace::hand_on(making.parent, making.draft);
+    }
     Ok(())
 }
 

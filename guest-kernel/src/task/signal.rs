@@ -9,7 +9,7 @@ use abi::event::{SignalDeliver, SignalGenerate};
 use super::group::LIMIT_SIGPENDING;
 use super::stop::{begin_stop, prepare, stop, tell_parent};
 use super::tree::{INIT, TREE};
-use super::{Task, current, exit, may_signal, rseq, timers};
+use super::{Task, current, exit, may_signal, ptrace, rseq, timers};
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
 use crate::probe;
@@ -145,6 +145,7 @@ pub(super) fn try_send(task: &Arc<Task>, whole_group: bool, info: SigInfo) -> Re
     if continued {
         let woken = |member: &&Arc<Task>| sched::wake_stopped(member.id());
         let _ = members.iter().filter(woken).count();
+        ptrace::group_goes_on(&members);
         tell_parent(task, code::CLD_CONTINUED, Signal::SIGCONT);
     }
     if !add(task, whole_group, info)? {
@@ -152,6 +153,7 @@ pub(super) fn try_send(task: &Arc<Task>, whole_group: bool, info: SigInfo) -> Re
     }
     if info.signal == Signal::SIGKILL {
         exit::end_group(task, i32::from(info.signal.number()));
+        members.iter().for_each(|member| ptrace::killed(member));
     } else if whole_group {
         wake_one_of(task, &members, info.signal);
     } else {
@@ -195,6 +197,8 @@ fn add(task: &Task, whole_group: bool, info: SigInfo) -> Result<bool> {
     // Nobody but itself ends init by a signal that it has no handler for.
     let spared = task.group().is_init() && !caught && !commands(task, info.signal);
     let spared = spared && defends(info.signal) && !crate::mutant!("newpid-init-killable");
+    // A tracer wants to see those as well that are ignored.
+    let kept = kept || task.trace().is_on() && info.signal != Signal::SIGKILL;
     if spared || !kept && actions.ignores(info.signal) {
         return Ok(false);
     }
@@ -249,7 +253,7 @@ fn notify(task: &Task, signal: Signal) {
         by_default && matches!(signal.default_action(), DefaultAction::Terminate)
     };
     let spared = task.tgid().0 == INIT || task.signals.lock().keeps(signal);
-    if deadly && !spared && !crate::mutant!("deadly-signal-waits") {
+    if deadly && !spared && !task.trace().is_on() && !crate::mutant!("deadly-signal-waits") {
         exit::end_group(task, i32::from(signal.number()));
     }
 }
@@ -378,6 +382,10 @@ pub fn deliver(frame: &mut TrapFrame) {
         if let Some(status) = doom() {
             exit::exit(status);
         }
+        if ptrace::must_trap() {
+            ptrace::trap();
+            continue;
+        }
         if must_stop() {
             stop();
             continue;
@@ -444,21 +452,32 @@ fn must_stop() -> bool {
     current().signals.lock().must_stop
 }
 
+/// The next signal that somebody has to do something about, once a tracer has
+/// seen it.
 fn next() -> Option<Delivery> {
     let task = current();
-    let sighand = task.sighand();
-    let mut actions = sighand.0.lock();
+    loop {
+        let mut info = take(&task)?;
+        timers::delivered(&task, &mut info);
+        let Some(info) = ptrace::intercept(info) else {
+            continue;
+        };
+        let sighand = task.sighand();
+        let delivery = signal::decide(&mut sighand.0.lock(), info);
+        if delivery.is_some() {
+            return delivery;
+        }
+    }
+}
+
+fn take(task: &Task) -> Option<SigInfo> {
     let mut group = task.group().signals.lock();
     let mut signals = task.signals.lock();
-    let mut delivery = signal::next(&mut actions, &mut group, &mut signals);
-    if let Some(Delivery::Stop(signal)) = delivery {
-        group.will_stop = Some(signal);
+    let info = signal::take(&mut group, &mut signals)?;
+    if SigSet::STOP.has(info.signal) {
+        group.will_stop = Some(info.signal);
     }
-    drop((actions, group, signals));
-    if let Some(Delivery::Handler(info, _)) = &mut delivery {
-        timers::delivered(&task, info);
-    }
-    delivery
+    Some(info)
 }
 
 /// Nothing is left: an interrupted call goes on, and a mask that was only for
@@ -476,6 +495,10 @@ fn resume(frame: &mut TrapFrame) {
 fn enter(frame: &mut TrapFrame, info: &SigInfo, action: &SigAction) {
     let task = current();
     delivered(info.signal, action.handler);
+    let stepped = task.trace().is_stepped();
+    if stepped {
+        ptrace::clear_step(&task);
+    }
     signal::for_handler(frame, action);
     // The handler returns to where the section starts over.
     let entered = rseq::follow(frame)
@@ -487,4 +510,7 @@ fn enter(frame: &mut TrapFrame, info: &SigInfo, action: &SigAction) {
         force(SigInfo::kernel(Signal::SIGSEGV));
     }
     mask_changed(&task);
+    if stepped {
+        ptrace::handler_entered();
+    }
 }

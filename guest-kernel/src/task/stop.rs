@@ -7,7 +7,7 @@ use super::signal::{recalculate, send};
 use super::tree::TREE;
 use super::{Task, current, jobs};
 use crate::sched;
-use crate::signal::{Fields, GroupSignals, SigInfo, SigSet, Signal, code};
+use crate::signal::{Fields, GroupSignals, SigInfo, SigSet, Signal, TaskSignals, code};
 
 /// SIGCONT takes back every stop that is pending, a stop every SIGCONT, also
 /// where they are ignored or blocked. True if the group was stopped.
@@ -118,8 +118,7 @@ pub(super) fn enter_group(task: &Task) {
 pub(super) fn leave_group(task: &Task, members: &[Arc<Task>]) {
     let stopped = {
         let mut group = task.group().signals.lock();
-        let awaited = core::mem::take(&mut task.signals.lock().must_stop);
-        awaited.then(|| one_less(&mut group)).flatten()
+        participate(&mut group, &mut task.signals.lock())
     };
     if let Some(signal) = stopped {
         tell_parent(task, code::CLD_STOPPED, signal);
@@ -127,6 +126,13 @@ pub(super) fn leave_group(task: &Task, members: &[Arc<Task>]) {
     if !task.group().signals.lock().pending.set().is_empty() {
         members.iter().for_each(|member| recalculate(member));
     }
+}
+
+/// A task stops, or is gone; gives the signal that stopped the group if it was
+/// the last to do so.
+pub(super) fn participate(group: &mut GroupSignals, task: &mut TaskSignals) -> Option<Signal> {
+    let awaited = core::mem::take(&mut task.must_stop);
+    awaited.then(|| one_less(group)).flatten()
 }
 
 /// One task less that has yet to stop; with the last one the group is stopped,
@@ -144,8 +150,9 @@ pub(super) fn stop() {
     let task = current();
     let signal = {
         let mut group = task.group().signals.lock();
-        let awaited = core::mem::take(&mut task.signals.lock().must_stop);
-        awaited.then(|| one_less(&mut group)).flatten()
+        let mut own = task.signals.lock();
+        own.trap = false;
+        participate(&mut group, &mut own)
     };
     recalculate(&task);
     if let Some(signal) = signal {
@@ -155,7 +162,8 @@ pub(super) fn stop() {
     // over: it has to be counted for that one, too.
     let stays = || {
         let group = task.group().signals.lock();
-        group.stop.is_some() && !task.signals.lock().must_stop
+        let own = task.signals.lock();
+        group.stop.is_some() && !own.must_stop && !own.trap
     };
     while stays() && !sched::fatal_pending() {
         sched::stop_current(stays);

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use linux_raw_sys::general as linux;
 
 use super::tree::{Node, TREE, Tree};
-use super::{Task, current, orphans};
+use super::{Task, current, orphans, ptrace};
 use crate::errno::{Errno, Result};
 use crate::sched::Usage;
 
@@ -38,7 +38,7 @@ pub struct Change {
 pub struct Options(pub u32);
 
 impl Options {
-    fn has(self, flag: u32) -> bool {
+    pub(super) fn has(self, flag: u32) -> bool {
         self.0 & flag != 0
     }
 
@@ -87,17 +87,38 @@ fn look(me: &Arc<Task>, which: Which, options: Options) -> Result<Option<Change>
         let Some(node) = tree.node(child) else {
             continue;
         };
-        if !matches(node, which) || !options.cover(node, me.id().0) {
+        if !matches(node, which)
+            || !options.cover(node, me.id().0) && !ptrace::is_own(&tree, child, me)
+        {
             continue;
         }
         any = true;
-        found = change(node, options).map(|status| (child, status));
+        if ptrace::is_anothers(&tree, child, me.tgid().0) {
+            continue;
+        }
+        let status = match ptrace::own_stop(&tree, child, options) {
+            Some(stop) if node.zombie.is_none() => stop,
+            _ => change(node, options),
+        };
+        found = status.map(|status| (child, status));
         if found.is_some() {
             break;
         }
     }
     let Some((child, status)) = found else {
-        return if any { Ok(None) } else { Err(Errno::ECHILD) };
+        let (more, told) = ptrace::look(&tree, me, which, options);
+        drop(tree);
+        let Some((change, ended)) = told else {
+            return if any || more {
+                Ok(None)
+            } else {
+                Err(Errno::ECHILD)
+            };
+        };
+        if let Some(ended) = ended {
+            ptrace::heard(&ended);
+        }
+        return Ok(Some(change));
     };
     let leader = tree.task(child);
     let usage = tree.node(child).map(|node| {
