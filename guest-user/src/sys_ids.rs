@@ -260,6 +260,18 @@ pub fn limits_of(pid: i32) -> Result<[u64; 2]> {
     Ok(limits)
 }
 
+/// `setrlimit(RLIMIT_NPROC)`.
+///
+/// # Errors
+/// As setrlimit(2).
+pub fn set_task_limit(most: u64) -> Result<()> {
+    let limits = [most, most];
+    let resource = linux::RLIMIT_NPROC as usize;
+    let args = [resource, &raw const limits as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel reads two numbers.
+    unsafe { call(linux::__NR_setrlimit, args) }.map(drop)
+}
+
 /// `sethostname`.
 ///
 /// # Errors

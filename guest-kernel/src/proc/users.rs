@@ -12,7 +12,7 @@ use crate::task::{Task, current};
 fn map(task: &Task, kind: MapKind, text: &mut Text) -> Result<()> {
     let namespace = task.credentials().user.clone();
     let reader = current().credentials();
-    for (inside, outside, count) in user_namespace::map_lines(&namespace, kind, &reader) {
+    for (inside, outside, count) in user_namespace::maps::map_lines(&namespace, kind, &reader) {
         put!(text, "{inside:10} {outside:10} {count:10}\n");
     }
     Ok(())
@@ -24,7 +24,7 @@ fn set_map(at: &At, kind: MapKind, bytes: &[u8], place: u64, opener: &Credential
     }
     let namespace = at.task()?.credentials().user.clone();
     let writer = current().credentials();
-    user_namespace::write_map(&namespace, kind, bytes, opener, &writer)
+    user_namespace::maps::write_map(&namespace, kind, bytes, opener, &writer)
 }
 
 pub(super) fn uid_map(_: &At, task: &Arc<Task>, text: &mut Text) -> Result<()> {
@@ -52,5 +52,5 @@ pub(super) fn set_setgroups(at: &At, bytes: &[u8], place: u64, _: &Credentials) 
         return Err(Errno::EINVAL);
     }
     let namespace = at.task()?.credentials().user.clone();
-    user_namespace::write_setgroups(&namespace, bytes, &current().credentials())
+    user_namespace::maps::write_setgroups(&namespace, bytes, &current().credentials())
 }

@@ -151,6 +151,7 @@ fn set_limit(task: &Task, resource: usize, [soft, hard]: [u64; 2]) -> Result<()>
         linux::RLIMIT_CORE
         | linux::RLIMIT_CPU
         | linux::RLIMIT_NICE
+        | linux::RLIMIT_NPROC
         | linux::RLIMIT_RTPRIO
         | linux::RLIMIT_SIGPENDING => true,
         _ => (soft, hard) == before,

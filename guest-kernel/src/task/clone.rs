@@ -84,6 +84,7 @@ pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
     if parent.tgid().0 == INIT {
         census::begin(&parent);
     }
+    super::task_limit::may_clone(&parent)?;
     frame::room_for_task()?;
     let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
     let mut draft = Draft {
@@ -262,6 +263,7 @@ fn assemble(
         account: draft.account.unwrap_or_else(|| parent.account().clone()),
         comm: SpinLock::new(parent.comm()),
         kernel: AtomicU32::new(args.kernel.is_some().into()),
+        over_limit: AtomicBool::new(false),
         acting: SpinLock::new(None),
         parent_death_signal: AtomicU32::new(if crate::mutant!("pdeathsig-inherited") {
             parent.parent_death_signal()
@@ -304,6 +306,7 @@ pub fn make_idle(files: Files, fs: Fs, mounts: Arc<MountTree>) -> &'static Task 
         account: Arc::new(Account::new(None, Attributes::default(), ALL_CPUS)),
         comm: SpinLock::new(comm),
         kernel: AtomicU32::new(1),
+        over_limit: AtomicBool::new(false),
         acting: SpinLock::new(None),
         parent_death_signal: AtomicU32::new(0),
         started: Time::now(),

@@ -64,6 +64,7 @@ pub fn exec(
 ) -> Result<TrapFrame> {
     let task = current();
     let mm = Mm::new()?;
+    super::task_limit::may_exec(&task)?;
     let (credentials, secure) = task.credentials().for_program(&Program {
         mode: file.inode().mode(),
         owner: file.inode().owner(),
@@ -150,6 +151,9 @@ fn take_leaders_place(task: &Arc<Task>) {
 /// True if a task outside the group shares the working directory.
 fn shares_folder(task: &Task) -> bool {
     let fs = task.fs();
+    if crate::mutant!("shared-folder-trusted") {
+        return false;
+    }
     let shares = |member: &Arc<Task>| {
         let context = member.context.lock();
         context.fs.as_ref().is_some_and(|own| Arc::ptr_eq(own, &fs))

@@ -20,6 +20,8 @@ pub const LIMIT_CPU: usize = 0;
 const LIMIT_STACK: usize = 3;
 /// RLIMIT_CORE.
 const LIMIT_CORE: usize = 4;
+/// RLIMIT_NPROC.
+pub(super) const LIMIT_NPROC: usize = 6;
 /// RLIMIT_NOFILE.
 pub const LIMIT_NOFILE: usize = 7;
 

@@ -56,6 +56,7 @@ pub mod rseq;
 pub mod signal;
 pub mod sigwait;
 mod stop;
+mod task_limit;
 pub mod timers;
 pub mod tree;
 pub mod unshare;
@@ -66,7 +67,7 @@ pub mod uts;
 pub mod wait;
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::arch::percpu;
 use crate::count::Counted;
@@ -130,6 +131,8 @@ pub struct Task {
     kernel: AtomicU32,
     /// What it is sent when its parent's task ends; 0 is nothing.
     parent_death_signal: AtomicU32,
+    /// It became the task of a user who has too many.
+    over_limit: AtomicBool,
     /// Who it is to files for the length of one call, if not itself.
     acting: SpinLock<Option<Arc<Credentials>>>,
     /// When it was made.
@@ -331,6 +334,9 @@ impl Task {
             mm.set_dumpable(0);
             self.set_parent_death_signal(0);
         }
+        if new.uid != old.uid {
+            task_limit::user_changes(self, new.uid);
+        }
         let new = Arc::new(new);
         if crate::mutant!("credentials-of-the-group") {
             for member in TREE.lock().members(self.tgid().0) {
@@ -340,6 +346,16 @@ impl Task {
         let replaced = core::mem::replace(&mut self.context.lock().credentials, new);
         drop(replaced);
         Ok(())
+    }
+
+    /// True if it became the task of a user who has too many.
+    #[must_use]
+    pub(super) fn is_over_limit(&self) -> bool {
+        self.over_limit.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_over_limit(&self, over: bool) {
+        self.over_limit.store(over, Ordering::Relaxed);
     }
 
     /// Its namespaces.

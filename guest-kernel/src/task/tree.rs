@@ -72,6 +72,12 @@ impl Tree {
         self.tasks.get(&pid).cloned()
     }
 
+    /// How many tasks are a user's.
+    pub fn count_of(&self, uid: u32) -> u64 {
+        let all = self.tasks.values();
+        all.filter(|task| task.credentials().uid == uid).count() as u64
+    }
+
     pub fn node(&self, tgid: u32) -> Option<&Node> {
         self.groups.get(&tgid)
     }

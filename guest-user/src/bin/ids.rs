@@ -30,6 +30,8 @@ fn main(args: &Args) -> i32 {
         "kill" => kill(),
         "files" => files(),
         "others" => others(),
+        "shared-folder" => shared_folder(args),
+        "limit" => limit(args),
         "prctl" => own_settings(),
         "show" => show(),
         word => {
@@ -285,6 +287,80 @@ fn set_user_id(args: &Args, no_new_privileges: bool) {
             println!("no new privileges: {is}");
         }
         run_copy(args);
+    });
+    remove(COPY);
+}
+
+extern "C" fn run_copy_of(args: usize) -> i32 {
+    // SAFETY: the parent passes its arguments, of which this is a copy.
+    let args = unsafe { &*(args as *const Args) };
+    must(ids::setresuid(1000, 1000, 1000), "setresuid");
+    run_copy(args);
+    1
+}
+
+/// A set-user-id program gets nothing while somebody shares its folder.
+fn shared_folder(args: &Args) {
+    copy_program(args, 0o4755);
+    for flags in [0, CLONE_FS] {
+        let argument: *const Args = args;
+        // SAFETY: without CLONE_VM the child has its own copy of this memory.
+        let child = unsafe { Clone::flags(SIGCHLD | flags).run(run_copy_of, argument as usize) };
+        must(task::wait(must(child, "clone"), 0), "wait");
+    }
+    remove(COPY);
+}
+
+const USER: u32 = 31_337;
+
+/// A task of the limited user that lives until it is killed.
+fn start_sleeper() -> Result<i32> {
+    let child = task::fork()?;
+    if child == 0 {
+        let _ = sys::sleep_ms(100_000);
+        task::exit(1);
+    }
+    Ok(child)
+}
+
+fn end_sleeper(child: i32) {
+    must(signal::kill(child, linux::SIGKILL), "kill");
+    must(task::wait(child, 0), "wait");
+}
+
+/// How many tasks a user may have.
+fn limit(args: &Args) {
+    copy_program(args, 0o755);
+    in_child(|| {
+        must(ids::set_task_limit(2), "setrlimit");
+        must(ids::setuid(USER), "setuid");
+        let first = must(start_sleeper(), "fork");
+        println!("a third task: {}", word(&start_sleeper()));
+        let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+        let stack = must(Stack::new(64 * 1024), "stack");
+        // SAFETY: the child would have a stack of its own.
+        let cloned = unsafe { Clone::on_stack(flags, &stack).run(other, 0) };
+        println!("in the same group: {}", word(&cloned));
+        end_sleeper(first);
+        let second = start_sleeper();
+        println!("when one has ended: {}", word(&second));
+        end_sleeper(must(second, "fork"));
+    });
+    in_child(|| {
+        let sleeper = must(task::fork(), "fork");
+        if sleeper == 0 {
+            must(ids::setuid(USER), "setuid");
+            let _ = sys::sleep_ms(100_000);
+            task::exit(1);
+        }
+        // The sleeper's setuid comes before its sleep.
+        must(sys::sleep_ms(50), "sleep");
+        in_child(|| {
+            must(ids::set_task_limit(0), "setrlimit");
+            println!("to become one more: {}", word(&ids::setuid(USER)));
+            run_copy(args);
+        });
+        end_sleeper(sleeper);
     });
     remove(COPY);
 }
