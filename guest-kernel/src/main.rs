@@ -203,6 +203,7 @@ fn init_tasks(initrd: &'static [u8]) {
     });
     proc::init();
     proc::mount_at_boot(&root).expect("there is memory for /proc");
+    fs::hooks::TRUNCATED.set(task::mappings::truncated);
     sched::softirq::on_console(fs::tty::deferred);
     arch::serial::enable_receive_interrupt();
     arch::irq::on();

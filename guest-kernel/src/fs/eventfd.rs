@@ -96,6 +96,10 @@ impl SpecialFile for EventFd {
         Ok(8)
     }
 
+    fn ignores_seek(&self) -> bool {
+        true
+    }
+
     fn readiness(&self) -> u32 {
         match *self.count.lock() {
             0 => POLLOUT | POLLWRNORM,

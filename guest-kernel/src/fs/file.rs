@@ -381,6 +381,11 @@ impl File {
         if self.is_path() {
             return Err(Errno::EBADF);
         }
+        if let Kind::Special(special) = self.inode().kind()
+            && special.ignores_seek()
+        {
+            return Ok(0);
+        }
         if !self.is_seekable() {
             return Err(Errno::ESPIPE);
         }

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 
+use super::inode::Inode;
 use super::permission::Subject;
 use crate::errno::Result;
 use crate::sync::Once;
@@ -84,4 +85,15 @@ pub(super) fn subject() -> Option<Arc<dyn Subject>> {
 /// Whose what the running task makes is: its file-system user and group.
 pub(super) fn owner() -> (u32, u32) {
     subject().map_or((0, 0), |subject| (subject.user_id(), subject.group_id()))
+}
+
+/// What happens to the mappings of a file that has got shorter.
+pub static TRUNCATED: Once<fn(&Inode, u64)> = Once::new();
+
+pub(super) fn truncated(inode: &Inode, len: u64) {
+    if let Some(truncated) = TRUNCATED.get()
+        && !crate::mutant!("truncate-leaves-mappings")
+    {
+        truncated(inode, len);
+    }
 }

@@ -65,6 +65,8 @@ pub struct Inode {
     links: AtomicU32,
     attributes: SpinLock<Attributes>,
     locks: Locks,
+    /// Its pages are, or were, in some task's memory.
+    mapped: AtomicBool,
     /// It has no name and may get one (O_TMPFILE).
     nameable: AtomicBool,
     /// Descriptions that may write, or if negative programs that run from it.
@@ -173,6 +175,7 @@ impl Inode {
             links: AtomicU32::new(links),
             attributes: SpinLock::new(attributes),
             locks: Locks::new(),
+            mapped: AtomicBool::new(false),
             nameable: AtomicBool::new(false),
             writers: AtomicI32::new(0),
         }
@@ -320,6 +323,24 @@ impl Inode {
     /// The locks on it.
     pub fn locks(&self) -> &Locks {
         &self.locks
+    }
+
+    pub(super) fn note_mapping(&self) {
+        self.mapped.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives a file this length. What lies behind it is gone from the memory
+    /// of those who map it too.
+    pub fn set_len(&self, len: u64) {
+        let Kind::Regular(regular) = &self.kind else {
+            return;
+        };
+        let shorter = len < regular.len();
+        regular.truncate(len);
+        if shorter && self.mapped.load(Ordering::Relaxed) {
+            hooks::truncated(self, len);
+        }
+        self.touch();
     }
 
     /// One more description may write to it.

@@ -97,7 +97,7 @@ impl Pipe {
     /// What a signal makes of it.
     pub fn wait_for_opener(&self, end: End) -> Result<()> {
         let before = self.ring.lock().opened[end as usize];
-        if self.has(end) {
+        if self.has(end) || crate::mutant!("fifo-open-does-not-wait") {
             return Ok(());
         }
         let own = match end {
@@ -296,6 +296,9 @@ impl Pipe {
             let wanted = (end - start).min(to.room());
             let moved = to.put_frame(&frame, start, wanted);
             done += moved;
+            if crate::mutant!("tee-takes") {
+                drop(self.ring.lock().consume(moved));
+            }
             if moved < wanted || to.room() == 0 {
                 break;
             }

@@ -289,10 +289,16 @@ impl Drop for Regular {
 impl Backing for super::Inode {
     fn page(&self, index: u64) -> Result<Frame> {
         let regular = self.regular().ok_or(Errno::ENODEV)?;
+        self.note_mapping();
         if index >= regular.len().div_ceil(PAGE) {
             return Err(Errno::EINVAL);
         }
         regular.frame_or_new(index)
+    }
+
+    fn is_resident(&self, index: u64) -> bool {
+        self.regular()
+            .is_some_and(|regular| regular.frame(index).is_some())
     }
 
     fn len(&self) -> u64 {

@@ -84,6 +84,11 @@ pub trait SpecialFile: Send + Sync + Any {
         false
     }
 
+    /// True if `lseek` does nothing, where another would be refused.
+    fn ignores_seek(&self) -> bool {
+        false
+    }
+
     /// Makes what was written last.
     ///
     /// # Errors

@@ -12,6 +12,12 @@ pub trait Backing: Send + Sync {
     /// `ENOMEM`; `EINVAL` for a page that begins behind the end.
     fn page(&self, index: u64) -> Result<Frame>;
 
+    /// True if page `index` is in memory already.
+    fn is_resident(&self, index: u64) -> bool {
+        let _ = index;
+        false
+    }
+
     /// The length in bytes.
     fn len(&self) -> u64;
 

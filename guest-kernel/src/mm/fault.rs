@@ -158,7 +158,8 @@ fn fill(area: &Vma, page: u64, place: &Place, access: Access) -> Result<FaultKin
         return Ok(FaultKind::Zero);
     };
     let frame = source.backing.page(index)?;
-    if area.shared {
+    let copied = !source.anonymous && crate::mutant!("shared-file-copied");
+    if area.shared && !copied {
         // One reference is ours, one the source's.
         let kind = match (frame.references() > 2, source.anonymous) {
             (true, _) => FaultKind::Shared,

@@ -10,6 +10,8 @@ pub mod image;
 pub mod kernel_map;
 mod page_table;
 mod poke;
+pub mod remap;
+mod resident;
 pub mod shared;
 pub mod space;
 pub mod user;

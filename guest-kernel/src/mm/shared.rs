@@ -60,6 +60,10 @@ impl Backing for SharedPages {
         Ok(frame)
     }
 
+    fn is_resident(&self, index: u64) -> bool {
+        self.pages.lock().contains_key(&index)
+    }
+
     fn len(&self) -> u64 {
         self.len
     }

@@ -78,7 +78,9 @@ impl Usage {
 
 pub(super) struct Space {
     pub(super) tables: Tables,
-    areas: BTreeMap<u64, Vma>,
+    pub(super) areas: BTreeMap<u64, Vma>,
+    /// What is mapped from now on is to stay in memory.
+    pub(super) lock_future: bool,
     /// Nothing is free between here and [`MMAP_TOP`].
     full_from: u64,
     brk_start: u64,
@@ -101,6 +103,7 @@ impl Mm {
             space: Mutex::new(Space {
                 tables,
                 areas: BTreeMap::new(),
+                lock_future: false,
                 full_from: MMAP_TOP,
                 brk_start: 0,
                 brk: 0,
@@ -273,16 +276,6 @@ impl Mm {
     pub fn is_covered(&self, range: Range<u64>) -> bool {
         self.space.lock().is_covered(&range)
     }
-
-    /// Gives the mapping at `from` another length, elsewhere if it may move and
-    /// there is no room; gives where it is afterwards.
-    ///
-    /// # Errors
-    /// `EFAULT` if `from` is not the whole or a part of one area; `ENOMEM`.
-    pub fn resize(&self, from: Range<u64>, new_len: u64, may_move: bool) -> Result<u64> {
-        frame::room()?;
-        self.space.lock().resize(from, new_len, may_move)
-    }
 }
 
 impl Space {
@@ -291,7 +284,13 @@ impl Space {
         copy.brk_start = self.brk_start;
         copy.brk = self.brk;
         for area in self.areas.values() {
-            copy.areas.insert(area.start, area.clone());
+            let mut twin = area.clone();
+            twin.locked = false;
+            if crate::mutant!("fork-copies-shared-memory") {
+                twin.shared = false;
+            }
+            let private = !twin.shared;
+            copy.areas.insert(area.start, twin);
             self.tables.for_each(area.range(), |address, place| {
                 let there = copy.tables.place_or_new(address)?;
                 let mut entry = place.get();
@@ -301,7 +300,7 @@ impl Space {
                     there.set(Entry::new(whole, area.prot, entry.is_writable()));
                     return Ok(());
                 }
-                if !area.shared {
+                if private {
                     entry = entry.read_only();
                     place.set(entry);
                 }
@@ -335,7 +334,8 @@ impl Space {
     fn grow_stack(&mut self, address: u64) -> Option<()> {
         let start = address & !(PAGE_SIZE - 1);
         let (&key, above) = self.areas.range(address..).next()?;
-        if !above.grows_down || above.end - start > STACK_LIMIT {
+        let too_long = above.end - start > STACK_LIMIT;
+        if !above.grows_down || too_long && !crate::mutant!("stack-without-limit") {
             return None;
         }
         let below = self.areas.range(..address).next_back();
@@ -348,12 +348,12 @@ impl Space {
         Some(())
     }
 
-    fn is_free(&self, range: &Range<u64>) -> bool {
+    pub(super) fn is_free(&self, range: &Range<u64>) -> bool {
         let below = self.areas.range(..range.end).next_back();
         below.is_none_or(|(_, area)| area.end <= range.start)
     }
 
-    fn is_covered(&self, range: &Range<u64>) -> bool {
+    pub(super) fn is_covered(&self, range: &Range<u64>) -> bool {
         let mut at = range.start;
         while at < range.end {
             match self.area(at) {
@@ -364,7 +364,7 @@ impl Space {
         true
     }
 
-    fn find_free(&mut self, hint: u64, len: u64) -> Option<u64> {
+    pub(super) fn find_free(&mut self, hint: u64, len: u64) -> Option<u64> {
         let fits = |start: u64| {
             let end = start.checked_add(len)?;
             (start >= MMAP_MIN && end <= USER_END && self.is_free(&(start..end))).then_some(start)
@@ -396,13 +396,15 @@ impl Space {
             return Err(Errno::ENOMEM);
         }
         self.unmap(range);
+        let mut area = area;
+        area.locked |= self.lock_future;
         self.insert(area);
         Ok(())
     }
 
     /// Puts an area into a free range, joined with its neighbours where
     /// nothing tells them apart.
-    fn insert(&mut self, mut area: Vma) {
+    pub(super) fn insert(&mut self, mut area: Vma) {
         let below = self.areas.range(..area.start).next_back();
         if let Some((&key, below)) = below
             && below.continues_in(&area)
@@ -421,7 +423,7 @@ impl Space {
     }
 
     /// Takes the areas of a range out, cut at its ends.
-    fn take(&mut self, range: &Range<u64>) -> Vec<Vma> {
+    pub(super) fn take(&mut self, range: &Range<u64>) -> Vec<Vma> {
         self.full_from = self.full_from.max(range.end.min(MMAP_TOP));
         for border in [range.start, range.end] {
             let below = self.areas.range_mut(..border).next_back();
@@ -442,7 +444,7 @@ impl Space {
             .collect()
     }
 
-    fn unmap(&mut self, range: Range<u64>) {
+    pub(super) fn unmap(&mut self, range: Range<u64>) {
         drop(self.take(&range));
         self.tables.unmap(range);
     }
@@ -451,7 +453,20 @@ impl Space {
         if !self.is_covered(&range) {
             return Err(Errno::ENOMEM);
         }
+        let mut areas = self.areas.range(..range.end).rev();
+        let refuses = areas
+            .by_ref()
+            .map(|(_, area)| area)
+            .take_while(|area| area.end > range.start)
+            .any(|area| area.never_writable);
+        if refuses && prot.contains(Prot::WRITE) {
+            return Err(Errno::EACCES);
+        }
         for mut area in self.take(&range) {
+            if crate::mutant!("mprotect-changes-nothing") {
+                self.insert(area);
+                continue;
+            }
             area.prot = prot;
             let writable = area.shared && prot.contains(Prot::WRITE);
             let Ok(()) = self.tables.for_each(area.range(), |address, place| {
@@ -474,7 +489,9 @@ impl Space {
         }
         let old = self.brk.next_multiple_of(PAGE_SIZE);
         let new = wanted.next_multiple_of(PAGE_SIZE);
-        if new < old {
+        if new < old && crate::mutant!("brk-keeps-pages") {
+            drop(self.take(&(new..old)));
+        } else if new < old {
             self.unmap(new..old);
         } else if new > old {
             frame::room()?;
@@ -483,59 +500,6 @@ impl Space {
             }
             self.insert(Vma::anonymous(old..new, Prot::READ | Prot::WRITE));
         }
-        Ok(())
-    }
-
-    fn resize(&mut self, from: Range<u64>, new_len: u64, may_move: bool) -> Result<u64> {
-        let area = self.area(from.start).ok_or(Errno::EFAULT)?;
-        if from.end > area.end {
-            return Err(Errno::EFAULT);
-        }
-        let at_end = area.end == from.end;
-        let old_len = from.end - from.start;
-        if new_len <= old_len {
-            self.unmap(from.start + new_len..from.end);
-            return Ok(from.start);
-        }
-        let grown = from.start..from.start.checked_add(new_len).ok_or(Errno::ENOMEM)?;
-        if at_end && grown.end <= USER_END && self.is_free(&(from.end..grown.end)) {
-            let parts = self.take(&from);
-            for mut part in parts {
-                part.end = grown.end;
-                self.insert(part);
-            }
-            return Ok(from.start);
-        }
-        if !may_move {
-            return Err(Errno::ENOMEM);
-        }
-        let start = self.find_free(0, new_len).ok_or(Errno::ENOMEM)?;
-        self.relocate(&from, start, new_len)?;
-        Ok(start)
-    }
-
-    /// Moves one area's part to a free place and gives it a new length.
-    fn relocate(&mut self, from: &Range<u64>, to: u64, new_len: u64) -> Result<()> {
-        let mut next = self.tables.first_mapped(from.clone());
-        while let Some(address) = next {
-            self.tables.place_or_new(to + (address - from.start))?;
-            next = self.tables.first_mapped(address + PAGE_SIZE..from.end);
-        }
-        for mut part in self.take(from) {
-            part.start = to;
-            part.end = to + new_len;
-            part.grows_down = false;
-            self.insert(part);
-        }
-        let tables = &self.tables;
-        let Ok(()) = tables.for_each(from.clone(), |address, place| {
-            if let Some(there) = tables.place(to + (address - from.start)) {
-                there.set(place.get());
-                core::mem::forget(place.clear());
-                tables.flush(address);
-            }
-            Ok::<(), Infallible>(())
-        });
         Ok(())
     }
 }

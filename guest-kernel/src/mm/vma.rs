@@ -46,6 +46,10 @@ pub struct Vma {
     pub shared: bool,
     /// The area grows downwards when it is touched below its start.
     pub grows_down: bool,
+    /// It is to stay in memory.
+    pub locked: bool,
+    /// It may never be written: shared with a file that is only read.
+    pub never_writable: bool,
     /// `None` for private memory that starts as zeros.
     pub source: Option<Source>,
 }
@@ -60,6 +64,8 @@ impl Vma {
             prot,
             shared: false,
             grows_down: false,
+            locked: false,
+            never_writable: false,
             source: None,
         }
     }
@@ -106,6 +112,8 @@ impl Vma {
             && self.prot == next.prot
             && self.shared == next.shared
             && self.grows_down == next.grows_down
+            && self.locked == next.locked
+            && self.never_writable == next.never_writable
             && same_source
     }
 }

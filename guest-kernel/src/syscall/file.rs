@@ -237,8 +237,7 @@ fn truncate_opened(inode: &Inode) {
     if let Some(regular) = inode.regular()
         && regular.len() > 0
     {
-        regular.truncate(0);
-        inode.touch();
+        inode.set_len(0);
     }
 }
 

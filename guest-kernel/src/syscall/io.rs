@@ -123,7 +123,7 @@ fn vector_with_flags(call: &Call<'_>, direction: Direction) -> Result<u64> {
         return Err(Errno::EOPNOTSUPP);
     }
     // -1 stands for the description's own offset.
-    if call.args[3] == u64::MAX {
+    if call.args[3] == u64::MAX && !crate::mutant!("preadv2-without-offset") {
         return vector(call, None, direction);
     }
     vector_at(call, direction)

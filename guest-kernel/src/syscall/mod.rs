@@ -10,6 +10,7 @@ mod identity;
 mod io;
 mod ioctl;
 mod ioprio;
+mod locking;
 mod locks;
 mod memory;
 mod misc;

@@ -26,16 +26,15 @@ pub fn truncate(call: &mut Call<'_>) -> Result<u64> {
     }
     let place = find(AT_FDCWD as u64, path, 0)?;
     let inode = place.inode();
-    let regular = match inode.kind() {
-        Kind::Regular(regular) => regular,
+    match inode.kind() {
+        Kind::Regular(_) => {}
         Kind::Directory(_) | Kind::Virtual(_) => return Err(Errno::EISDIR),
         _ => return Err(Errno::EINVAL),
-    };
+    }
     place.mount().check_writable()?;
     permission::permission(inode, permission::WRITE)?;
     inode.check_no_program()?;
-    regular.truncate(len);
-    inode.touch();
+    inode.set_len(len);
     Ok(0)
 }
 
@@ -49,11 +48,12 @@ pub fn ftruncate(call: &mut Call<'_>) -> Result<u64> {
     if file.is_path() {
         return Err(Errno::EBADF);
     }
-    match file.inode().regular() {
-        Some(regular) if file.is_writable() => regular.truncate(len),
-        _ => return Err(Errno::EINVAL),
+    if file.inode().regular().is_none() || !file.is_writable() {
+        return Err(Errno::EINVAL);
     }
-    file.inode().touch();
+    if !(file.inode().is_nameless() && crate::mutant!("memfd-cannot-grow")) {
+        file.inode().set_len(len);
+    }
     file.drop_set_id();
     Ok(0)
 }

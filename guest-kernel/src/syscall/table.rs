@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general as nr;
 
-use super::{attributes, event, locks, mount, select, space, splice};
+use super::{attributes, event, locking, locks, mount, select, space, splice};
 use super::{
     clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, pidfd,
     poll, prctl, process_vm, ptrace, semaphores, signal, sigqueue, stat, task, time, uts, wait,
@@ -173,6 +173,13 @@ table! {
     __NR_preadv2 preadv2 io::preadv2 [Fd Pointer Int Int Int Hex];
     __NR_pwritev2 pwritev2 io::pwritev2 [Fd Pointer Int Int Int Hex];
     __NR_close_range close_range io::close_range [Int Int Hex];
+    __NR_msync msync memory::msync [Pointer Hex Hex];
+    __NR_mincore mincore memory::mincore [Pointer Hex Pointer];
+    __NR_mlock mlock locking::mlock [Pointer Hex];
+    __NR_mlock2 mlock2 locking::mlock2 [Pointer Hex Hex];
+    __NR_munlock munlock locking::munlock [Pointer Hex];
+    __NR_mlockall mlockall locking::mlockall [Hex];
+    __NR_munlockall munlockall locking::munlockall [];
     __NR_link link names::link [Str Str];
     __NR_rename rename names::rename [Str Str];
     __NR_mknod mknod names::mknod [Str Hex Hex];

@@ -22,6 +22,8 @@ const LIMIT_STACK: usize = 3;
 const LIMIT_CORE: usize = 4;
 /// RLIMIT_NPROC.
 pub(super) const LIMIT_NPROC: usize = 6;
+/// RLIMIT_MEMLOCK.
+pub const LIMIT_MEMLOCK: usize = 8;
 /// RLIMIT_NOFILE.
 pub const LIMIT_NOFILE: usize = 7;
 

@@ -38,6 +38,7 @@ pub mod io_context;
 pub mod ipc;
 pub mod jobs;
 pub mod kthread;
+pub mod mappings;
 mod may_signal;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod mount_namespace;
