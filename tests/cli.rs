@@ -1,11 +1,11 @@
 //! The command line as a whole: bad input with its message and exit code,
 //! recording, replaying and damaged traces.
 
+mod common;
 mod tiny;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
 use coe::images::{Chooser, Setup};
 use coe::replay::{self, ReplayError};
@@ -13,21 +13,12 @@ use coe::run;
 use coe::scenario::Hardware;
 use coe::trace::{Item, Record, Trace, Writer};
 use machine::Input;
-use tempfile::TempDir;
 
-/// Runs `coe` in a folder.
-fn coe(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coe"));
-    command
-        .current_dir(folder)
-        .args(args)
-        .output()
-        .expect("coe can be started")
-}
+use common::{coe_in, folder, write};
 
 /// Runs `coe` and wants this exit code, these words on stderr, and no panic of its own.
 fn complains(folder: &Path, args: &[&str], code: i32, words: &[&str]) -> String {
-    let output = coe(folder, args);
+    let output = coe_in(folder, args);
     let said = String::from_utf8(output.stderr).expect("stderr is text");
     assert_eq!(output.status.code(), Some(code), "coe {args:?}: {said}");
     for word in words {
@@ -38,16 +29,6 @@ fn complains(folder: &Path, args: &[&str], code: i32, words: &[&str]) -> String 
     }
     assert!(!said.contains("panicked at"), "coe {args:?}: {said}");
     said
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
-
-fn write(folder: &TempDir, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
-    let path = folder.path().join(name);
-    fs::write(&path, contents).expect("a file can be written");
-    path
 }
 
 fn scenario(program: &str, lines: &str) -> String {
@@ -254,7 +235,7 @@ fn wrong_usage_has_its_own_code() {
         125,
         &["--seed cannot be given beside a scenario"],
     );
-    let help = coe(folder.path(), &["--help"]);
+    let help = coe_in(folder.path(), &["--help"]);
     assert_eq!(help.status.code(), Some(0));
     let help = String::from_utf8(help.stdout).expect("help is text");
     assert!(
@@ -293,12 +274,12 @@ fn kernels_that_are_none_are_refused() {
 fn a_booted_kernel_speaks_and_exits() {
     let folder = folder();
     write(&folder, "kernel", tiny::kernel(tiny::EXIT));
-    let output = coe(folder.path(), &["boot", "kernel"]);
+    let output = coe_in(folder.path(), &["boot", "kernel"]);
     assert_eq!(output.status.code(), Some(5));
     assert_eq!(output.stdout, b"hi");
     let said = String::from_utf8(output.stderr).expect("stderr is text");
     assert!(said.contains("exit 5") && said.contains("digest"), "{said}");
-    let quiet = coe(folder.path(), &["boot", "--quiet", "kernel"]);
+    let quiet = coe_in(folder.path(), &["boot", "--quiet", "kernel"]);
     assert!(quiet.stderr.is_empty() && quiet.status.code() == Some(5));
 }
 
@@ -364,7 +345,7 @@ fn recording_twice_gives_the_same_bytes_and_they_replay() {
     assert_ne!(trace.kernel, coe::embedded::KERNEL);
     let replayed = replay::replay(&trace, None, &mut []).expect("it replays");
     assert_eq!(replayed, replay::Replayed::Whole(finished));
-    let output = coe(folder.path(), &["replay", "a.coe"]);
+    let output = coe_in(folder.path(), &["replay", "a.coe"]);
     assert_eq!(
         (output.status.code(), output.stdout.as_slice()),
         (Some(0), b"q".as_slice())
@@ -488,7 +469,7 @@ fn a_cut_trace_shows_what_it_has() {
     record(&echo(), &path);
     let good = fs::read(&path).expect("the trace");
     write(&folder, "cut.coe", &good[..good.len() - 5]);
-    let output = coe(folder.path(), &["trace", "cut.coe"]);
+    let output = coe_in(folder.path(), &["trace", "cut.coe"]);
     let shown = String::from_utf8(output.stdout).expect("text");
     assert!(
         shown.contains("console text=\"q\"") && shown.contains("input text=q"),
@@ -530,10 +511,10 @@ fn a_trace_is_shown_as_text_and_as_json() {
         125,
         &["no event `consol`", "did you mean `console`?"],
     );
-    let text = String::from_utf8(coe(folder.path(), &["trace", "a.coe"]).stdout).expect("text");
+    let text = String::from_utf8(coe_in(folder.path(), &["trace", "a.coe"]).stdout).expect("text");
     assert!(text.starts_with("# echo\n"), "{text}");
     assert!(text.contains("] console text=\"q\""), "{text}");
-    let json = coe(
+    let json = coe_in(
         folder.path(),
         &["trace", "a.coe", "--format", "jsonl", "--event", "input"],
     )

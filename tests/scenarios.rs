@@ -1,25 +1,19 @@
 //! Scenarios with the real kernel: goldens, recording, replaying elsewhere.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use coe::replay;
 use coe::trace::Trace;
 use tempfile::TempDir;
 
-fn coe(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coe"));
-    command
-        .current_dir(folder)
-        .args(args)
-        .output()
-        .expect("coe can be started")
-}
+use common::{coe_in, folder, root, write};
 
 /// Runs `coe`, wants this exit code and no panic of its own; stdout and stderr.
 fn wants(folder: &Path, args: &[&str], code: i32) -> (String, String) {
-    let output = coe(folder, args);
+    let output = coe_in(folder, args);
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(
@@ -29,20 +23,6 @@ fn wants(folder: &Path, args: &[&str], code: i32) -> (String, String) {
     );
     assert!(!stderr.contains("panicked at"), "coe {args:?}: {stderr}");
     (stdout, stderr)
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
-
-fn write(folder: &TempDir, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
-    let path = folder.path().join(name);
-    fs::write(&path, contents).expect("a file can be written");
-    path
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 const COW_FORK: &str = "title = \"A test\"\nprogram = { run = \"cow-fork\", args = [\"2\"] }\n";

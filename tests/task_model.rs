@@ -9,7 +9,7 @@ mod common;
 #[path = "task_model/table.rs"]
 mod table;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,17 +18,15 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use coe::check::Checker;
+use coe::golden;
+use coe::images::{Guests, Setup};
+use coe::names::signals;
+use coe::run::{self, Ending, Finished};
 use coe::scenario::{self, Scenario};
 
 use common::rows::{Judge, Row, Rows};
-use common::{Stdio, coe, embedded, native, root, run_coe};
-
-/// `coe test`: an expectation or a golden differs.
-const FAILED: i32 = 123;
-
-/// How a golden's difference begins; everything else that `coe test` says
-/// beside a failed scenario is an expectation.
-const ABOUT_GOLDENS: [&str; 2] = [".golden differs: ", ".golden yet; look at the run"];
+use common::{Outcome, Stdio, embedded, native, root};
 
 #[test]
 fn each_row_is_complete() {
@@ -51,55 +49,79 @@ fn the_page_is_what_the_rows_say() {
     );
 }
 
+/// A scenario gets this many times the cycles that it needs without a fault,
+/// and some more: faults may well make it go on for ever.
+const PATIENCE: u64 = 3;
+const SOME_MORE: u64 = 20_000_000;
+
 #[test]
 fn each_fault_breaks_its_row() {
-    let rows = Rows::complete().rows;
-    let scenarios: BTreeSet<&str> = rows.iter().map(|row| row.scenario.as_str()).collect();
-    let sound = run_coe(test_command().args(&scenarios));
-    let said = String::from_utf8_lossy(&sound.output).into_owned();
-    assert_eq!(sound.status, 0, "without any fault:\n{said}");
-    let survivors = each(&rows, |row| {
-        let outcome = run_coe(
-            test_command()
-                .arg("--kernel-option")
-                .arg(format!("mutant={}", row.mutant))
-                .arg(&row.scenario),
-        );
-        complain_about_fault(
-            row,
-            outcome.status,
-            &String::from_utf8_lossy(&outcome.output),
-        )
+    let rows = Rows::read().rows;
+    // Each scenario once without any fault.
+    let mut sound: BTreeMap<&str, &Row> = BTreeMap::new();
+    for row in &rows {
+        sound.entry(&row.scenario).or_insert(row);
+    }
+    let sound: Vec<&Row> = sound.into_values().collect();
+    let ends = each(&sound, |row| {
+        let (finished, failures) = run(row, None);
+        assert!(failures.is_empty(), "{}: {failures:#?}", row.scenario);
+        finished.cycle
     });
+    let cycles: BTreeMap<&str, u64> = sound
+        .iter()
+        .zip(ends)
+        .map(|(row, end)| (row.scenario.as_str(), end))
+        .collect();
+    let rows: Vec<&Row> = rows.iter().collect();
+    let survivors: Vec<String> = each(&rows, |row| {
+        complain_about_fault(row, cycles[row.scenario.as_str()])
+    })
+    .into_iter()
+    .flatten()
+    .collect();
     assert!(survivors.is_empty(), "{}", survivors.join("\n"));
 }
 
-/// Why this run with the row's fault proves nothing, if it does not.
-fn complain_about_fault(row: &Row, status: i32, said: &str) -> Option<String> {
-    let expectations = said
-        .lines()
-        .filter(|line| line.starts_with("        ") && !line.starts_with("         "))
-        .filter(|line| !ABOUT_GOLDENS.iter().any(|words| line.contains(words)))
-        .filter(|line| !line.trim_start().starts_with("if this is meant: "));
-    let what = if said.contains("the kernel panicked") {
-        "brings the kernel down, which breaks everything and so proves nothing"
-    } else if status == FAILED && expectations.count() > 0 {
-        return None;
-    } else {
-        "does not break what the scenario expects"
+/// Why the run with this row's fault proves nothing, if it does not.
+fn complain_about_fault(row: &Row, cycles: u64) -> Option<String> {
+    let limit = cycles * PATIENCE + SOME_MORE;
+    let (finished, failures) = run(row, Some(limit));
+    let what = match finished.ending {
+        Ending::Panic(message) => format!("brings the whole kernel down: {message}"),
+        _ if failures.is_empty() => "breaks nothing that the scenario expects".to_owned(),
+        _ => return None,
     };
-    Some(format!(
-        "{}: mutant `{}` {what}:\n{said}",
-        row.place(),
-        row.mutant
-    ))
+    Some(format!("{}: mutant `{}` {what}", row.place(), row.mutant))
+}
+
+/// Runs a row's scenario on the kernel with test switches; with a limit its
+/// fault is on. Gives how it ended and what was not as expected.
+fn run(row: &Row, limit: Option<u64>) -> (Finished, Vec<String>) {
+    let scenario = row.load();
+    let mut guests = Guests::default();
+    guests.kernel = KERNEL.as_slice().into();
+    if limit.is_some() {
+        guests.options.push(format!("mutant={}", row.mutant));
+    }
+    let path = row.path();
+    let base = path.parent().expect("a scenario lies in a folder");
+    let setup = Setup::with_guests(&scenario, base, &guests);
+    let mut setup = setup.unwrap_or_else(|error| panic!("{}: {error}", row.place()));
+    setup.limit = limit.unwrap_or(setup.limit).min(setup.limit);
+    let mut checker = Checker::new(&scenario.expect);
+    let finished = run::run(&setup, &mut [&mut checker]);
+    let finished = finished.unwrap_or_else(|error| panic!("{}: {error}", row.place()));
+    let failures = checker.failures(&finished);
+    (finished, failures)
 }
 
 #[test]
 fn linux_says_the_same() {
-    let rows = Rows::complete().rows;
+    let rows = Rows::read().rows;
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    let different = each(&rows, |row| {
+    let rows: Vec<&Row> = rows.iter().collect();
+    let different: Vec<String> = each(&rows, |row| {
         let Some(Judge::Linux(program, args)) = row.judge() else {
             return None;
         };
@@ -108,10 +130,14 @@ fn linux_says_the_same() {
             return None;
         }
         differs_from_linux(row, program, args)
-    });
+    })
+    .into_iter()
+    .flatten()
+    .collect();
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
+/// Linux against the golden, which is what the guest does, or another test fails.
 fn differs_from_linux(row: &Row, program: &str, args: &[String]) -> Option<String> {
     let scenario = row.load();
     let stdio = match scenario.stdio {
@@ -119,15 +145,32 @@ fn differs_from_linux(row: &Row, program: &str, args: &[String]) -> Option<Strin
         scenario::Stdio::Tty => Stdio::Tty,
     };
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let typed = typed(&scenario);
-    let linux = native(&embedded(program), &args, stdio, &typed);
-    let guest = run_coe(
-        coe()
-            .args(["run", "--quiet", "--kernel"])
-            .arg(&*KERNEL)
-            .arg(row.path()),
+    let linux = native(&embedded(program), &args, stdio, &typed(&scenario));
+    let linux = as_in_goldens(&linux);
+    let golden = fs::read_to_string(golden::path(&row.path())).unwrap_or_default();
+    let guest: Vec<&str> = golden
+        .lines()
+        .filter(|line| line.starts_with("ending ") || line.starts_with("| "))
+        .collect();
+    (guest != linux).then(|| format!("{}:\nguest: {guest:#?}\nLinux: {linux:#?}", row.place()))
+}
+
+/// How it ended and what it said, as a golden has it.
+fn as_in_goldens(outcome: &Outcome) -> Vec<String> {
+    let ending = match outcome.status {
+        killed @ 129.. => {
+            let signal = u64::from(killed.unsigned_abs()) - 128;
+            format!("killed by {}", signals::name(signal))
+        }
+        status => format!("exit {status}"),
+    };
+    let mut lines = vec![format!("ending {ending}")];
+    lines.extend(
+        golden::console_lines(&outcome.output)
+            .iter()
+            .map(|line| format!("| {line}")),
     );
-    (guest != linux).then(|| format!("{}:\nguest: {guest:?}Linux: {linux:?}", row.place()))
+    lines
 }
 
 /// What the scenario types, without its times.
@@ -136,49 +179,36 @@ fn typed(scenario: &Scenario) -> Vec<u8> {
     texts.collect::<Vec<_>>().concat()
 }
 
-/// `coe test` on the kernel that can have faults.
-fn test_command() -> Command {
-    let mut command = coe();
-    command
-        .current_dir(root())
-        .arg("test")
-        .arg("--kernel")
-        .arg(&*KERNEL);
-    command
-}
-
-/// Does this with every row, as many at a time as there are CPUs; what it
-/// complains about, in the order of the rows.
-fn each(rows: &[Row], work: impl Fn(&Row) -> Option<String> + Sync) -> Vec<String> {
+/// Does this with every row, as many at a time as there are CPUs; what comes
+/// of it, in the order of the rows.
+fn each<R: Send>(rows: &[&Row], work: impl Fn(&Row) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let worker = || {
-        let mut complaints = Vec::new();
-        while let Some((at, row)) = {
+        let mut results = Vec::new();
+        loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            rows.get(at).map(|row| (at, row))
-        } {
-            complaints.extend(work(row).map(|complaint| (at, complaint)));
+            let Some(row) = rows.get(at) else {
+                return results;
+            };
+            results.push((at, work(row)));
         }
-        complaints
     };
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    let mut complaints: Vec<(usize, String)> = thread::scope(|scope| {
+    let mut results: Vec<(usize, R)> = thread::scope(|scope| {
         let running: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
         let ended = running
             .into_iter()
             .map(|one| one.join().expect("a worker ends"));
         ended.flatten().collect()
     });
-    complaints.sort();
-    complaints
-        .into_iter()
-        .map(|(_, complaint)| complaint)
-        .collect()
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// The kernel with its test switches.
-static KERNEL: LazyLock<PathBuf> = LazyLock::new(|| {
-    std::env::var_os("COE_MUTANTS_KERNEL").map_or_else(build_kernel, PathBuf::from)
+static KERNEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let path = std::env::var_os("COE_MUTANTS_KERNEL").map_or_else(build_kernel, PathBuf::from);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 });
 
 /// Builds it as coe's build script builds the ordinary one, but in a hurry.

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio as Standard};
+use std::process::{Child, Command, ExitStatus, Output, Stdio as Standard};
 use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -71,6 +71,25 @@ pub(crate) fn coe() -> Command {
     Command::new(env!("CARGO_BIN_EXE_coe"))
 }
 
+/// Runs `coe` in a folder, whatever comes of it.
+pub(crate) fn coe_in(folder: &Path, args: &[&str]) -> Output {
+    let mut command = coe();
+    command.current_dir(folder).args(args);
+    command.output().expect("coe can be started")
+}
+
+/// A folder that goes with the test.
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// Writes a file into such a folder.
+pub(crate) fn write(folder: &TempDir, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, contents).expect("a file can be written");
+    path
+}
+
 /// True if this tool is there. A missing one is a failure in CI, and elsewhere
 /// a test that says that it is skipped.
 pub(crate) fn has(tool: &str, package: &str) -> bool {
@@ -101,7 +120,7 @@ pub(crate) fn succeed(command: &mut Command) {
 /// They are all written before the first is started: a file that is still open
 /// for writing in somebody's fork cannot be executed.
 static PROGRAMS: LazyLock<TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().expect("a folder for the programs");
+    let folder = open_folder();
     for (name, bytes) in coe::embedded::PROGRAMS {
         let path = folder.path().join(name);
         fs::write(&path, bytes).expect("writing a program");
@@ -109,6 +128,15 @@ static PROGRAMS: LazyLock<TempDir> = LazyLock::new(|| {
     }
     folder
 });
+
+/// A folder that every user may look into: programs that give root's rights
+/// away go on in it.
+fn open_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let everybody = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(folder.path(), everybody).expect("its permissions");
+    folder
+}
 
 /// The path of an embedded program on the host.
 pub(crate) fn embedded(name: &str) -> PathBuf {
@@ -165,7 +193,7 @@ pub(crate) fn run_coe(command: &mut Command) -> Outcome {
 
 /// Runs a program on the host's own Linux, in an empty folder.
 pub(crate) fn native(program: &Path, args: &[&str], stdio: Stdio, input: &[u8]) -> Outcome {
-    let folder = tempfile::tempdir().expect("a folder to run in");
+    let folder = open_folder();
     let mut command = Command::new(program);
     command.args(args).current_dir(folder.path()).env_clear();
     command.envs([("PATH", "/bin"), ("HOME", "/"), ("TERM", "dumb")]);
