@@ -9,8 +9,8 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio as Standard};
 use std::sync::LazyLock;
@@ -196,6 +196,10 @@ pub(crate) fn native(program: &Path, args: &[&str], stdio: Stdio, input: &[u8]) 
     let folder = open_folder();
     let mut command = Command::new(program);
     command.args(args).current_dir(folder.path()).env_clear();
+    // With a group to set, std forks and execs by itself: posix_spawn of glibc
+    // would leave two real-time signals ignored.
+    let own = fs::metadata("/proc/self").expect("our own process");
+    command.gid(own.gid());
     command.envs([("PATH", "/bin"), ("HOME", "/"), ("TERM", "dumb")]);
     match stdio {
         Stdio::Pipe => through_pipe(&mut command, input),
