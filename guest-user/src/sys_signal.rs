@@ -5,9 +5,9 @@ use core::ffi::c_void;
 
 use linux_raw_sys::general::{
     __NR_getpgid, __NR_getsid, __NR_ioctl, __NR_nanosleep, __NR_pause, __NR_prctl, __NR_prlimit64,
-    __NR_rt_sigpending, __NR_rt_sigqueueinfo, __NR_rt_sigsuspend, __NR_rt_sigtimedwait,
-    __NR_rt_tgsigqueueinfo, __NR_setpgid, __NR_setsid, __NR_setuid, __NR_sigaltstack, __NR_waitid,
-    __kernel_timespec,
+    __NR_read, __NR_rt_sigpending, __NR_rt_sigqueueinfo, __NR_rt_sigsuspend, __NR_rt_sigtimedwait,
+    __NR_rt_tgsigqueueinfo, __NR_setpgid, __NR_setsid, __NR_setuid, __NR_sigaltstack,
+    __NR_signalfd4, __NR_waitid, __kernel_timespec,
 };
 
 use crate::errno::Result;
@@ -178,6 +178,34 @@ pub fn sleep_with_rest(ms: i64) -> (Result<()>, bool) {
     // SAFETY: the kernel reads one time and writes another.
     let slept = unsafe { call(__NR_nanosleep, args) }.map(drop);
     (slept, left.tv_sec != 0 || left.tv_nsec != 0)
+}
+
+/// `signalfd4`.
+///
+/// # Errors
+/// As signalfd(2).
+pub fn signal_descriptor(fd: crate::sys::Fd, set: u64, flags: u32) -> Result<crate::sys::Fd> {
+    let args = [
+        fd as usize,
+        &raw const set as usize,
+        size_of::<u64>(),
+        flags as usize,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads one set.
+    unsafe { call(__NR_signalfd4, args) }.map(|fd| fd as crate::sys::Fd)
+}
+
+/// `read` of words: how many came.
+///
+/// # Errors
+/// As read(2).
+pub fn read_words(fd: crate::sys::Fd, words: &mut [u32]) -> Result<usize> {
+    let len = size_of_val(words);
+    let args = [fd as usize, words.as_mut_ptr() as usize, len, 0, 0, 0];
+    // SAFETY: the kernel writes into the slice and no more.
+    unsafe { call(__NR_read, args) }.map(|count| count / 4)
 }
 
 /// `setpgid`.

@@ -31,7 +31,13 @@ fn state(task: &Task) -> (&'static str, &'static str) {
     } else {
         letter
     };
+    let letter = if task.trace().is_stopped() {
+        "t"
+    } else {
+        letter
+    };
     let word = match letter {
+        "t" => "tracing stop",
         "R" => "running",
         "S" => "sleeping",
         "D" => "disk sleep",
@@ -127,7 +133,14 @@ fn put_numbers(at: &At, task: &Task, text: &mut Text) -> Result<()> {
         tgid
     };
     put!(text, "Tgid:\t{shown}\nNgid:\t0\nPid:\t{pid}\n");
-    put!(text, "PPid:\t{}\nTracerPid:\t0\n", family(at, task).parent);
+    let tracer = task.trace().tracer();
+    let tracer = tracer.filter(|_| !crate::mutant!("tracer-unseen"));
+    let tracer = tracer.map_or(0, |tracer| tracer.pid().number_in(namespace));
+    put!(
+        text,
+        "PPid:\t{}\nTracerPid:\t{tracer}\n",
+        family(at, task).parent
+    );
     Ok(())
 }
 

@@ -27,6 +27,7 @@ mod segments;
 mod select;
 mod semaphores;
 mod signal;
+mod signalfd;
 mod sigqueue;
 mod space;
 mod splice;

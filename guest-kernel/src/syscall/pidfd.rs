@@ -10,7 +10,7 @@ use super::signal::own_info;
 use super::table::Call;
 use crate::errno::{Errno, Result};
 use crate::mm::user;
-use crate::signal::{Fields, SigInfo, Signal, code};
+use crate::signal::{SigInfo, Signal, code};
 use crate::task::namespace_file::{Namespace, NamespaceFile};
 use crate::task::pidfd::{PIDFD_NONBLOCK, PIDFD_THREAD, PidFd, may_look_into};
 use crate::task::{self, signal as sending, unshare};
@@ -76,24 +76,15 @@ pub(super) fn pidfd_send_signal(call: &mut Call<'_>) -> Result<u64> {
 fn given_info(signal: Signal, address: u64, own: bool) -> Result<SigInfo> {
     let mut bytes = [0; SigInfo::SIZE];
     user::read_bytes(address, &mut bytes)?;
-    let word =
-        |at: usize| i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    if word(0) != i32::from(signal.number()) {
+    let info = SigInfo::from_bytes(signal, &bytes);
+    let number = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    if number != i32::from(signal.number()) {
         return Err(Errno::EINVAL);
     }
-    let code = word(8);
-    if !own && (code >= 0 || code == code::SI_TKILL) {
+    if !own && (info.code >= 0 || info.code == code::SI_TKILL) {
         return Err(Errno::EPERM);
     }
-    let fields = Fields::Sender {
-        pid: word(16),
-        uid: word(20) as u32,
-    };
-    Ok(SigInfo {
-        signal,
-        code,
-        fields,
-    })
+    Ok(info)
 }
 
 pub(super) fn pidfd_getfd(call: &mut Call<'_>) -> Result<u64> {

@@ -5,7 +5,8 @@ use linux_raw_sys::general as nr;
 use super::{attributes, event, locking, locks, mount, select, space, splice};
 use super::{
     clone, context, file, futex, identity, io, ioctl, ioprio, memory, misc, names, pid, pidfd,
-    poll, prctl, process_vm, ptrace, semaphores, signal, sigqueue, stat, task, time, uts, wait,
+    poll, prctl, process_vm, ptrace, semaphores, signal, signalfd, sigqueue, stat, task, time, uts,
+    wait,
 };
 use crate::arch::trap::TrapFrame;
 use crate::errno::Result;
@@ -158,6 +159,8 @@ table! {
     __NR_syncfs syncfs space::syncfs [Fd];
     __NR_statfs statfs space::statfs_path [Str Pointer];
     __NR_fstatfs fstatfs space::fstatfs [Fd Pointer];
+    __NR_signalfd signalfd signalfd::signalfd [Fd Pointer Int];
+    __NR_signalfd4 signalfd4 signalfd::signalfd4 [Fd Pointer Int Hex];
     __NR_eventfd eventfd event::eventfd [Int];
     __NR_eventfd2 eventfd2 event::eventfd2 [Int Hex];
     __NR_memfd_create memfd_create event::memfd_create [Str Hex];

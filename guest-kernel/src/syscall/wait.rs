@@ -109,6 +109,7 @@ fn child_info(change: Option<Change>) -> [u8; 28] {
     };
     let (code, value) = match (change.status, change.status & 0x7F) {
         (0xFFFF, _) => (linux::CLD_CONTINUED, linux::SIGCONT as i32),
+        (status, 0x7F) if change.trapped => (linux::CLD_TRAPPED, status >> 8),
         (status, 0x7F) => (linux::CLD_STOPPED, status >> 8),
         (status, 0) => (linux::CLD_EXITED, status >> 8),
         (status, signal) if status & 0x80 != 0 => (linux::CLD_DUMPED, signal),

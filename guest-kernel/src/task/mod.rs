@@ -55,6 +55,7 @@ pub mod ptrace;
 pub mod robust;
 pub mod rseq;
 pub mod signal;
+pub mod signalfd;
 pub mod sigwait;
 mod stop;
 mod task_limit;

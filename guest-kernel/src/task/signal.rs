@@ -9,7 +9,7 @@ use abi::event::{SignalDeliver, SignalGenerate};
 use super::group::LIMIT_SIGPENDING;
 use super::stop::{begin_stop, prepare, stop, tell_parent};
 use super::tree::{INIT, TREE};
-use super::{Task, current, exit, may_signal, ptrace, rseq, timers};
+use super::{Task, current, exit, may_signal, ptrace, rseq, signalfd, timers};
 use crate::arch::trap::TrapFrame;
 use crate::errno::{Errno, Result};
 use crate::probe;
@@ -49,10 +49,7 @@ pub fn to_group_of(pid: i32, info: Option<SigInfo>) -> Result<()> {
 /// `EPERM` if it may not.
 pub fn to_known(task: &Arc<Task>, whole_group: bool, info: Option<SigInfo>) -> Result<()> {
     may_signal::check(task, info.as_ref())?;
-    if let Some(info) = info {
-        send(task, whole_group, info);
-    }
-    Ok(())
+    info.map_or(Ok(()), |info| try_send(task, whole_group, info))
 }
 
 /// Sends to every group of a process group, by the kernel's number.
@@ -150,6 +147,9 @@ pub(super) fn try_send(task: &Arc<Task>, whole_group: bool, info: SigInfo) -> Re
     }
     if !add(task, whole_group, info)? {
         return Ok(());
+    }
+    if !crate::mutant!("signalfd-not-woken") {
+        signalfd::sent();
     }
     if info.signal == Signal::SIGKILL {
         exit::end_group(task, i32::from(info.signal.number()));

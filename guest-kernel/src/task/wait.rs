@@ -29,6 +29,8 @@ pub struct Change {
     pub uid: u32,
     /// The wait status.
     pub status: i32,
+    /// It stopped for its tracer.
+    pub trapped: bool,
     /// What it has used, its own children that it waited for included.
     pub usage: Usage,
 }
@@ -121,6 +123,7 @@ fn look(me: &Arc<Task>, which: Which, options: Options) -> Result<Option<Change>
         return Ok(Some(change));
     };
     let leader = tree.task(child);
+    let trapped = ptrace::is_own(&tree, child, me) && status & 0xFF == 0x7F;
     let usage = tree.node(child).map(|node| {
         let reaped = *node.group.reaped.lock();
         node.group.clock.usage().plus(reaped)
@@ -132,6 +135,7 @@ fn look(me: &Arc<Task>, which: Which, options: Options) -> Result<Option<Change>
             .map_or(0, |leader| leader.group_number_for(me)),
         uid: leader.as_ref().map_or(0, |leader| leader.credentials().uid),
         status,
+        trapped,
         usage,
     };
     let forgotten = take(&mut tree, child, options);

@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use guest_user::errno::Errno;
 use guest_user::out::must;
 use guest_user::signal::{
-    self, Action, Info, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGHUP, SIGKILL, SIGTERM, SIGUSR1,
-    SIGUSR2, bit,
+    self, Action, Info, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGCHLD, SIGHUP, SIGKILL, SIGTERM,
+    SIGUSR1, SIGUSR2, bit,
 };
 use guest_user::start::Args;
 use guest_user::sys_signal::{
@@ -32,6 +32,7 @@ fn main(args: &Args) -> i32 {
         Some("ignored") => ignored(),
         Some("forged") => forged(),
         Some("task") => to_one_task(),
+        Some("signalfd") => signalfd(),
         _ => return 2,
     }
     0
@@ -262,4 +263,60 @@ fn to_one_task() {
     }
     must(signal::tgkill(me, sys::gettid(), RT), "tgkill");
     drain(bit(SIGUSR1) | bit(RT));
+}
+
+/// Signals that are read from a descriptor, and what poll says of it.
+fn signalfd() {
+    const O_NONBLOCK: u32 = 0x800;
+    let set = bit(RT) | bit(SIGUSR1) | bit(SIGCHLD);
+    block(set);
+    let fd = must(more::signal_descriptor(-1, set, O_NONBLOCK), "signalfd");
+    let ready = || sys::poll(&mut [sys::poll_entry(fd, sys::POLLIN)], 0) == Ok(1);
+    let mut records = [0_u32; 96];
+    println!(
+        "nothing yet: ready {}, {:?}",
+        ready(),
+        name(more::read_words(fd, &mut records))
+    );
+    send(RT, 7);
+    must(signal::kill(sys::getpid(), SIGUSR1), "kill");
+    println!("two are sent: ready {}", ready());
+    let count = must(more::read_words(fd, &mut records), "read");
+    for record in records[..count].chunks(32) {
+        println!(
+            "signal {} {} from me: {} int {}",
+            record[0],
+            code(record[2] as i32),
+            record[3] as i32 == sys::getpid(),
+            record[11]
+        );
+    }
+    let child = must(task::fork(), "fork");
+    if child == 0 {
+        task::exit(5);
+    }
+    must(
+        sys::poll(&mut [sys::poll_entry(fd, sys::POLLIN)], -1),
+        "poll",
+    );
+    must(more::read_words(fd, &mut records), "read");
+    println!(
+        "signal {} code {} of the child: {} status {}",
+        records[0],
+        records[2],
+        records[3] as i32 == child,
+        records[10]
+    );
+    must(task::wait(child, 0), "wait");
+    must(more::signal_descriptor(fd, bit(SIGUSR1), 0), "signalfd");
+    send(RT, 8);
+    println!("another set: ready {}", ready());
+    println!(
+        "a small buffer: {:?}",
+        name(more::read_words(fd, &mut records[..4]))
+    );
+    println!(
+        "no signalfd: {:?}",
+        name(more::signal_descriptor(1, set, 0))
+    );
 }

@@ -14,6 +14,7 @@ use guest_user::signal::{
     self, Action, Info, SIGCHLD, SIGKILL, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2,
 };
 use guest_user::start::Args;
+use guest_user::sys_proc::Contents;
 use guest_user::sys_ptrace::{
     self as trace, PTRACE_ATTACH, PTRACE_CONT, PTRACE_DETACH, PTRACE_EVENT_EXIT, PTRACE_EVENT_STOP,
     PTRACE_INTERRUPT, PTRACE_LISTEN, PTRACE_O_EXITKILL, PTRACE_O_TRACECLONE, PTRACE_O_TRACEEXEC,
@@ -22,12 +23,14 @@ use guest_user::sys_ptrace::{
     PTRACE_SEIZE, PTRACE_SETOPTIONS, PTRACE_SETREGS, PTRACE_SETSIGINFO, PTRACE_SINGLESTEP,
     PTRACE_SYSCALL, PTRACE_TRACEME, ptrace,
 };
-use guest_user::sys_signal::{self as more, SIGCONT, SIGSTOP, SIGTRAP, SIGURG, SigInfo};
+use guest_user::sys_signal::{
+    self as more, P_PID, SIGCONT, SIGSTOP, SIGTRAP, SIGURG, SigInfo, WNOWAIT, WSTOPPED,
+};
 use guest_user::task::{
     __WALL, CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD, CLONE_VFORK, CLONE_VM, Clone,
     Status, WNOHANG,
 };
-use guest_user::{println, program, sys, task};
+use guest_user::{path, println, program, sys, task};
 
 program!(main);
 
@@ -49,6 +52,7 @@ fn main(args: &Args) -> i32 {
         Some("other-parent") => other_parent(),
         Some("exitkill") => exitkill(),
         Some("vm") => process_vm(),
+        Some("proc") => proc(),
         Some("errors") => errors(),
         Some("nothing") => {}
         _ => return 2,
@@ -626,4 +630,32 @@ fn errors() {
     must(task::wait(other, 0), "wait");
     must(ptrace(PTRACE_DETACH, pid, 0, 0), "detach");
     describe("let go", must(task::wait(pid, 0), "wait").1);
+}
+
+/// What others see of a task that is traced.
+fn proc() {
+    let pid = must(task::fork(), "fork");
+    if pid == 0 {
+        must(ptrace(PTRACE_TRACEME, 0, 0, 0), "traceme");
+        stop_self();
+        stop_self();
+        task::exit(0);
+    }
+    let options = WSTOPPED | WNOWAIT | __WALL;
+    let info = must(more::wait_info(P_PID, pid, options), "waitid");
+    println!("waitid: code {} status {}", info.code(), info.value());
+    describe("stopped", wait(pid));
+    let status = must(Contents::of(path!("/proc/{pid}/status").get()), "status");
+    println!("state {}", status.field("State"));
+    println!(
+        "this is its tracer: {}",
+        status.number("TracerPid") == i64::from(sys::getpid())
+    );
+    must(ptrace(PTRACE_DETACH, pid, 0, 0), "detach");
+    must(task::wait(pid, more::WUNTRACED), "wait");
+    let status = must(Contents::of(path!("/proc/{pid}/status").get()), "status");
+    println!("state {}", status.field("State"));
+    println!("nobody traces it: {}", status.number("TracerPid") == 0);
+    must(signal::kill(pid, SIGKILL), "kill");
+    must(task::wait(pid, 0), "wait");
 }

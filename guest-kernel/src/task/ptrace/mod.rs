@@ -20,6 +20,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use linux_raw_sys::ptrace as linux;
 
+use super::credentials::Cap;
 use super::parts::Draft;
 use super::signal::{account, recalculate, send};
 use super::tree::{TREE, Tree};
@@ -111,6 +112,21 @@ impl Trace {
     #[must_use]
     pub fn is_stepped(&self) -> bool {
         self.has(FLAG_STEP)
+    }
+
+    /// True while the task is stopped for its tracer.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_on() && self.state.lock().stop.is_some()
+    }
+
+    /// True if a tracer could make more of a task than that one may itself: a
+    /// program gives it no rights then.
+    #[must_use]
+    pub fn takes_rights(&self, task: &Task) -> bool {
+        let user = &task.credentials().user;
+        self.tracer()
+            .is_some_and(|tracer| !tracer.credentials().capable_in(user, Cap::SysPtrace))
     }
 
     fn has(&self, flag: u32) -> bool {

@@ -83,6 +83,7 @@ pub(in crate::task) fn look(
         pid: task.number_for(me),
         uid: task.credentials().uid,
         status,
+        trapped: !over,
         usage: Usage::default(),
     };
     let taken = over && !options.has(linux::WNOWAIT);
