@@ -63,7 +63,10 @@ pub(super) fn getsid(call: &mut Call<'_>) -> Result<u64> {
 }
 
 pub(super) fn setpgid(call: &mut Call<'_>) -> Result<u64> {
-    let wanted = call.int(1);
+    let wanted = match call.int(1) {
+        0 => call.int(0),
+        wanted => wanted,
+    };
     if wanted < 0 {
         return Err(Errno::EINVAL);
     }

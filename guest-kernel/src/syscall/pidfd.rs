@@ -47,7 +47,8 @@ pub(super) fn pidfd_send_signal(call: &mut Call<'_>) -> Result<u64> {
     if task.number_for(&me) == 0 {
         return Err(Errno::EINVAL);
     }
-    let alone = flags == SIGNAL_THREAD || flags == 0 && pidfd.is_thread();
+    let named = flags == SIGNAL_THREAD || flags == 0 && pidfd.is_thread();
+    let alone = named && !crate::mutant!("pidfd-thread-is-group");
     let signal = match number as u32 {
         0 => None,
         number => Some(Signal::new(u64::from(number)).ok_or(Errno::EINVAL)?),
@@ -98,7 +99,8 @@ pub(super) fn pidfd_getfd(call: &mut Call<'_>) -> Result<u64> {
         return Err(Errno::EPERM);
     }
     let taken = task.open_file(theirs as i32)?;
-    let fd = files().lock().insert(&taken, 0, limit(), true)?;
+    let close_on_exec = !crate::mutant!("pidfd-getfd-stays-open");
+    let fd = files().lock().insert(&taken, 0, limit(), close_on_exec)?;
     Ok(fd as u64)
 }
 

@@ -26,7 +26,9 @@ use crate::signal::{
 /// with a value finds the queue full.
 pub fn to_task(pid: i32, group: Option<i32>, info: Option<SigInfo>) -> Result<()> {
     let task = super::find(pid as u32).ok_or(Errno::ESRCH)?;
-    if group.is_some_and(|group| group != task.tgid().0 as i32) {
+    let its = task.group_number_for(&current()) as i32;
+    let other = group.is_some_and(|group| group != its);
+    if other && !crate::mutant!("tgkill-any-group") {
         return Err(Errno::ESRCH);
     }
     may_signal::check(&task, info.as_ref())?;
@@ -39,6 +41,9 @@ pub fn to_task(pid: i32, group: Option<i32>, info: Option<SigInfo>) -> Result<()
 /// `ESRCH`; `EPERM`; `EAGAIN` if a signal with a value finds the queue full.
 pub fn to_group_of(pid: i32, info: Option<SigInfo>) -> Result<()> {
     let task = super::find(pid as u32).ok_or(Errno::ESRCH)?;
+    if crate::mutant!("kill-leaders-only") && !task.is_leader() {
+        return Err(Errno::ESRCH);
+    }
     may_signal::check(&task, info.as_ref())?;
     info.map_or(Ok(()), |info| try_send(&task, true, info))
 }
