@@ -77,11 +77,10 @@ pub(super) fn pidfd_send_signal(call: &mut Call<'_>) -> Result<u64> {
 fn given_info(signal: Signal, address: u64, own: bool) -> Result<SigInfo> {
     let mut bytes = [0; SigInfo::SIZE];
     user::read_bytes(address, &mut bytes)?;
-    let info = SigInfo::from_bytes(signal, &bytes);
-    let number = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    if number != i32::from(signal.number()) {
+    if bytes[..4] != i32::from(signal.number()).to_le_bytes() {
         return Err(Errno::EINVAL);
     }
+    let info = SigInfo::from_bytes(signal, &bytes);
     if !own && (info.code >= 0 || info.code == code::SI_TKILL) {
         return Err(Errno::EPERM);
     }

@@ -375,6 +375,9 @@ fn set_child_tid(making: &mut Making<'_>) -> Result<()> {
 }
 
 fn set_clear_tid(making: &mut Making<'_>) -> Result<()> {
+    if making.args.has(linux::CLONE_SYSVSEM) && crate::mutant!("clear-tid-without-undo-only") {
+        return Ok(());
+    }
     if crate::mutant!("cleartid-forgotten") {
         return Ok(());
     }

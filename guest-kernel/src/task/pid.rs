@@ -60,17 +60,23 @@ impl Pid {
         if wanted.len() > depth + 1 {
             return Err(Errno::EINVAL);
         }
-        let wanted_at = |level: usize| wanted.get(depth - level).copied();
-        let global = pid_namespace::first().take(wanted_at(0), None)?;
-        // What has been taken goes back when this is dropped.
-        let mut pid = Pid::bare(global);
+        let wanted_at = |level: usize| {
+            let kept = level == depth || !crate::mutant!("set-tid-inmost-only");
+            wanted.get(depth - level).copied().filter(|_| kept)
+        };
         let mut chain = Vec::new();
         let mut next = Some(namespace);
-        while let Some(namespace) = next.filter(|namespace| namespace.level() > 0) {
+        while let Some(namespace) = next {
+            if let Some(number) = wanted_at(namespace.level() as usize) {
+                namespace.check(number)?;
+            }
             chain.push(namespace.clone());
             next = namespace.parent();
         }
-        for namespace in chain.into_iter().rev() {
+        let global = pid_namespace::first().take(wanted_at(0), None)?;
+        // What has been taken goes back when this is dropped.
+        let mut pid = Pid::bare(global);
+        for namespace in chain.into_iter().rev().skip(1) {
             let number = namespace.take(wanted_at(namespace.level() as usize), Some(global))?;
             pid.locals.push(Local { namespace, number });
         }
@@ -106,6 +112,9 @@ impl Pid {
         };
         let local = self.locals.get(index);
         let seen = local.filter(|local| Arc::ptr_eq(&local.namespace, namespace));
+        if seen.is_none() && crate::mutant!("pid-unseen-is-global") {
+            return self.global;
+        }
         seen.map_or(0, |local| local.number)
     }
 

@@ -51,7 +51,7 @@ pub fn to_group_of(pid: i32, info: Option<SigInfo>) -> Result<()> {
 /// Sends to a task that the caller has hold of, or to its group.
 ///
 /// # Errors
-/// `EPERM` if it may not.
+/// `EPERM` if it may not; `EAGAIN` if a signal with a value finds the queue full.
 pub fn to_known(task: &Arc<Task>, whole_group: bool, info: Option<SigInfo>) -> Result<()> {
     may_signal::check(task, info.as_ref())?;
     info.map_or(Ok(()), |info| try_send(task, whole_group, info))
@@ -72,7 +72,12 @@ pub fn to_process_group(process_group: i32, info: Option<SigInfo>) -> Result<()>
 pub fn to_everybody(info: Option<SigInfo>) -> Result<()> {
     let own = current().tgid();
     let me = current();
-    match send_to_all(info, |task| task.number_for(&me) > 1 && task.tgid() != own) {
+    let meant = |task: &Task| {
+        let seen = task.number_for(&me) > 1
+            || task.tgid().0 > INIT && crate::mutant!("kill-all-namespaces");
+        seen && task.tgid() != own
+    };
+    match send_to_all(info, meant) {
         // Whom one may not reach is not meant.
         Err(Errno::EPERM) => Ok(()),
         sent => sent,
@@ -171,6 +176,7 @@ pub(super) fn try_send(task: &Arc<Task>, whole_group: bool, info: SigInfo) -> Re
 fn as_seen_by(task: &Task, mut info: SigInfo) -> SigInfo {
     if let Fields::Sender { pid, .. } = &mut info.fields
         && task.pid().namespace().level() > 0
+        && !crate::mutant!("si-pid-is-global")
     {
         let me = current();
         let own = *pid as u32 == me.tgid().0;

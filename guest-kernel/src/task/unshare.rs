@@ -72,7 +72,10 @@ fn check(task: &Task, flags: u32) -> Result<()> {
 /// # Errors
 /// `EINVAL`, `EPERM`, `ENOSPC`, `ENOMEM`. Everything is as it was then.
 pub fn unshare(flags: u32) -> Result<()> {
-    let flags = implied(flags);
+    let mut flags = implied(flags);
+    if crate::mutant!("unshare-pid-ignored") {
+        flags &= !linux::CLONE_NEWPID;
+    }
     let task = current();
     check(&task, flags)?;
     frame::room()?;
