@@ -197,7 +197,13 @@ fn signals() {
             let _ = sys::sleep_ms(10_000);
         }
     });
-    until(page.word(0), 1);
+    while page.word(0).load(SeqCst) != 1 {
+        if task::wait(pid, WNOHANG) != Ok((0, task::Status(0))) {
+            println!("number 1 is gone");
+            return;
+        }
+        sys::sched_yield();
+    }
     println!(
         "from outside, one without a handler: {}",
         Came(sys_pids::kill(pid, SIGTERM as i32))
