@@ -33,5 +33,6 @@ pub mod sys_pids;
 pub mod sys_proc;
 pub mod sys_ptrace;
 pub mod sys_rows;
+pub mod sys_sched;
 pub mod sys_signal;
 pub mod task;

@@ -6,6 +6,7 @@ use machine::{Event, Payload};
 use crate::events::Teller;
 use crate::events::counters::Tally;
 use crate::events::pattern::Search;
+use crate::events::script::{Script, Step};
 use crate::golden::console_lines;
 use crate::run::{self, Finished, Watcher};
 use crate::scenario::{Ending, Expect};
@@ -19,13 +20,21 @@ pub struct Checker {
     teller: Teller,
     console: Vec<u8>,
     leaks: Vec<String>,
+    script: Script,
 }
 
 impl Checker {
     /// Starts with nothing seen.
     #[must_use]
     pub fn new(expect: &Expect) -> Self {
+        Checker::with_script(expect, &[])
+    }
+
+    /// The same for a run that follows a script.
+    #[must_use]
+    pub fn with_script(expect: &Expect, script: &[Step]) -> Self {
         Checker {
+            script: Script::new(script),
             expect: expect.clone(),
             tally: Tally::default(),
             search: Search::new(&expect.order),
@@ -42,6 +51,7 @@ impl Checker {
         failures.extend(self.ending(finished));
         failures.extend(self.stdout());
         failures.extend(self.leaks.iter().cloned());
+        failures.extend(self.script.unfinished());
         for (name, bound) in &self.expect.counters {
             let count = self.tally.get(name);
             if !bound.holds(count) {
@@ -126,6 +136,7 @@ impl Watcher for Checker {
             return;
         }
         self.tally.count(event);
+        self.script.see(event);
         self.leaks.extend(leak(event));
         if !self.expect.order.is_empty() {
             let line = self.teller.tell(event);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use machine::{Choice, Event, Host, Machine, Payload, Stop};
+use machine::{Choice, Event, Host, Input, Machine, Payload, Stop};
 use miette::Diagnostic;
 use thiserror::Error;
 
@@ -293,6 +293,22 @@ impl Host for Judge<'_, '_, '_> {
             }
             // Not the same question: the event that follows will part the two.
             _ => choice.default,
+        }
+    }
+
+    /// What the recording has next, if that is an interrupt of the
+    /// laboratory's: all other inputs are known before the machine runs.
+    fn interject(&mut self) -> Option<Input> {
+        match self.items.peek() {
+            Some(Ok(Item::Record(Record::Event(Event {
+                payload: Payload::Input(input @ Input::Interrupt(_)),
+                ..
+            }))))
+                if !self.parted =>
+            {
+                Some(*input)
+            }
+            _ => None,
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use abi::choice::ChoiceKind;
+use abi::choice::{ChoiceKind, RESCHEDULE_VECTOR};
 use abi::event::EventId;
 use abi::exit::Exit;
-use machine::{Choice, Event, Host, Machine, Missing, Payload, Stop};
+use machine::{Choice, Event, Host, Input, Machine, Missing, Payload, Stop};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -152,7 +152,8 @@ pub fn boot(setup: &Setup) -> Result<Machine, Error> {
 pub fn run(setup: &Setup, watchers: &mut [&mut dyn Watcher]) -> Result<Finished, Error> {
     let mut machine = boot(setup)?;
     let mut guest = Watched {
-        chooser: setup.chooser,
+        chooser: setup.chooser.clone(),
+        reschedule: false,
         watchers,
         panic: None,
     };
@@ -209,6 +210,8 @@ pub fn panic_message(event: &Event) -> Option<String> {
 
 struct Watched<'a, 'b> {
     chooser: Chooser,
+    /// The script wants another task to run from here on.
+    reschedule: bool,
     watchers: &'a mut [&'b mut dyn Watcher],
     panic: Option<String>,
 }
@@ -226,19 +229,28 @@ impl Host for Watched<'_, '_> {
         if self.panic.is_none() {
             self.panic = panic_message(&event);
         }
+        if let Chooser::Script(script) = &mut self.chooser {
+            self.reschedule = script.see(&event);
+        }
         for watcher in self.watchers.iter_mut() {
             watcher.event(&event);
         }
     }
 
+    fn interject(&mut self) -> Option<Input> {
+        let now = std::mem::take(&mut self.reschedule);
+        now.then_some(Input::Interrupt(RESCHEDULE_VECTOR))
+    }
+
     fn choose(&mut self, choice: &Choice) -> u32 {
-        match self.chooser {
+        match &self.chooser {
             Chooser::Defaults => choice.default,
+            Chooser::Script(script) => script.answer(choice).unwrap_or(choice.default),
             // Only the order of tasks is drawn: a failing allocation is an
             // injected fault, and nobody asked for one.
             Chooser::Seeded(seed) => match choice.kind {
                 ChoiceKind::PickNext | ChoiceKind::WakeFirst => {
-                    draw(seed, choice.kind, choice.index, choice.n)
+                    draw(*seed, choice.kind, choice.index, choice.n)
                 }
                 ChoiceKind::AllocFail => choice.default,
             },

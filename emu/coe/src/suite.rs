@@ -137,7 +137,7 @@ impl Suite {
         let scenario = Scenario::load(path)?;
         let base = path.parent().unwrap_or(Path::new(""));
         let setup = Setup::with_guests(&scenario, base, &self.guests)?;
-        let mut checker = Checker::new(&scenario.expect);
+        let mut checker = Checker::with_script(&scenario.expect, &scenario.schedule.script);
         let mut transcript = scenario.golden.map(Transcript::new);
         let mut watchers: Vec<&mut dyn Watcher> = vec![&mut checker];
         if let Some(transcript) = &mut transcript {

@@ -136,6 +136,12 @@ pub trait Host {
     /// The kernel asks; an answer that is not below `choice.n` counts as the
     /// default.
     fn choose(&mut self, choice: &Choice) -> u32;
+
+    /// Asked after each event: an input that takes effect at this very
+    /// boundary, before any that waits for its time.
+    fn interject(&mut self) -> Option<Input> {
+        None
+    }
 }
 
 /// A host that drops all events and lets the kernel have its defaults.

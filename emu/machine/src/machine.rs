@@ -410,11 +410,15 @@ impl Machine {
         }
     }
 
-    fn emit(&self, host: &mut dyn Host, payload: Payload) {
+    fn emit(&mut self, host: &mut dyn Host, payload: Payload) {
         host.event(Event {
             at: self.position(),
             payload,
         });
+        if let Some(input) = host.interject() {
+            let at = self.cpu.cycle;
+            self.queue.push_front(Queued { at, input });
+        }
     }
 
     /// The event that the probe's registers describe.

@@ -1,5 +1,9 @@
 //! The door: where the kernel may choose, it works out its default and asks.
 
+/// The interrupt with which the laboratory makes the kernel ask at once which
+/// task runs next. No device has it.
+pub const RESCHEDULE_VECTOR: u8 = 0xF8;
+
 /// What is to be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]

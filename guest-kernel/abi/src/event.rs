@@ -415,4 +415,32 @@ events! {
         /// Where and why.
         message: Text,
     }
+    /// A task is about to look at a futex's word; it waits if the word is right.
+    FutexLook = 35 "futex_look" {
+        /// The word's address.
+        uaddr: Hex,
+    }
+    /// A task has entered a futex's queue and does not sleep yet.
+    FutexQueue = 36 "futex_queue" {
+        /// The word's address.
+        uaddr: Hex,
+    }
+    /// A waiter was taken out of a futex's queue.
+    FutexWake = 37 "futex_wake" {
+        /// The waiter.
+        waiter: Task,
+    }
+    /// A waiter was moved to another futex's queue.
+    FutexRequeue = 38 "futex_requeue" {
+        /// The waiter.
+        waiter: Task,
+    }
+    /// A task is lent a real-time priority by who waits for it, or the loan is
+    /// taken back.
+    SchedPiSetprio = 39 "sched_pi_setprio" {
+        /// The task.
+        task: Task,
+        /// The priority that it is lent; 0 is none.
+        priority: Int,
+    }
 }

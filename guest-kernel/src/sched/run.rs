@@ -392,21 +392,21 @@ pub fn set_attributes(id: TaskId, account: &Account, attributes: Attributes) {
     }
 }
 
-/// Lends a task a real-time priority, or takes the loan back (0).
-#[allow(dead_code, reason = "the rooms above will ask")]
-pub fn set_boost(id: TaskId, priority: u8) {
+/// Lends a task a real-time priority, or takes the loan back (0). False if
+/// nothing changes.
+pub fn set_boost(id: TaskId, priority: u8) -> bool {
     let mut scheduler = SCHEDULER.lock();
     let Some(entity) = scheduler.entity(id) else {
-        return;
+        return false;
     };
     let before = core::mem::replace(&mut entity.boost, priority);
     if before != priority {
         changed(&mut scheduler, id, true);
     }
+    before != priority
 }
 
 /// The real-time priority at which a task runs, loans included; 0 if none.
-#[allow(dead_code, reason = "the rooms above will ask")]
 #[must_use]
 pub fn priority(id: TaskId) -> u8 {
     SCHEDULER

@@ -97,10 +97,10 @@ pub(super) fn clock_settime(call: &mut Call<'_>) -> Result<u64> {
     let number = call.args[0] as u32;
     let time = match number {
         linux::CLOCK_REALTIME => Timespec::read(call.args[1])?,
-        // What runs by the CPU's use is nobody's to set.
+        // What counts the CPU's use is nobody's to set.
         _ => match clock(call.args[0])?.0 {
-            Clock::Cpu { .. } => return Err(Errno::EPERM),
-            Clock::Real | Clock::Monotonic => return Err(Errno::EINVAL),
+            Clock::Cpu { .. } if (number as i32) < 0 => return Err(Errno::EPERM),
+            _ => return Err(Errno::EINVAL),
         },
     };
     set_real(time)?;
@@ -159,7 +159,7 @@ pub(super) fn nanosleep(call: &mut Call<'_>) -> Result<u64> {
 pub(super) fn clock_nanosleep(call: &mut Call<'_>) -> Result<u64> {
     let [number, flags, request, remainder, ..] = call.args;
     let (clock, sleeps) = clock(number)?;
-    if !sleeps {
+    if !sleeps || number as u32 == linux::CLOCK_THREAD_CPUTIME_ID {
         return Err(Errno::EOPNOTSUPP);
     }
     let time = Timespec::read(request)?;

@@ -98,6 +98,7 @@ pub(super) fn end_group(task: &Task, status: i32) -> i32 {
 pub(super) fn leave_memory(task: &Arc<Task>, next: Option<Arc<Mm>>) {
     if let Some(mm) = task.mm() {
         robust::release(task, &mm);
+        futex::leave_locks(task.id());
         clear_tid(task, &mm);
     }
     let root = next.as_ref().map_or(0, |mm| mm.root());
@@ -126,7 +127,8 @@ fn clear_tid(task: &Task, mm: &Arc<Mm>) {
         && let Ok(futex) = Futex::at(mm, address, false)
         && !crate::mutant!("cleartid-without-wake")
     {
-        futex::wake(&futex, 1, u32::MAX);
+        // Somebody who waits for a lock there waits for nothing else.
+        let _ = futex::wake(&futex, 1, u32::MAX);
     }
 }
 

@@ -23,7 +23,7 @@ const INHERITS: u64 = 1;
 /// the walk, as on Linux: the list is the task's own business.
 pub(super) fn release(task: &Task, mm: &Arc<Mm>) {
     let head = task.robust_list.swap(0, Ordering::Relaxed);
-    if head != 0 {
+    if head != 0 && !crate::mutant!("robust-list-is-forgotten") {
         let _ = walk(task, mm, head);
     }
 }
@@ -65,7 +65,7 @@ fn orphan(task: &Task, mm: &Arc<Mm>, entry: u64, offset: u64, pending: bool) -> 
         Err(value) => pending && value == 0,
     };
     if wakes && entry & INHERITS == 0 {
-        futex::wake(&Futex::at(mm, word, false)?, 1, u32::MAX);
+        let _ = futex::wake(&Futex::at(mm, word, false)?, 1, u32::MAX);
     }
     Ok(())
 }

@@ -564,14 +564,17 @@ pub fn rearm(group: &Arc<Group>) {
 fn first(timers: &[Arc<Timer>], clock: &CpuClock) -> Option<u64> {
     let total = clock.times().total();
     let at = |timer: &Arc<Timer>| {
-        let Clock::Cpu { counter, .. } = &timer.clock else {
+        let Clock::Cpu { counter, user } = &timer.clock else {
             return None;
         };
         let state = timer.state.lock();
         let next = state.next.filter(|_| counter.is(clock) && !state.fired)?;
         drop(state);
-        // Time in the kernel does not count for some: then it is later.
-        Some(total.saturating_add(next.saturating_sub(timer.clock.now())))
+        let left = next.saturating_sub(timer.clock.now());
+        // Time in the kernel does not count for some: then it is later, and the
+        // way to user mode must not use up what is left.
+        let left = if *user { left.max(SHORTEST) } else { left };
+        Some(total.saturating_add(left))
     };
     timers.iter().filter_map(at).min()
 }

@@ -156,6 +156,7 @@ fn program(target: &Target) -> Result<Scenario, Error> {
         schedule: Schedule {
             policy: word("--policy", target.policy.as_deref(), &Policy::WORDS)?.unwrap_or_default(),
             slice,
+            script: Vec::new(),
         },
         expect: Expect::default(),
         golden: None,

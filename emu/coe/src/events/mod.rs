@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod order;
 pub mod pattern;
+pub mod script;
 mod value;
 
 use std::fmt;
@@ -72,6 +73,12 @@ impl Teller {
             name,
             fields,
         }
+    }
+
+    /// The name of the task with this number, as far as the events have told.
+    #[must_use]
+    pub fn name(&self, task: u32) -> String {
+        self.tasks.name(u64::from(task))
     }
 
     fn describe(&self, payload: &Payload) -> (&'static str, Vec<(&'static str, String)>) {

@@ -13,6 +13,7 @@ use abi::boot;
 use machine::devices::disk::Contents;
 use machine::{Config, Images, Input, bus, devices};
 
+use crate::events::script::Script;
 use crate::scenario::program::{self, GuestProgram, ProgramError};
 use crate::scenario::{Disk, Hardware, Policy, Scenario, Slice, Typed};
 
@@ -20,12 +21,14 @@ use crate::scenario::{Disk, Hardware, Policy, Scenario, Slice, Typed};
 const BYTE_CYCLES: u64 = 86_806;
 
 /// Who answers the kernel's open choices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Chooser {
     /// The kernel has its defaults.
     Defaults,
     /// Drawn from this seed and the choice's place.
     Seeded(u64),
+    /// As a script says, otherwise the defaults.
+    Script(Script),
 }
 
 /// All that a machine is started with.
@@ -96,7 +99,8 @@ impl Setup {
             inputs: keystrokes(&scenario.input),
             chooser: match scenario.schedule.policy {
                 Policy::Random => Chooser::Seeded(scenario.machine.seed),
-                Policy::RoundRobin | Policy::Fifo => Chooser::Defaults,
+                Policy::Script => Chooser::Script(Script::new(&scenario.schedule.script)),
+                Policy::RoundRobin | Policy::Fifo | Policy::Fair => Chooser::Defaults,
             },
             limit: scenario.limit,
         })
@@ -216,9 +220,10 @@ fn nul_ended<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
 
 fn cmdline(scenario: &Scenario, further: &[String]) -> String {
     let policy = match scenario.schedule.policy {
-        // The draw is the laboratory's: the kernel asks, as it does under round-robin.
-        Policy::Random | Policy::RoundRobin => boot::POLICIES[0],
+        // The draw, as the script, is the laboratory's: the kernel asks, as it does under round-robin.
+        Policy::Random | Policy::Script | Policy::RoundRobin => boot::POLICIES[0],
         Policy::Fifo => boot::POLICIES[1],
+        Policy::Fair => boot::POLICIES[2],
     };
     let slice = match scenario.schedule.slice {
         Slice::Instructions(count) => format!("{}={count}", boot::KEY_SLICE),

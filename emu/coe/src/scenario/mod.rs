@@ -20,6 +20,7 @@ use machine::CostModel;
 
 use crate::events::counters::Bound;
 use crate::events::pattern::Pattern;
+use crate::events::script::Step;
 use error::Fault;
 use program::ProgramError;
 
@@ -112,14 +113,20 @@ pub enum Policy {
     Fifo,
     /// Slices as round-robin, every open choice drawn from the seed.
     Random,
+    /// By weight: whoever has had the least for its nice value.
+    Fair,
+    /// As round-robin, but where the script says who runs next.
+    Script,
 }
 
 impl Policy {
     /// All of them, with their names.
-    pub const WORDS: [(&'static str, Policy); 3] = [
+    pub const WORDS: [(&'static str, Policy); 5] = [
         ("round-robin", Policy::RoundRobin),
         ("fifo", Policy::Fifo),
         ("random", Policy::Random),
+        ("fair", Policy::Fair),
+        ("script", Policy::Script),
     ];
 }
 
@@ -139,12 +146,14 @@ impl Default for Slice {
 }
 
 /// Who runs when.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     /// Who picks.
     pub policy: Policy,
     /// For how long.
     pub slice: Slice,
+    /// Who runs next at which events, under the policy of that name.
+    pub script: Vec<Step>,
 }
 
 /// How much a golden holds.

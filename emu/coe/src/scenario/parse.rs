@@ -16,6 +16,7 @@ use super::{
 };
 use crate::events::counters::{self, Bound};
 use crate::events::pattern::Pattern;
+use crate::events::script::Step;
 use crate::names;
 
 pub(super) fn scenario(file: &str, source: &str) -> Result<Scenario, Fault> {
@@ -314,14 +315,52 @@ fn inputs(value: &Spanned<DeValue<'_>>) -> Result<Vec<Typed>, Fault> {
 fn schedule(mut section: Section<'_>) -> Result<Schedule, Fault> {
     let policy = section.text("policy")?;
     let slice = section.value("slice").map(slice).transpose()?;
+    let list = section.value("script");
+    let script = list.map(steps).transpose()?.unwrap_or_default();
+    let span = section.span.clone();
     section.finish()?;
-    Ok(Schedule {
-        policy: policy
-            .map(|text| word(&text, "policy", &Policy::WORDS))
-            .transpose()?
-            .unwrap_or_default(),
-        slice: slice.unwrap_or_default(),
-    })
+    let policy = policy
+        .map(|text| word(&text, "policy", &Policy::WORDS))
+        .transpose()?
+        .unwrap_or_default();
+    match (policy == Policy::Script, list) {
+        (true, None) => Err(Fault::new(
+            &span,
+            "the policy \"script\" has no `script`",
+            "expected script = [{ at = \"EVENT FIELD=VALUE\", run = \"TASK\" }]",
+        )),
+        (false, Some(list)) => Err(Fault::new(
+            &list.span(),
+            "only the policy \"script\" follows a script",
+            "give policy = \"script\"",
+        )),
+        _ => Ok(Schedule {
+            policy,
+            slice: slice.unwrap_or_default(),
+            script,
+        }),
+    }
+}
+
+fn steps(value: &Spanned<DeValue<'_>>) -> Result<Vec<Step>, Fault> {
+    let step = |item: &Spanned<DeValue<'_>>| {
+        let mut section = table(item, "script", "`script`")?;
+        let at = section.text("at")?;
+        let nth = section.number("nth")?;
+        let run = section.text("run")?;
+        section.finish()?;
+        let (Some(at), Some(run)) = (at, run) else {
+            let expected = "expected { at = \"EVENT FIELD=VALUE\", nth = N, run = \"TASK\" }";
+            let message = "a step of a script has an event and a task";
+            return Err(Fault::new(&item.span(), message, expected));
+        };
+        Ok(Step {
+            at: pattern(&at)?,
+            nth: nth.map_or(1, |nth| nth.value.max(1)),
+            run: not_empty(run, "run")?.value,
+        })
+    };
+    array(value, "script")?.iter().map(step).collect()
 }
 
 fn slice(value: &Spanned<DeValue<'_>>) -> Result<Slice, Fault> {
