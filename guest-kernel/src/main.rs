@@ -123,11 +123,12 @@ fn set_hooks() {
 fn leave(frame: &mut TrapFrame) {
     if sched::wants_switch() {
         sched::reschedule();
-    } else if sched::take_alarm() {
-        task::timers::check_cpu_timers();
     } else if sched::take_switched() {
         task::rseq::resume(frame);
     } else {
+        if sched::take_alarm() {
+            task::timers::check_cpu_timers();
+        }
         task::signal::deliver(frame);
     }
 }

@@ -1,5 +1,6 @@
 //! Calls about scheduling, time, timers and futexes.
 
+use core::arch::asm;
 use core::sync::atomic::AtomicU32;
 
 use linux_raw_sys::general as linux;
@@ -514,9 +515,25 @@ pub fn set_robust_list(head: &'static [AtomicUsizeWord; 3]) -> Result<()> {
 /// A word of a robust list: the kernel reads it when the task ends.
 pub type AtomicUsizeWord = core::sync::atomic::AtomicUsize;
 
-/// Uses up CPU time in user mode: so many instructions that take long.
+/// Uses up CPU time in user mode: instructions that take long, sixteen a round.
 pub fn burn(rounds: u64) {
-    for _ in 0..rounds {
-        core::hint::black_box(core::arch::x86_64::__cpuid(0));
+    // SAFETY: CPUID changes four registers and no memory; the compiler keeps
+    // rbx for itself.
+    unsafe {
+        asm!(
+            "mov {saved}, rbx",
+            "2:",
+            ".rept 16",
+            "xor eax, eax",
+            "cpuid",
+            ".endr",
+            "dec {rounds}",
+            "jnz 2b",
+            "mov rbx, {saved}",
+            saved = out(reg) _,
+            rounds = inout(reg) rounds.max(1) => _,
+            out("eax") _, out("ecx") _, out("edx") _,
+            options(nomem, nostack),
+        );
     }
 }

@@ -9,6 +9,7 @@
 //! | `inode`, `attributes` | what a name stands for, and what `stat` says of it |
 //! | `regular`, `directory`, `device`, `pipe`, `tty` | the kinds of inodes |
 //! | `special` | the faces of what other rooms make up: files, directories, links |
+//! | `timerfd` | timers as descriptors |
 //! | `rename` | moving names |
 //! | `block_file` | the disk as a file |
 //! | `locks` | locks of ranges and of whole files |
@@ -51,6 +52,7 @@ pub mod settings;
 pub mod special;
 pub mod splice;
 pub mod super_block;
+pub mod timerfd;
 pub mod transfer;
 pub mod tty;
 mod tty_input;

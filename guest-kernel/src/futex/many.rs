@@ -45,6 +45,9 @@ pub fn wait_for_any(wanted: &[Wanted], deadline: Option<Deadline>) -> Result<usi
     // is the answer, as on Linux.
     let mut taken = None;
     for (at, waiter) in waiters.iter().enumerate() {
+        if crate::mutant!("waitv-stays-queued") && !waiter.is_woken() {
+            continue;
+        }
         if !leave(waiter) {
             taken = Some(at);
         }

@@ -33,7 +33,7 @@ use crate::mm::Mm;
 use crate::mm::fault::Access;
 use crate::mm::frame::{self, Frame};
 use crate::probe;
-use crate::sched::{self, Deadline, TaskId, WaitQueue};
+use crate::sched::{self, Deadline, TaskId, Time, WaitQueue};
 use crate::sync::SpinLock;
 
 /// What a futex is known by.
@@ -78,6 +78,7 @@ impl Futex {
         if address >= USER_END {
             return Err(Errno::EFAULT);
         }
+        let private = private && !crate::mutant!("private-futex-is-shared");
         let frame = if private {
             None
         } else {
@@ -172,7 +173,9 @@ impl Waiter {
             return;
         }
         self.woken.store(true, Ordering::Release);
-        self.sleep.wake_one();
+        if !crate::mutant!("futex-wakes-nobody") {
+            self.sleep.wake_one();
+        }
     }
 }
 
@@ -199,9 +202,12 @@ pub fn wait(futex: &Futex, expected: u32, bitset: u32, deadline: Option<Deadline
     let sleep = Arc::new(WaitQueue::new());
     let waiter = Arc::new(Waiter::new(&futex.place, bitset, &sleep));
     enter(futex, expected, &waiter)?;
+    let early = crate::mutant!("futex-wait-ends-early");
+    let deadline = deadline.map(|at| if early { Time::now().into() } else { at });
     let outcome = sleep.wait_until(deadline, || waiter.is_woken().then_some(()));
     let taken = !leave(&waiter);
-    if taken && !(outcome == Ok(None) && crate::mutant!("futex-timeout-eats-wake")) {
+    let late = deadline.is_some_and(Deadline::has_passed);
+    if taken && !(late && crate::mutant!("futex-timeout-eats-wake")) {
         // Whoever took it out of the table counts on it being woken.
         return Ok(());
     }
@@ -301,6 +307,7 @@ impl Table {
             return Err(Errno::EINVAL);
         }
         let mut woken = 0;
+        let count = count + u64::from(crate::mutant!("futex-wakes-one-more"));
         while woken < count
             && let Some(waiter) = take(queue, bitset)
         {

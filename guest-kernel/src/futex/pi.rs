@@ -207,7 +207,7 @@ pub fn unlock(futex: &Futex, own: &Own) -> Result<()> {
         if word.load(Ordering::SeqCst) & FUTEX_TID_MASK != own.tid {
             return Err(Errno::EPERM);
         }
-        if !table.hand_over(word, futex.place.name, 0) {
+        if crate::mutant!("pi-unlock-frees") || !table.hand_over(word, futex.place.name, 0) {
             word.store(0, Ordering::SeqCst);
         }
         Ok(())

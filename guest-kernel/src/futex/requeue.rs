@@ -102,6 +102,7 @@ pub fn requeue_to_lock(
                 break;
             };
             match table.take_lock(word, to, &waiter, own) {
+                Ok(Taken::Owned) if crate::mutant!("requeue-pi-forgets-to-wake") => {}
                 Ok(Taken::Owned) => waiter.wake(),
                 Ok(Taken::Queued) => probe::emit(&FutexRequeue {
                     waiter: waiter.task.into(),

@@ -93,7 +93,10 @@ impl Attributes {
     /// What a child of the task starts with.
     #[must_use]
     pub fn for_child(&self) -> Self {
-        if !self.reset_on_fork {
+        if crate::mutant!("nice-is-not-inherited") {
+            return Attributes { nice: 0, ..*self };
+        }
+        if !self.reset_on_fork || crate::mutant!("reset-on-fork-is-forgotten") {
             return *self;
         }
         let real_time = self.priority() > 0;

@@ -37,6 +37,7 @@ pub mod table;
 mod task;
 mod time;
 pub mod timer;
+mod timerfd;
 mod user_io;
 mod uts;
 mod wait;

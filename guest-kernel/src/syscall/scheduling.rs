@@ -38,6 +38,7 @@ fn class(number: u32, priority: u32) -> Result<Class> {
     let priority = priority.ok_or(Errno::EINVAL)?;
     let class = match (number, priority) {
         (linux::SCHED_NORMAL, 0) => Class::Other,
+        (linux::SCHED_NORMAL, _) if crate::mutant!("class-is-not-checked") => Class::Other,
         (linux::SCHED_BATCH, 0) => Class::Batch,
         (linux::SCHED_IDLE, 0) => Class::Idle,
         (linux::SCHED_FIFO, 1..) => Class::Fifo(priority),

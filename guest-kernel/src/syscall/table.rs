@@ -263,6 +263,9 @@ table! {
     __NR_sched_setattr sched_setattr super::scheduling::sched_setattr [Int Pointer Hex];
     __NR_sched_getattr sched_getattr super::scheduling::sched_getattr [Int Pointer Int Hex];
     __NR_futex_waitv futex_waitv futex::futex_waitv [Pointer Int Hex Pointer Int];
+    __NR_timerfd_create timerfd_create super::timerfd::timerfd_create [Int Hex];
+    __NR_timerfd_settime timerfd_settime super::timerfd::timerfd_settime [Fd Hex Pointer Pointer];
+    __NR_timerfd_gettime timerfd_gettime super::timerfd::timerfd_gettime [Fd Pointer];
     __NR_restart_syscall restart_syscall signal::restart_syscall [];
     __NR_clock_gettime clock_gettime time::clock_gettime [Int Pointer];
     __NR_clock_getres clock_getres time::clock_getres [Int Pointer];

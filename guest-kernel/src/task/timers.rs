@@ -271,7 +271,9 @@ impl Timer {
             }
             Notify::Interval(signal) => {
                 self.send(SigInfo::kernel(signal), None);
-                self.go_on(now);
+                if !crate::mutant!("interval-fires-once") {
+                    self.go_on(now);
+                }
             }
             Notify::Signal {
                 signal,
@@ -279,6 +281,7 @@ impl Timer {
                 task,
             } => {
                 let info = self.info(signal, value);
+                let task = task.filter(|_| !crate::mutant!("timer-thread-is-ignored"));
                 // What is ignored is never delivered, so it goes on at once.
                 if !self.send(info, task) {
                     self.go_on(now);
@@ -374,6 +377,7 @@ fn interval(which: usize) -> Result<Arc<Timer>> {
     frame::room()?;
     let counter = Counter::Group(group.clock.clone());
     let (clock, signal) = match which {
+        1 if crate::mutant!("cpu-timers-run-by-the-wall") => (Clock::Monotonic, Signal::SIGVTALRM),
         0 => (Clock::Monotonic, Signal::SIGALRM),
         1 => (
             Clock::Cpu {
@@ -580,6 +584,9 @@ fn first(timers: &[Arc<Timer>], clock: &CpuClock) -> Option<u64> {
 }
 
 fn limit_alarm(group: &Group) -> Option<u64> {
+    if crate::mutant!("cpu-limit-is-forgotten") {
+        return None;
+    }
     let (soft, hard) = group.limit(LIMIT_CPU);
     let at = |limit: u64| (limit != u64::MAX).then(|| limit.saturating_mul(SECOND));
     let soft = at(soft).map(|soft| soft.max(group.timers.lock().next_warning));

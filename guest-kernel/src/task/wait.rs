@@ -139,7 +139,10 @@ fn look(me: &Arc<Task>, which: Which, options: Options) -> Result<Option<Change>
         usage,
     };
     let forgotten = take(&mut tree, child, options);
-    if let Some(mother) = tree.node(me.tgid().0).filter(|_| forgotten.is_some()) {
+    if let Some(mother) = tree
+        .node(me.tgid().0)
+        .filter(|_| forgotten.is_some() && !crate::mutant!("children-use-nothing"))
+    {
         let mut reaped = mother.group.reaped.lock();
         *reaped = reaped.plus(usage);
     }
