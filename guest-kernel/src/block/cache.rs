@@ -9,6 +9,7 @@ use abi::event::FrameKind;
 
 use super::PAGE;
 use super::virtio_blk::Disk;
+use crate::arch::irq;
 use crate::errno::{Errno, Result};
 use crate::mm::frame::{self, Frame};
 use crate::sched::{Mutex, Time, WaitQueue};
@@ -124,23 +125,38 @@ impl BlockDevice {
     /// Lets pages go until there is room for one more.
     fn make_room(&self) -> Result<()> {
         let most = (frame::total() / SHARE).max(1) as usize;
-        while self.index.lock().order.len() >= most {
-            let oldest = self.index.lock().order.front().copied();
-            let Some(oldest) = oldest else { break };
-            self.write_back(oldest)?;
-            let mut index = self.index.lock();
-            let gone = match index.dirty.contains_key(&oldest) {
-                // Changed again meanwhile: another turn.
-                true => None,
-                false => index.pages.remove(&oldest),
+        loop {
+            let oldest = {
+                let index = self.index.lock();
+                let full = index.order.len() >= most;
+                index.order.front().copied().filter(|_| full)
             };
-            index.order.retain(|page| *page != oldest);
-            if gone.is_none() && index.pages.contains_key(&oldest) {
-                index.order.push_back(oldest);
+            match oldest {
+                Some(oldest) => self.let_go(oldest)?,
+                None => return Ok(()),
             }
-            drop(index);
-            drop(gone);
         }
+    }
+
+    /// Lets a page go, written back if it has to be. Its lock is held all the
+    /// while: who changes a page holds it too, so no change comes in between.
+    fn let_go(&self, index: u64) -> Result<()> {
+        let page = self.cached(index);
+        let filled = page.as_ref().map(|page| page.filled.lock());
+        if let Some(page) = &page {
+            self.write_locked(index, page)?;
+        }
+        let gone = {
+            let mut places = self.index.lock();
+            if places.order.front() == Some(&index) {
+                places.order.pop_front();
+                places.pages.remove(&index)
+            } else {
+                None
+            }
+        };
+        drop(filled);
+        drop(gone);
         Ok(())
     }
 
@@ -175,6 +191,8 @@ impl BlockDevice {
         whole: bool,
         work: impl FnOnce(&Frame) -> usize,
     ) -> Result<usize> {
+        // A page that changes takes a place in two lists.
+        frame::room()?;
         loop {
             let page = self.place(index)?;
             let mut filled = page.filled.lock();
@@ -215,11 +233,17 @@ impl BlockDevice {
             return Ok(());
         };
         let filled = page.filled.lock();
+        let result = self.write_locked(index, &page);
+        drop(filled);
+        result
+    }
+
+    /// The same for whoever holds the page's lock.
+    fn write_locked(&self, index: u64, page: &Page) -> Result<()> {
         if !self.index.lock().clean(index) || crate::mutant!("write-back-forgets") {
             return Ok(());
         }
         let result = self.disk.write(index, &page.frame);
-        drop(filled);
         if result.is_err() {
             self.lost.store(true, Ordering::Relaxed);
         }
@@ -281,11 +305,11 @@ impl BlockDevice {
 
     /// A description that was open for writing was closed. The last one to go
     /// takes care that everything is on the disk, as on Linux; what then
-    /// cannot be written nobody hears of.
+    /// cannot be written nobody hears of. Where nobody may sleep it is left to
+    /// pdflush.
     pub fn closed_to_write(&self) {
-        if self.writers.fetch_sub(1, Ordering::Relaxed) == 1
-            && !crate::mutant!("last-close-writes-nothing")
-        {
+        let last = self.writers.fetch_sub(1, Ordering::Relaxed) == 1;
+        if last && irq::may_sleep() && !crate::mutant!("last-close-writes-nothing") {
             let _ = self.sync();
         }
     }

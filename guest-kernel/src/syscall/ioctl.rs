@@ -44,6 +44,7 @@ fn by_kind(file: &File, request: u32, argument: u64) -> Result<u64> {
             user::write_value(argument, left as i32)?;
             Ok(0)
         }
+        Kind::Special(special) => special.ioctl(request, argument),
         Kind::Device(device) => match device.tty() {
             Some(tty) => terminal(tty, request, argument),
             None => Err(Errno::ENOTTY),

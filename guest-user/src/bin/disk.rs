@@ -1,4 +1,4 @@
-//! `disk rw|dirty N|open N|busy N|lazy`: the disk as a file, and what kernel
+//! `disk rw|dirty N|open N|sync|busy N|lazy`: the disk as a file, and what kernel
 //! threads do for it while this program does something else.
 #![no_std]
 #![no_main]
@@ -7,7 +7,7 @@ use guest_user::map::Pages;
 use guest_user::out::must;
 use guest_user::start::Args;
 use guest_user::sys::{self, Fd, O_RDONLY, O_RDWR, SEEK_CUR, SEEK_END, SEEK_SET};
-use guest_user::sys_disk::{cycles, read_at, write_at};
+use guest_user::sys_disk::{cycles, disk_size, fsync, read_at, sync, write_at};
 use guest_user::{println, program};
 
 program!(main);
@@ -21,10 +21,11 @@ fn main(args: &Args) -> i32 {
         Some("rw") => read_and_write(),
         Some("dirty") => leave_dirty(count),
         Some("open") => close_writes(count),
+        Some("sync") => write_through(),
         Some("busy") => work_beside(count),
         Some("lazy") => keep_translations(),
         _ => {
-            println!("usage: disk rw|dirty N|open N|busy N|lazy");
+            println!("usage: disk rw|dirty N|open N|sync|busy N|lazy");
             return 2;
         }
     }
@@ -100,6 +101,20 @@ fn close_writes(pages: u64) {
     println!("one of two is closed");
     must(sys::close(other), "close");
     println!("the last one is closed");
+}
+
+/// Changes pages and asks for them to last, in both ways.
+fn write_through() {
+    let fd = open();
+    println!("{} bytes", must(disk_size(fd), "ioctl"));
+    change(fd, 2);
+    must(fsync(fd), "fsync");
+    println!("two pages and fsync");
+    change(fd, 1);
+    sync();
+    println!("one page and sync");
+    must(sys::close(fd), "close");
+    println!("closed");
 }
 
 /// Changes pages and then works without a pause, while pdflush writes them.

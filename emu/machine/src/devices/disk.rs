@@ -99,11 +99,11 @@ impl Contents {
     /// All bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let pages = self.pages.iter();
-        pages
-            .flat_map(|page| page.as_deref().unwrap_or(&ZERO))
-            .copied()
-            .collect()
+        let mut bytes = Vec::with_capacity(self.pages.len() * PAGE);
+        for page in &self.pages {
+            bytes.extend_from_slice(page.as_deref().unwrap_or(&ZERO));
+        }
+        bytes
     }
 
     /// The pages that hold something other than zeros, with their numbers.
