@@ -1,6 +1,6 @@
 //! `docs/system-calls.md`: which system calls there are, written from the
 //! kernel's own table, and what a caller of the others gets, asked in the
-//! guest. With `COE_BLESS=1` the page is written again.
+//! guest. With `COE_BLESS_DOCS=1` the page is written again.
 
 mod common;
 
@@ -51,7 +51,7 @@ fn page() -> String {
     let mut page = String::from(
         "# System calls\n\n\
          Written by `tests/system_calls.rs` from the kernel's table (`guest-kernel/src/syscall/table.rs`) \
-         and from `docs/system-calls.toml`; `COE_BLESS=1 cargo test --test system_calls` writes it again.\n\n",
+         and from `docs/system-calls.toml`; `COE_BLESS_DOCS=1 cargo test -p coe --test system_calls` writes it again.\n\n",
     );
     let missing: Vec<&str> = known
         .iter()
@@ -103,13 +103,13 @@ fn every_call_of_the_table_has_its_linux_name() {
 fn the_page_of_system_calls_is_up_to_date() {
     let path = root().join("docs/system-calls.md");
     let page = page();
-    if std::env::var_os("COE_BLESS").is_some() {
+    if std::env::var_os("COE_BLESS_DOCS").is_some() {
         fs::write(&path, &page).expect("writing the page");
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == page,
-        "docs/system-calls.md is out of date: COE_BLESS=1 cargo test --test system_calls"
+        "docs/system-calls.md is out of date: COE_BLESS_DOCS=1 cargo test -p coe --test system_calls"
     );
 }
 
