@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::event::SchedProcessExec;
-use linux_raw_sys::general::{MS_NOEXEC, SIGCHLD};
+use linux_raw_sys::general::{MS_NOEXEC, MS_NOSUID, SIGCHLD};
 
 use super::credentials::Credentials;
 use super::credentials::program::Program;
@@ -68,6 +68,7 @@ pub fn exec(
     let (credentials, secure) = task.credentials().for_program(&Program {
         mode: file.inode().mode(),
         owner: file.inode().owner(),
+        set_ids: file.place().mount().flags() & MS_NOSUID == 0 || crate::mutant!("nosuid-ignored"),
         exposed: shares_folder(&task) || task.trace().takes_rights(&task),
     });
     let program = elf::load(&mm, &file)?;

@@ -172,8 +172,12 @@ pub(super) fn try_send(task: &Arc<Task>, whole_group: bool, info: SigInfo) -> Re
     Ok(())
 }
 
-/// In another PID namespace the sender has another number, or none.
+/// In another PID namespace the sender has another number, or none, and in
+/// another user namespace another user id.
 fn as_seen_by(task: &Task, mut info: SigInfo) -> SigInfo {
+    if let Fields::Sender { uid, .. } | Fields::Child { uid, .. } = &mut info.fields {
+        *uid = task.credentials().user.uid_or_nobody(*uid);
+    }
     if let Fields::Sender { pid, .. } = &mut info.fields
         && task.pid().namespace().level() > 0
         && !crate::mutant!("si-pid-is-global")

@@ -10,7 +10,9 @@ use guest_user::out::must;
 use guest_user::signal::{self, SIGCHLD};
 use guest_user::start::Args;
 use guest_user::sys::{self, O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
+use guest_user::sys_fs::mount;
 use guest_user::sys_ids::{self as ids, Capabilities, SAME, in_child, word};
+use guest_user::sys_ptrace::ptrace;
 use guest_user::task::{self, CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD, CLONE_VM, Clone};
 use guest_user::{eprintln, println, program};
 use linux_raw_sys::{general as linux, prctl};
@@ -31,6 +33,8 @@ fn main(args: &Args) -> i32 {
         "files" => files(),
         "others" => others(),
         "shared-folder" => shared_folder(args),
+        "nosuid" => no_set_ids(args),
+        "traced" => traced(args),
         "limit" => limit(args),
         "prctl" => own_settings(),
         "show" => show(),
@@ -308,6 +312,59 @@ fn shared_folder(args: &Args) {
         let child = unsafe { Clone::flags(SIGCHLD | flags).run(run_copy_of, argument as usize) };
         must(task::wait(must(child, "clone"), 0), "wait");
     }
+    remove(COPY);
+}
+
+/// On a mount that says so the set-user-id bit means nothing.
+fn no_set_ids(args: &Args) {
+    must(ids::path_call(linux::__NR_mkdir, FOLDER, 0o755, 0), "mkdir");
+    for flags in [0, linux::MS_NOSUID] {
+        let child = must(
+            task::clone3(u64::from(linux::CLONE_NEWNS), u64::from(SIGCHLD)),
+            "clone3",
+        );
+        if child == 0 {
+            let private = linux::MS_REC | linux::MS_PRIVATE;
+            must(mount(c"none", c"/", c"", private), "private");
+            must(mount(c"none", FOLDER, c"tmpfs", flags), "mount");
+            must(sys::chdir(FOLDER), "chdir");
+            copy_program(args, 0o4755);
+            must(ids::setresuid(1000, 1000, 1000), "setresuid");
+            run_copy(args);
+            task::exit(1);
+        }
+        must(task::wait(child, 0), "wait");
+    }
+    must(ids::path_call(linux::__NR_rmdir, FOLDER, 0, 0), "rmdir");
+}
+
+/// A set-user-id program gives nothing to whom another user traces.
+fn traced(args: &Args) {
+    copy_program(args, 0o4755);
+    in_child(|| {
+        must(ids::setresuid(1000, 1000, 1000), "setresuid");
+        let child = must(task::fork(), "fork");
+        if child == 0 {
+            must(
+                ptrace(linux_raw_sys::ptrace::PTRACE_TRACEME, 0, 0, 0),
+                "trace me",
+            );
+            run_copy(args);
+            task::exit(1);
+        }
+        loop {
+            let (_, status) = must(task::wait(child, 0), "wait");
+            if status.exited().is_some() || status.signaled().is_some() {
+                println!("which {status}");
+                break;
+            }
+            println!("the tracer sees a stop");
+            must(
+                ptrace(linux_raw_sys::ptrace::PTRACE_CONT, child, 0, 0),
+                "go on",
+            );
+        }
+    });
     remove(COPY);
 }
 

@@ -13,6 +13,8 @@ pub struct Program {
     pub mode: u32,
     /// Owner and owning group.
     pub owner: (u32, u32),
+    /// Its set-id bits count: the mount does not say otherwise.
+    pub set_ids: bool,
     /// Somebody else could change what the task does: a task outside its
     /// group shares its working directory, or a tracer without the right.
     pub exposed: bool,
@@ -25,7 +27,7 @@ impl Credentials {
     pub fn for_program(&self, program: &Program) -> (Credentials, bool) {
         let mut new = self.clone();
         let bound = self.no_new_privileges && !crate::mutant!("no-new-privs-ignored");
-        if !bound {
+        if !bound && program.set_ids {
             new.take_ids_of(program);
         }
         let set_id = new.euid != self.uid || new.egid != self.gid;
