@@ -387,3 +387,20 @@ pub fn select(read: u64, write: u64, micros: i64) -> Result<(usize, u64, u64)> {
     }?;
     Ok((count, sets[0], sets[1]))
 }
+
+/// `statfs`.
+///
+/// # Errors
+/// As statfs(2).
+pub fn statfs(path: &CStr) -> Result<nr::statfs> {
+    // SAFETY: every field is a number.
+    let mut value: nr::statfs = unsafe { core::mem::zeroed() };
+    // SAFETY: the kernel writes one statfs.
+    unsafe {
+        call(
+            nr::__NR_statfs,
+            [path.as_ptr() as usize, &raw mut value as usize, 0, 0, 0, 0],
+        )
+    }?;
+    Ok(value)
+}

@@ -254,6 +254,13 @@ impl Directory {
         })
     }
 
+    /// Takes out the first name, whatever it stands for.
+    pub(super) fn remove_first(&self) -> Option<Arc<Inode>> {
+        let mut entries = self.entries.lock();
+        let name = entries.by_name.keys().next()?.clone();
+        entries.take(&name)
+    }
+
     /// All that is entered here.
     pub fn inodes(&self) -> Vec<Arc<Inode>> {
         let entries = self.entries.lock();

@@ -63,16 +63,15 @@ impl FdTable {
         file.inode().locks().closed_in(self.id);
     }
 
-    /// Frees the descriptors of a range.
-    #[must_use = "the descriptions are closed by dropping them, outside the lock"]
-    pub fn take_range(&mut self, first: usize, last: usize) -> Vec<Arc<File>> {
+    /// Frees the first descriptor of a range, and says which it was.
+    #[must_use = "the description is closed by dropping it, outside the lock"]
+    pub fn take_first(&mut self, first: usize, last: usize) -> Option<(usize, Arc<File>)> {
         let first = first + usize::from(crate::mutant!("close-range-begins-late"));
         let end = last.saturating_add(1).min(self.slots.len());
-        let range = self.slots.get_mut(first.min(end)..end);
-        let taken = range.into_iter().flatten().filter_map(Option::take);
-        let files: Vec<Arc<File>> = taken.map(|slot| slot.file).collect();
-        files.iter().for_each(|file| self.closing(file));
-        files
+        let range = self.slots.get(first.min(end)..end)?;
+        let fd = first + range.iter().position(Option::is_some)?;
+        let file = self.remove(fd as i32).ok()?;
+        Some((fd, file))
     }
 
     /// Says that exec closes the descriptors of a range.
@@ -224,6 +223,11 @@ impl FdTable {
         let count = self.slots.len();
         slots.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         slots.extend_from_slice(&self.slots);
+        if crate::mutant!("fork-copies-offsets") {
+            for slot in slots.iter_mut().flatten() {
+                slot.file = slot.file.twin();
+            }
+        }
         Ok(Self::with(slots))
     }
 

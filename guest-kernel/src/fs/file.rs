@@ -129,6 +129,28 @@ impl File {
         Ok(Arc::new(file))
     }
 
+    /// Another description of the same, at the same offset: what fork must not
+    /// make.
+    pub(super) fn twin(self: &Arc<Self>) -> Arc<Self> {
+        match self.inode().kind() {
+            Kind::Regular(_) if !self.is_writable() || self.is_path() => self.clone(),
+            Kind::Regular(_) => {
+                let twin = Self::open(self.place.clone(), self.origin.clone(), self.flags());
+                let at = self.offset.try_lock().map_or(0, |at| *at);
+                twin.map_or_else(
+                    |_| self.clone(),
+                    |twin| {
+                        if let Some(mut offset) = twin.offset.try_lock() {
+                            *offset = at;
+                        }
+                        twin
+                    },
+                )
+            }
+            _ => self.clone(),
+        }
+    }
+
     fn bare(place: Place, origin: Option<(Place, Box<[u8]>)>, flags: u32) -> Self {
         File {
             _counted: Counted::new(Type::File),

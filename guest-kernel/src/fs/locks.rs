@@ -38,6 +38,14 @@ impl Lock {
     }
 }
 
+/// Why a lock cannot be had now.
+enum Refusal {
+    /// This owner has one that it would run into.
+    Held(Owner),
+    /// There is no memory for it.
+    Failed(Errno),
+}
+
 /// The locks of one file.
 pub struct Locks {
     ranges: SpinLock<Vec<Lock>>,
@@ -73,9 +81,13 @@ impl Locks {
     /// EAGAIN if it runs into another; where it may wait, EDEADLK if the other
     /// waits for this one, and what a signal makes of it.
     pub fn take(&self, wanted: &Lock, wait: bool) -> Result<()> {
-        if self.try_take(wanted).is_ok() {
-            self.changed.wake_all();
-            return Ok(());
+        match self.try_take(wanted) {
+            Ok(()) => {
+                self.changed.wake_all();
+                return Ok(());
+            }
+            Err(Refusal::Failed(error)) => return Err(error),
+            Err(Refusal::Held(_)) => {}
         }
         if !wait {
             return Err(Errno::EAGAIN);
@@ -83,7 +95,8 @@ impl Locks {
         let outcome = self.changed.wait_interruptible(None, || {
             let holder = match self.try_take(wanted) {
                 Ok(()) => return Some(Ok(())),
-                Err(holder) => holder,
+                Err(Refusal::Failed(error)) => return Some(Err(error)),
+                Err(Refusal::Held(holder)) => holder,
             };
             note_waiting(wanted.owner, holder).err().map(Err)
         });
@@ -92,14 +105,14 @@ impl Locks {
         outcome?.unwrap_or(Err(Errno::EAGAIN))
     }
 
-    fn try_take(&self, wanted: &Lock) -> core::result::Result<(), Owner> {
+    fn try_take(&self, wanted: &Lock) -> core::result::Result<(), Refusal> {
         let mut ranges = self.ranges.lock();
         if let Some(other) = ranges.iter().find(|lock| lock.conflicts(wanted))
             && !crate::mutant!("range-locks-ignored")
         {
-            return Err(other.owner);
+            return Err(Refusal::Held(other.owner));
         }
-        carve(&mut ranges, wanted.owner, wanted.start, wanted.end);
+        carve(&mut ranges, wanted.owner, wanted.start, wanted.end).map_err(Refusal::Failed)?;
         let mut whole = *wanted;
         ranges.retain(|lock| !absorb(&mut whole, lock));
         ranges.push(whole);
@@ -107,27 +120,44 @@ impl Locks {
     }
 
     /// Gives up whatever an owner holds of a range.
-    pub fn release(&self, owner: Owner, start: u64, end: u64) {
+    ///
+    /// # Errors
+    /// ENOLCK.
+    pub fn release(&self, owner: Owner, start: u64, end: u64) -> Result<()> {
         {
             let mut ranges = self.ranges.lock();
             if ranges.is_empty() {
-                return;
+                return Ok(());
             }
-            carve(&mut ranges, owner, start, end);
+            carve(&mut ranges, owner, start, end)?;
         }
         self.changed.wake_all();
+        Ok(())
+    }
+
+    /// Gives up all that an owner holds.
+    fn release_all(&self, owner: Owner) {
+        let went = {
+            let mut ranges = self.ranges.lock();
+            let before = ranges.len();
+            ranges.retain(|lock| lock.owner != owner);
+            before != ranges.len()
+        };
+        if went {
+            self.changed.wake_all();
+        }
     }
 
     /// A descriptor of this file was closed: all that its table held goes.
     pub fn closed_in(&self, table: u64) {
         if !crate::mutant!("close-keeps-locks") {
-            self.release(Owner::Table(table), 0, u64::MAX);
+            self.release_all(Owner::Table(table));
         }
     }
 
     /// A description is gone, and with it all that it held.
     pub fn description_gone(&self, description: u64) {
-        self.release(Owner::Description(description), 0, u64::MAX);
+        self.release_all(Owner::Description(description));
         self.release_whole(description);
     }
 
@@ -178,25 +208,36 @@ impl Locks {
 }
 
 /// Takes an owner's locks out of a range, cut at its ends.
-fn carve(ranges: &mut Vec<Lock>, owner: Owner, start: u64, end: u64) {
-    for lock in core::mem::take(ranges) {
+///
+/// # Errors
+/// ENOLCK: there is no memory for another piece. Nothing has changed then.
+fn carve(ranges: &mut Vec<Lock>, owner: Owner, start: u64, end: u64) -> Result<()> {
+    // At most one lock is cut in two, and at most one is entered after this.
+    ranges.try_reserve(2).map_err(|_| Errno::ENOLCK)?;
+    let mut upper = None;
+    ranges.retain_mut(|lock| {
         if lock.owner != owner || lock.end < start || lock.start > end {
-            ranges.push(lock);
-            continue;
+            return true;
         }
-        if lock.start < start {
-            ranges.push(Lock {
-                end: start - 1,
-                ..lock
-            });
+        let rest = (lock.end > end).then(|| Lock {
+            start: end + 1,
+            ..*lock
+        });
+        match (lock.start < start, rest) {
+            (true, rest) => {
+                lock.end = start - 1;
+                upper = rest.or(upper);
+                true
+            }
+            (false, Some(rest)) => {
+                *lock = rest;
+                true
+            }
+            (false, None) => false,
         }
-        if lock.end > end {
-            ranges.push(Lock {
-                start: end + 1,
-                ..lock
-            });
-        }
-    }
+    });
+    ranges.extend(upper);
+    Ok(())
 }
 
 /// Joins a lock of the same owner and kind that lies right beside.

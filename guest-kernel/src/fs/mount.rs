@@ -265,6 +265,20 @@ impl Mount {
     }
 }
 
+impl Drop for Mount {
+    /// Lets go of what is mounted on it one by one, not on the stack.
+    fn drop(&mut self) {
+        let mut below = core::mem::take(&mut self.state.lock().children);
+        while let Some((point, mount)) = below.pop() {
+            drop(point);
+            if let Some(last) = Arc::into_inner(mount) {
+                let children = core::mem::take(&mut last.state.lock().children);
+                below.extend(children);
+            }
+        }
+    }
+}
+
 /// True if a directory of a mount lies at or below another of the same mount.
 fn is_below(inner: &Place, outer: &Place) -> bool {
     let mut at = inner.inode().clone();

@@ -226,13 +226,26 @@ impl Regular {
         let _turn = self.writing.lock();
         let end = end.min(self.len());
         let mut at = start;
-        while at < end {
-            let next = (at / PAGE + 1) * PAGE;
-            let stop = next.min(end);
+        while let Some(index) = self.next_with_data(at / PAGE) {
+            at = at.max(index * PAGE);
+            if at >= end {
+                break;
+            }
+            let stop = ((index + 1) * PAGE).min(end);
             self.clear_within(at, stop)?;
             at = stop;
         }
         Ok(())
+    }
+
+    /// The first page from `index` on that is no hole.
+    fn next_with_data(&self, index: u64) -> Option<u64> {
+        let content = self.content.lock();
+        if index < (content.initial.len() as u64).div_ceil(PAGE) {
+            return Some(index);
+        }
+        let (found, _) = content.frames.range(index..).next()?;
+        Some(*found)
     }
 
     /// Clears a part of one page.

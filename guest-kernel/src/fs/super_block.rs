@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{MS_DIRSYNC, MS_MANDLOCK, MS_RDONLY, MS_SYNCHRONOUS};
 
-use super::inode::{Inode, MEMORY_DEVICE};
+use super::inode::{Inode, Kind, MEMORY_DEVICE};
 use crate::errno::{Errno, Result};
 use crate::sync::SpinLock;
 
@@ -56,6 +56,25 @@ impl SuperBlock {
     /// Gives it other flags.
     pub fn set_flags(&self, flags: u32) {
         self.flags.store(flags & SUPER_FLAGS, Ordering::Relaxed);
+    }
+}
+
+impl Drop for SuperBlock {
+    /// Takes the tree apart from its leaves: left to themselves, directories
+    /// would drop each other on the stack, however deep they lie.
+    fn drop(&mut self) {
+        let mut above = alloc::vec![self.root.clone()];
+        while let Some(inode) = above.last() {
+            let first = match inode.kind() {
+                Kind::Directory(directory) => directory.remove_first(),
+                _ => None,
+            };
+            match first {
+                Some(inode) if inode.is_directory() => above.push(inode),
+                Some(_) => {}
+                None => drop(above.pop()),
+            }
+        }
     }
 }
 

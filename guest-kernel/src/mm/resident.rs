@@ -28,16 +28,22 @@ impl Mm {
     }
 
     /// Marks all that is mapped, and if `future` what will be.
-    pub fn set_all_locked(&self, now: Option<bool>, future: bool) -> Vec<Range<u64>> {
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn set_all_locked(&self, now: Option<bool>, future: bool) -> Result<Vec<Range<u64>>> {
         let mut space = self.lock();
+        let mut all = Vec::new();
+        all.try_reserve_exact(space.areas.len())
+            .map_err(|_| Errno::ENOMEM)?;
+        all.extend(space.areas.values().map(Vma::range));
         space.lock_future = future;
-        let all: Vec<Range<u64>> = space.areas.values().map(Vma::range).collect();
         if let Some(locked) = now {
             for range in &all {
                 space.mark_locked(range.clone(), locked);
             }
         }
-        all
+        Ok(all)
     }
 
     /// True if what is mapped from now on is to be kept in memory.

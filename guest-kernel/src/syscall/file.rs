@@ -215,6 +215,11 @@ fn check_open(place: &Place, flags: u32) -> Result<()> {
         Kind::Directory(_) | Kind::Virtual(_) if writes || flags & O_CREAT != 0 => {
             return Err(Errno::EISDIR);
         }
+        Kind::Special(special)
+            if special.device_number() != 0 && place.mount().flags() & MS_NODEV != 0 =>
+        {
+            return Err(Errno::EACCES);
+        }
         Kind::Device(_) | Kind::Inert { .. } if place.mount().flags() & MS_NODEV != 0 => {
             return Err(Errno::EACCES);
         }

@@ -174,8 +174,15 @@ pub fn close_range(call: &mut Call<'_>) -> Result<u64> {
     if flags & CLOSE_RANGE_CLOEXEC != 0 {
         table.lock().set_range_close_on_exec(first, last);
     } else {
-        let closed = table.lock().take_range(first, last);
-        drop(closed);
+        let mut from = first;
+        loop {
+            let taken = table.lock().take_first(from, last);
+            let Some((fd, file)) = taken else {
+                break;
+            };
+            drop(file);
+            from = fd;
+        }
     }
     Ok(0)
 }

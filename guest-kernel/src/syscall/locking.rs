@@ -90,7 +90,7 @@ pub(super) fn mlockall(call: &mut Call<'_>) -> Result<u64> {
     let mm = user::current()?;
     check_limit(&mm, 0)?;
     let now = flags & MCL_CURRENT != 0;
-    let all = mm.set_all_locked(now.then_some(true), flags & MCL_FUTURE != 0);
+    let all = mm.set_all_locked(now.then_some(true), flags & MCL_FUTURE != 0)?;
     if now && flags & MCL_ONFAULT == 0 {
         for range in all {
             // Guard pages are mapped too, and stay out.
@@ -103,6 +103,6 @@ pub(super) fn mlockall(call: &mut Call<'_>) -> Result<u64> {
 /// `munlockall()`
 pub(super) fn munlockall(_: &mut Call<'_>) -> Result<u64> {
     frame::room()?;
-    user::current()?.set_all_locked(Some(false), false);
+    user::current()?.set_all_locked(Some(false), false)?;
     Ok(0)
 }

@@ -101,7 +101,7 @@ pub(super) fn range_lock(file: &File, command: u32, address: u64) -> Result<u64>
         F_RDLCK if !file.is_readable() => return Err(Errno::EBADF),
         F_WRLCK if !file.is_writable() => return Err(Errno::EBADF),
         F_RDLCK | F_WRLCK => locks.take(&lock, wait)?,
-        F_UNLCK => locks.release(owner, start, end),
+        F_UNLCK => locks.release(owner, start, end)?,
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)

@@ -103,7 +103,11 @@ fn wait(call: &Call<'_>, deadline: Option<Time>) -> Result<u64> {
         ready.then_some(())
     };
     let files = items.iter().map(|item| &*item.file);
-    let queues: Vec<&WaitQueue> = files.flat_map(File::queues).flatten().collect();
+    let mut queues: Vec<&WaitQueue> = Vec::new();
+    queues
+        .try_reserve_exact(2 * items.len())
+        .map_err(|_| Errno::ENOMEM)?;
+    queues.extend(files.flat_map(File::queues).flatten());
     WaitQueue::wait_many(&queues, deadline, any)?;
     sets.write(&items)
 }
@@ -121,6 +125,7 @@ fn items(sets: &[Vec<u64>; 3], count: usize) -> Result<Vec<Item>> {
         if file.is_path() {
             return Err(Errno::EBADF);
         }
+        items.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         items.push(Item { fd, sets, file });
     }
     Ok(items)

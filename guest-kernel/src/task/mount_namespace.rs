@@ -2,7 +2,6 @@
 //! are the file room's; whose they are is said here.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::credentials::{Cap, Credentials};
 use super::namespaces::{self, Namespaces};
@@ -104,8 +103,13 @@ pub fn enter(task: &Task, namespace: &MountNamespace) -> Result<()> {
 
 /// Every task whose root or working directory is `old` gets `new` instead.
 pub fn move_roots(old: &Place, new: &Place) {
-    let tasks: Vec<_> = TREE.lock().all().cloned().collect();
-    for task in tasks {
+    let mut at = 0;
+    loop {
+        let next = TREE.lock().next(at);
+        let Some((pid, task)) = next else {
+            break;
+        };
+        at = pid;
         let Some(fs) = task.context.lock().fs.clone() else {
             continue;
         };

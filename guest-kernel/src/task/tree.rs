@@ -78,6 +78,12 @@ impl Tree {
         all.filter(|task| task.credentials().uid == uid).count() as u64
     }
 
+    /// The first task with a greater number.
+    pub fn next(&self, after: u32) -> Option<(u32, Arc<Task>)> {
+        let (pid, task) = self.tasks.range(after + 1..).next()?;
+        Some((*pid, task.clone()))
+    }
+
     pub fn node(&self, tgid: u32) -> Option<&Node> {
         self.groups.get(&tgid)
     }

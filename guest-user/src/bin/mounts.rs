@@ -10,14 +10,14 @@ use guest_user::signal::SIGCHLD;
 use guest_user::start::Args;
 use guest_user::sys::{self, O_CREAT, O_RDONLY, O_RDWR, O_WRONLY};
 use guest_user::sys_fs::{
-    access, lstat, mkdir, mount, on_path, on_paths, readlink, rename, rmdir, show, symlink, umount,
-    unlink,
+    access, lstat, mkdir, mount, on_path, on_paths, readlink, rename, rmdir, show, statfs, symlink,
+    umount, unlink,
 };
 use guest_user::task;
 use guest_user::{eprintln, println, program};
 use linux_raw_sys::general::{
-    __NR_chroot, __NR_pivot_root, CLONE_NEWNS, MNT_DETACH, MS_BIND, MS_MOVE, MS_PRIVATE, MS_RDONLY,
-    MS_REC, MS_REMOUNT,
+    __NR_chmod, __NR_chroot, __NR_mknod, __NR_pivot_root, CLONE_NEWNS, MNT_DETACH, MS_BIND,
+    MS_MOVE, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT, S_IFCHR,
 };
 
 program!(main);
@@ -30,8 +30,10 @@ fn main(args: &Args) -> i32 {
         Some(b"busy") => busy,
         Some(b"move") => move_tree,
         Some(b"root") => root,
+        Some(b"flags") => flags,
+        Some(b"deep") => deep,
         _ => {
-            eprintln!("mounts namespace|bind|read-only|busy|move|root");
+            eprintln!("mounts namespace|bind|read-only|busy|move|root|flags|deep");
             return 2;
         }
     };
@@ -222,6 +224,76 @@ fn move_tree() {
     show("move", mount(c"a", c"c", c"", MS_MOVE));
     print(c"c/inner/file");
     print(c"a/inner/file");
+}
+
+/// What statfs says of a mount, as far as it does not depend on the machine.
+fn tell_flags(path: &CStr) {
+    let told = must(statfs(path), "statfs");
+    let flags = told.f_flags & 0xF;
+    println!(
+        "{path:?}: type {:#x}, names of {}, flags {flags:#x}",
+        told.f_type, told.f_namelen
+    );
+}
+
+fn flags() {
+    must(mkdir(c"m", 0o755), "mkdir");
+    must(mkdir(c"n", 0o755), "mkdir");
+    let all = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    must(mount(c"none", c"m", c"tmpfs", all), "mount");
+    must(mount(c"none", c"n", c"tmpfs", MS_RDONLY), "mount");
+    tell_flags(c".");
+    tell_flags(c"m");
+    tell_flags(c"n");
+    let device = (S_IFCHR | 0o600) as usize;
+    let null = 1 << 8 | 3;
+    show("a device", on_path(__NR_mknod, c"null", [device, null, 0]));
+    show("to open", sys::open(c"null", O_RDWR, 0));
+    show(
+        "a device there",
+        on_path(__NR_mknod, c"m/null", [device, null, 0]),
+    );
+    show("to open", sys::open(c"m/null", O_RDWR, 0));
+    make(c"program", b"#!/nothing\n");
+    make(c"m/program", b"#!/nothing\n");
+    let run = |path: &CStr| {
+        must(on_path(__NR_chmod, path, [0o755, 0, 0]), "chmod");
+        let errno = task::exec(path, &[path], core::ptr::null());
+        println!("to run {path:?}: error {}", errno.0);
+    };
+    run(c"m/program");
+    show("to write", sys::open(c"n/file", O_WRONLY | O_CREAT, 0o600));
+    let writable = MS_REMOUNT;
+    show("remounted", mount(c"none", c"n", c"", writable));
+    show("to write", sys::open(c"n/file", O_WRONLY | O_CREAT, 0o600));
+    tell_flags(c"n");
+}
+
+/// Folders in folders and mounts on mounts, that all go at once.
+fn deep() {
+    must(mkdir(c"m", 0o755), "mkdir");
+    must(mount(c"none", c"m", c"tmpfs", 0), "mount");
+    must(sys::chdir(c"m"), "chdir");
+    for _ in 0..200 {
+        must(mkdir(c"d", 0o755), "mkdir");
+        must(sys::chdir(c"d"), "chdir");
+    }
+    make(c"file", b"at the bottom");
+    print(c"file");
+    for _ in 0..201 {
+        must(sys::chdir(c".."), "chdir");
+    }
+    show("200 folders go", umount(c"m", 0));
+    for _ in 0..30 {
+        must(mount(c"none", c"m", c"tmpfs", 0), "mount");
+        must(sys::chdir(c"m"), "chdir");
+        must(mkdir(c"m", 0o755), "mkdir");
+    }
+    for _ in 0..30 {
+        must(sys::chdir(c".."), "chdir");
+    }
+    show("30 mounts go", umount(c"m", MNT_DETACH));
+    show("nothing is left", rmdir(c"m"));
 }
 
 fn root() {
