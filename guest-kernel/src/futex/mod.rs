@@ -207,11 +207,14 @@ pub fn wait(futex: &Futex, expected: u32, bitset: u32, deadline: Option<Deadline
     let outcome = sleep.wait_until(deadline, || waiter.is_woken().then_some(()));
     let taken = !leave(&waiter);
     let late = deadline.is_some_and(Deadline::has_passed);
-    if taken && !(late && crate::mutant!("futex-timeout-eats-wake")) {
+    let eaten = late && crate::mutant!("futex-timeout-eats-wake")
+        || sched::signal_pending() && crate::mutant!("futex-signal-eats-wake");
+    if taken && !eaten {
         // Whoever took it out of the table counts on it being woken.
         return Ok(());
     }
     match outcome {
+        Ok(_) if eaten && !late => Err(Errno::ERESTARTSYS),
         Ok(_) => Err(Errno::ETIMEDOUT),
         Err(error) => Err(error),
     }
@@ -221,14 +224,13 @@ pub fn wait(futex: &Futex, expected: u32, bitset: u32, deadline: Option<Deadline
 fn enter(futex: &Futex, expected: u32, waiter: &Arc<Waiter>) -> Result<()> {
     let uaddr = futex.address;
     let early = crate::mutant!("futex-looks-too-early");
-    let seen = futex.look(|word| word.load(Ordering::SeqCst));
+    let seen = early.then(|| futex.look(|word| word.load(Ordering::SeqCst)));
     probe::emit(&FutexLook { uaddr });
     futex.look(|word| {
         let mut table = TABLE.lock();
-        let now = if early {
-            seen.unwrap_or(expected)
-        } else {
-            word.load(Ordering::SeqCst)
+        let now = match seen {
+            Some(seen) => seen?,
+            None => word.load(Ordering::SeqCst),
         };
         if now != expected {
             return Err(Errno::EAGAIN);

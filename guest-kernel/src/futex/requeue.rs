@@ -27,7 +27,7 @@ pub fn requeue(
     };
     from.look(|word| {
         let mut table = TABLE.lock();
-        if word.load(Ordering::SeqCst) != expected && !crate::mutant!("requeue-does-not-compare") {
+        if word.load(Ordering::SeqCst) != expected {
             return Err(Errno::EAGAIN);
         }
         table.requeue(from, to, wake, requeue)

@@ -2,12 +2,14 @@
 #![no_std]
 #![no_main]
 
+use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 
 use guest_user::errno::{Errno, Result};
 use guest_user::map::Pages;
 use guest_user::out::must;
 use guest_user::pthread::Thread;
+use guest_user::signal::{Action, Info, SIGUSR1, set_action, tgkill};
 use guest_user::start::Args;
 use guest_user::sys_sched::{
     CLOCK_MONOTONIC, CLOCK_REALTIME, FUTEX_CLOCK_REALTIME, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI,
@@ -36,6 +38,7 @@ fn main(args: &Args) -> i32 {
         Some("race") => race(),
         Some("race-timeout") => race_timeout(),
         Some("race-requeue") => race_requeue(),
+        Some("race-signal") => race_signal(),
         _ => return 2,
     }
     0
@@ -590,4 +593,30 @@ fn race_requeue() {
     must(waiter.join(), "join");
     println!("its time ran out: {}", ANSWERS[0].load(SeqCst));
     println!("nobody is left: {:?}", call(&OTHER, FUTEX_WAKE, 1));
+}
+
+extern "C" fn handle(_: i32, _: *const Info, _: *mut c_void) {}
+
+/// A wake-up that meets a signal counts for one of the two, never for none.
+fn race_signal() {
+    must(
+        set_action(SIGUSR1, &Action::handler(handle, 0)),
+        "sigaction",
+    );
+    let waiter = must(
+        Thread::spawn(
+            |number| {
+                note(number, call(&WORD, FUTEX_WAIT, 0));
+                0
+            },
+            0,
+        ),
+        "spawn",
+    );
+    settle();
+    must(tgkill(sys::getpid(), waiter.id(), SIGUSR1), "tgkill");
+    let woken = must(call(&WORD, FUTEX_WAKE, 1), "wake");
+    must(waiter.join(), "join");
+    let answer = ANSWERS[0].load(SeqCst);
+    println!("both agree: {}", (woken == 1) == (answer == 0));
 }
