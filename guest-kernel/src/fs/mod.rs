@@ -22,11 +22,6 @@
 //! | `permission`, `capability` | who may do what to an inode |
 //! | `hooks` | what this room asks of the rooms above it |
 
-#![allow(
-    dead_code,
-    reason = "some of the faces that this room shows have no user yet"
-)]
-
 pub mod attributes;
 mod block_file;
 pub mod capability;

@@ -331,11 +331,6 @@ impl MountTree {
         mount.namespace() == self.id
     }
 
-    /// Every mount, each before those on it.
-    pub fn mounts(&self) -> Vec<Arc<Mount>> {
-        self.root().tree()
-    }
-
     /// A copy; the root and the working directory of `context`, which goes
     /// with it, move over to the copies.
     ///

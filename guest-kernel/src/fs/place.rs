@@ -44,11 +44,6 @@ impl Place {
         &self.inode
     }
 
-    /// The inode, when the mount is of no interest.
-    pub fn into_inode(self) -> Arc<Inode> {
-        self.inode
-    }
-
     /// Something else, seen through the same mount.
     pub fn beside(&self, inode: Arc<Inode>) -> Self {
         Place {
@@ -65,11 +60,6 @@ impl Place {
     /// True if it is where its mount begins.
     pub fn is_mount_root(&self) -> bool {
         Arc::ptr_eq(&self.inode, self.mount.root())
-    }
-
-    /// True if something is mounted right on it.
-    pub fn is_covered(&self) -> bool {
-        self.mount.child_at(&self.inode).is_some()
     }
 
     /// What is seen here: the root of what is mounted on it, if anything is.

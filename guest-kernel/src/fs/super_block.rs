@@ -80,8 +80,6 @@ impl Drop for SuperBlock {
 
 /// What a type makes a file system from.
 pub struct Request<'a> {
-    /// The source, as the mounter said.
-    pub source: &'a [u8],
     /// The options, separated by commas.
     pub data: &'a [u8],
     /// The device number of the file system to be.
@@ -122,7 +120,6 @@ pub fn make(kind: &[u8], source: &[u8], data: &[u8], flags: u32) -> Result<Arc<S
     };
     let (name, make) = found.ok_or(Errno::ENODEV)?;
     let root = make(&Request {
-        source,
         data,
         device: NEXT_DEVICE.fetch_add(1, Ordering::Relaxed),
     })?;
