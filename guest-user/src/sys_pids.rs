@@ -3,9 +3,9 @@
 
 use linux_raw_sys::general::{
     __NR_clone3, __NR_getpgid, __NR_getsid, __NR_ioprio_get, __NR_ioprio_set, __NR_kill,
-    __NR_pidfd_getfd, __NR_pidfd_open, __NR_pidfd_send_signal, __NR_prctl, __NR_setns,
-    __NR_setpgid, __NR_setsid, __NR_tgkill, __NR_tkill, __NR_unshare, __NR_wait4, __NR_waitid,
-    clone_args,
+    __NR_pidfd_getfd, __NR_pidfd_open, __NR_pidfd_send_signal, __NR_prctl, __NR_readlink,
+    __NR_setns, __NR_setpgid, __NR_setsid, __NR_tgkill, __NR_tkill, __NR_unshare, __NR_wait4,
+    __NR_waitid, clone_args,
 };
 
 use crate::errno::Result;
@@ -258,6 +258,23 @@ pub fn ioprio_set(pid: i32, priority: u32) -> Result<()> {
 /// As ioprio_get(2).
 pub fn ioprio_get(pid: i32) -> Result<u32> {
     plain(__NR_ioprio_get, [1, pid.into(), 0, 0]).map(|priority| priority as u32)
+}
+
+/// `readlink`: how much of the buffer it filled.
+///
+/// # Errors
+/// As readlink(2).
+pub fn readlink(path: &core::ffi::CStr, buffer: &mut [u8]) -> Result<usize> {
+    let args = [
+        path.as_ptr() as usize,
+        buffer.as_mut_ptr() as usize,
+        buffer.len(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the path ends with NUL; the kernel writes into the buffer.
+    unsafe { call(__NR_readlink, args) }
 }
 
 /// Holds a child back until its parent opens it.

@@ -20,6 +20,7 @@ mod descriptors;
 mod limits;
 mod memory;
 mod mounts;
+mod namespaces;
 mod root;
 mod status;
 mod sysctl;

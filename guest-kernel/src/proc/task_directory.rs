@@ -5,6 +5,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use super::descriptors::{Descriptors, What as Which};
+use super::namespaces::Namespaces;
 use super::text::{Text, TextFile};
 use super::{DIRECTORY, FILE, LINK, Proc, limits, memory, mounts, name_of, number, status, users};
 use crate::errno::{Errno, Result};
@@ -161,12 +162,15 @@ enum What {
     Tasks,
     /// `fd`, `fdinfo`.
     Descriptors(Which),
+    /// `ns`.
+    Namespaces,
 }
 
 const ENTRIES: &[(&str, What)] = &[
     ("task", What::Tasks),
     ("fd", What::Descriptors(Which::Links)),
     ("fdinfo", What::Descriptors(Which::Infos)),
+    ("ns", What::Namespaces),
     ("environ", What::Guarded(0o400, memory::environ)),
     ("auxv", What::Guarded(0o400, memory::auxv)),
     ("status", What::Text(status::status)),
@@ -281,6 +285,7 @@ impl TaskDirectory {
             }
             What::Tasks => tasks_inode(place)?,
             What::Descriptors(which) => Descriptors::inode(place, *which, number)?,
+            What::Namespaces => Namespaces::inode(place, number, owner),
         })
     }
 }
@@ -307,7 +312,7 @@ impl VirtualDirectory for TaskDirectory {
             .map(|(at, (name, what))| {
                 let kind = match what {
                     What::Link(_) => LINK,
-                    What::Tasks | What::Descriptors(_) => DIRECTORY,
+                    What::Tasks | What::Descriptors(_) | What::Namespaces => DIRECTORY,
                     _ => FILE,
                 };
                 (name.as_bytes().to_vec(), self.0.number(1 + at as u64), kind)

@@ -42,7 +42,6 @@ pub mod mappings;
 mod may_signal;
 #[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod mount_namespace;
-#[allow(dead_code, reason = "/proc asks for the rest")]
 pub mod namespace_file;
 pub mod namespaces;
 mod orphans;

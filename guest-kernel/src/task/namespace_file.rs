@@ -40,7 +40,11 @@ impl Namespace {
             b"ipc" => Namespace::Ipc(all.ipc.clone()),
             b"mnt" => Namespace::Mount(all.mount.clone()),
             b"pid" => Namespace::Pid(task.pid().namespace().clone()),
-            b"pid_for_children" => Namespace::Pid(all.pid.clone()),
+            b"pid_for_children" if crate::mutant!("pid-for-children-is-own") => {
+                Namespace::Pid(task.pid().namespace().clone())
+            }
+            // It has no name before its first task.
+            b"pid_for_children" if all.pid.has_begun() => Namespace::Pid(all.pid.clone()),
             b"user" => Namespace::User(task.credentials().user.clone()),
             _ => return None,
         })

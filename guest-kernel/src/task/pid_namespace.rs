@@ -148,6 +148,12 @@ impl PidNamespace {
         numbers.init.filter(|_| !numbers.ended)
     }
 
+    /// True if it has, or had, an init.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.numbers.lock().init.is_some()
+    }
+
     /// True if its init has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {

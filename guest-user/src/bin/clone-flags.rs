@@ -17,8 +17,8 @@ use guest_user::sys_pids::{
     WEXITED, WUNTRACED,
 };
 use guest_user::task::{
-    self, __WALL, __WCLONE, CLONE_DETACHED, CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD, CLONE_VFORK,
-    CLONE_VM, Clone, WNOHANG,
+    self, __WALL, __WCLONE, CLONE_DETACHED, CLONE_FILES, CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD,
+    CLONE_VFORK, CLONE_VM, Clone, WNOHANG,
 };
 use guest_user::{println, program};
 
@@ -40,6 +40,7 @@ fn main(args: &Args) -> i32 {
         Some("set-tid") => set_tid(),
         Some("stack") => stack(),
         Some("refused") => refused(),
+        Some("unshare") => unshare(),
         _ => return 2,
     }
     0
@@ -371,6 +372,32 @@ fn stack() {
             Came(unsafe { sys_pids::clone3(&args) })
         );
     }
+}
+
+extern "C" fn close_alone(_: usize) -> i32 {
+    if sys_pids::unshare(CLONE_FILES).is_err() {
+        return 1;
+    }
+    i32::from(sys::close(7).is_err())
+}
+
+/// A descriptor table comes apart after clone.
+fn unshare() {
+    must(sys::dup2(0, 7), "dup2");
+    let stack = must(Stack::new(65536), "mmap");
+    let clone = Clone::on_stack(CLONE_VM | CLONE_FILES | CLONE_VFORK | SIGCHLD, &stack);
+    // SAFETY: the child has a stack of its own, and the parent waits.
+    let pid = must(unsafe { clone.run(close_alone, 0) }, "clone");
+    let (_, status) = must(task::wait(pid, 0), "wait");
+    println!("the child {status}");
+    println!(
+        "its close was its own: {}",
+        sys::descriptor_flags(7).is_ok()
+    );
+    println!(
+        "a flag that cannot be taken back: {}",
+        Came(sys_pids::unshare(CLONE_PARENT))
+    );
 }
 
 fn refused() {

@@ -31,6 +31,7 @@ fn main(args: &Args) -> i32 {
         Some("nested") => nested(),
         Some("everybody") => everybody(),
         Some("chosen") => chosen(),
+        Some("files") => files(),
         _ => return 2,
     }
     0
@@ -422,6 +423,44 @@ fn everybody() {
     println!("number 1 {}", end_of(pid));
     page.word(0).store(2, SeqCst);
     println!("who is outside {}", end_of(outside));
+}
+
+/// What a link in /proc/self/ns says.
+fn link(path: &core::ffi::CStr, text: &mut [u8; 64]) -> usize {
+    must(sys_pids::readlink(path, text), "readlink")
+}
+
+/// A namespace as an open file: two names for the same one say the same, and
+/// setns takes it.
+fn files() {
+    let (own, next) = (c"/proc/self/ns/pid", c"/proc/self/ns/pid_for_children");
+    let same = || {
+        let (mut one, mut two) = ([0; 64], [0; 64]);
+        let lengths = (link(own, &mut one), link(next, &mut two));
+        lengths.0 == lengths.1 && one == two
+    };
+    let mut text = [0; 64];
+    link(own, &mut text);
+    println!("it begins as it should: {}", text.starts_with(b"pid:["));
+    println!("children are born in the same one: {}", same());
+    let back = must(sys::open(own, sys::O_RDONLY, 0), "open");
+    must(sys_pids::unshare(CLONE_NEWPID), "unshare");
+    let nameless = sys_pids::readlink(next, &mut text);
+    println!(
+        "another one has no name before its first task: {}",
+        Came(nameless)
+    );
+    let pid = child(|| i32::from(sys::getpid() == 1));
+    println!("which is number 1: it {}", end_of(pid));
+    println!("then it is another one: {}", !same());
+    println!(
+        "as another kind: {}",
+        Came(sys_pids::setns(back, 0x0400_0000))
+    );
+    must(sys_pids::setns(back, CLONE_NEWPID), "setns");
+    println!("back in the same one: {}", same());
+    let pid = child(|| i32::from(sys::getpid() == 1));
+    println!("a child is no number 1: it {}", end_of(pid));
 }
 
 /// clone3 may choose the number at each level.
