@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use abi::event::{FrameKind, SchedProcessFork, TaskRename};
 use linux_raw_sys::general::{CLONE_PIDFD, CLONE_THREAD};
@@ -26,7 +26,7 @@ use crate::errno::{Errno, Result};
 use crate::fs::MountTree;
 use crate::mm::{frame, kernel_map};
 use crate::probe;
-use crate::sched::{self, Account, Attributes, NewTask, Time, WaitQueue};
+use crate::sched::{self, Account, Attributes, NewTask, Time};
 use crate::signal::{SigHand, TaskSignals};
 use crate::sync::SpinLock;
 
@@ -37,35 +37,6 @@ pub const ALL_CPUS: u64 = (1 << crate::arch::percpu::MAX_CPUS) - 1;
 
 /// Pages of a kernel stack.
 pub(super) const STACK_PAGES: usize = 6;
-
-/// What a parent waits for after CLONE_VFORK.
-pub struct Vfork {
-    _counted: Counted,
-    done: AtomicBool,
-    queue: WaitQueue,
-}
-
-impl Vfork {
-    pub(super) fn new() -> Self {
-        Vfork {
-            _counted: Counted::new(Type::Vfork),
-            done: AtomicBool::new(false),
-            queue: WaitQueue::new(),
-        }
-    }
-
-    /// The child has left the memory.
-    pub(super) fn complete(&self) {
-        self.done.store(true, Ordering::Release);
-        self.queue.wake_all();
-    }
-
-    fn wait(&self) {
-        let done = || self.done.load(Ordering::Acquire).then_some(());
-        // A parent that is killed does not wait any longer.
-        let _ = self.queue.wait_killable(done);
-    }
-}
 
 /// Makes a task. The caller goes on at once, or with CLONE_VFORK when the
 /// child has left the memory that they share.
@@ -87,31 +58,7 @@ pub fn clone(args: &CloneArgs) -> Result<Arc<Pid>> {
     super::task_limit::may_clone(&parent)?;
     frame::room_for_task()?;
     let stack = kernel_map::alloc(STACK_PAGES, FrameKind::KernelStack)?;
-    let mut draft = Draft {
-        pid: None,
-        group: None,
-        io: None,
-        mm: None,
-        files: None,
-        fs: None,
-        sighand: None,
-        credentials: parent.credentials(),
-        namespaces: parent.namespaces(),
-        undo: None,
-        signals: TaskSignals::default(),
-        fpu: None,
-        fs_base: 0,
-        gs_base: 0,
-        parent: Place::default(),
-        exit_signal: args.exit_signal,
-        clear_tid: 0,
-        rseq: None,
-        trace: ptrace::Trace::default(),
-        vfork: None,
-        account: None,
-        tell_parent: 0,
-        tell_child: 0,
-    };
+    let mut draft = Draft::of(&parent, args);
     for part in PARTS {
         let step = if args.has(part.flag) {
             part.share

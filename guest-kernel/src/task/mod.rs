@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `clone`, `clone_args` | the only place that makes a task, and what it is asked for |
-//! | `parts` | the table of the parts of a context: how each is shared or copied |
+//! | `parts/` | the table of the parts of a context, and a file for each: how it is shared or copied |
 //! | `credentials`, `user_namespace` | who a task is, and where its ids mean something |
 //! | `namespaces`, `uts`, `ipc`, `mount_namespace` | what the machine's names mean to it |
 //! | `group`, `tree`, `orphans` | thread groups, who is whose child, and who gets the children of the dead |
@@ -126,7 +126,7 @@ pub struct Task {
     /// Who traces it, and what that one wants to know.
     trace: ptrace::Trace,
     /// Who waits until this task leaves its memory.
-    vfork: SpinLock<Option<Arc<clone::Vfork>>>,
+    vfork: SpinLock<Option<Arc<parts::vfork::Vfork>>>,
     comm: SpinLock<[u8; COMM_LEN]>,
     /// Non-zero for a kernel thread.
     kernel: AtomicU32,
