@@ -60,6 +60,28 @@ impl Args {
         CStr::from_bytes_until_nul(path).ok()
     }
 
+    /// What the kernel says about the program under a key of the auxiliary
+    /// vector.
+    #[must_use]
+    pub fn auxiliary(&self, key: u32) -> Option<usize> {
+        let mut at = self.environment();
+        // SAFETY: the environment ends with a null pointer, and pairs of key and
+        // value follow it up to the key 0.
+        unsafe {
+            while !(*at).is_null() {
+                at = at.add(1);
+            }
+            let mut pair = at.add(1).cast::<[usize; 2]>();
+            loop {
+                match *pair {
+                    [0, _] => return None,
+                    [found, value] if found == key as usize => return Some(value),
+                    _ => pair = pair.add(1),
+                }
+            }
+        }
+    }
+
     /// The environment as `execve` wants it.
     #[must_use]
     pub fn environment(&self) -> *const *const c_char {

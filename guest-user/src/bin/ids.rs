@@ -37,7 +37,7 @@ fn main(args: &Args) -> i32 {
         "traced" => traced(args),
         "limit" => limit(args),
         "prctl" => own_settings(),
-        "show" => show(),
+        "show" => show(args),
         word => {
             eprintln!("ids: {word}?");
             return 2;
@@ -452,8 +452,10 @@ fn ambient(args: &Args) {
     remove(COPY);
 }
 
-fn show() {
+fn show(args: &Args) {
     tell_users("the program runs as");
+    let secure = args.auxiliary(linux_raw_sys::auxvec::AT_SECURE);
+    println!("and mistrusts who started it: {}", secure.unwrap_or(9));
     tell_capabilities("with");
 }
 

@@ -32,6 +32,12 @@ fn attach(id: i32, flags: u32) -> usize {
     must(unsafe { ids::shmat(id, 0, flags) }, "shmat")
 }
 
+/// Asks for an attachment that is refused, or that nothing else is in the way of.
+fn try_attach(id: i32, address: usize, flags: u32) -> &'static str {
+    // SAFETY: without SHM_REMAP the kernel takes no place that is in use.
+    word(&unsafe { ids::shmat(id, address, flags) })
+}
+
 /// The word at an address in an attached segment.
 fn at(address: usize) -> &'static AtomicU64 {
     // SAFETY: the segment is attached there for as long as the word is used.
@@ -74,16 +80,8 @@ fn segments() {
         must(unsafe { ids::shmdt(there) }, "shmdt");
         // SAFETY: nothing is there.
         println!("shmdt again: {}", word(&unsafe { ids::shmdt(there) }));
-        // SAFETY: the kernel refuses the address.
-        println!(
-            "where something is: {}",
-            word(&unsafe { ids::shmat(id, here, 0) })
-        );
-        // SAFETY: the kernel refuses the address.
-        println!(
-            "between pages: {}",
-            word(&unsafe { ids::shmat(id, here + 8, 0) })
-        );
+        println!("where something is: {}", try_attach(id, here, 0));
+        println!("between pages: {}", try_attach(id, here + 8, 0));
     });
     println!(
         "the parent reads {}",
@@ -93,11 +91,7 @@ fn segments() {
     in_child(|| {
         must(ids::setresgid(1000, 1000, 1000), "setresgid");
         must(ids::setuid(1000), "setuid");
-        // SAFETY: the kernel finds a free place, or refuses.
-        println!(
-            "another user: {}",
-            word(&unsafe { ids::shmat(id, 0, SHM_RDONLY) })
-        );
+        println!("another user: {}", try_attach(id, 0, SHM_RDONLY));
         println!("removes it: {}", word(&ids::shm_remove(id)));
     });
     must(ids::shm_remove(id), "IPC_RMID");
