@@ -47,8 +47,8 @@ pub(super) fn pidfd_send_signal(call: &mut Call<'_>) -> Result<u64> {
     if task.number_for(&me) == 0 {
         return Err(Errno::EINVAL);
     }
-    let named = flags == SIGNAL_THREAD || flags == 0 && pidfd.is_thread();
-    let alone = named && !crate::mutant!("pidfd-thread-is-group");
+    let named = flags == SIGNAL_THREAD || flags == 0 && pidfd.is_single();
+    let alone = named && !crate::mutant!("pidfd-single-is-group");
     let signal = match number as u32 {
         0 => None,
         number => Some(Signal::new(u64::from(number)).ok_or(Errno::EINVAL)?),

@@ -52,6 +52,35 @@ pub(super) fn wait4(call: &mut Call<'_>) -> Result<u64> {
     Ok(u64::from(change.pid))
 }
 
+/// The children that waitid's first two arguments name, and whether the call is
+/// not to wait for them: a descriptor may say so.
+fn named(kind: u32, id: i32) -> Result<(Which, bool)> {
+    let which = match (kind, id) {
+        (linux::P_PIDFD, 0..) => {
+            let file = descriptor(id as u64)?;
+            let task = PidFd::of(&file)?.task().map_err(|_| Errno::ECHILD)?;
+            let nonblocking = file.flags() & linux::O_NONBLOCK != 0;
+            return Ok((Which::Pid(task.id().0), nonblocking));
+        }
+        (linux::P_ALL, _) => Which::Any,
+        (linux::P_PID, 1..) => Which::Pid(global(id)),
+        (linux::P_PGID, 1..) => Which::Pgrp(global(id)),
+        (linux::P_PGID, 0) => own_process_group(),
+        _ => return Err(Errno::EINVAL),
+    };
+    Ok((which, false))
+}
+
+/// Waits as waitid does. Who asked by a descriptor not to wait, and did not say
+/// WNOHANG besides, is told that there is nothing yet.
+fn wait_for(which: Which, options: u32, nonblocking: bool) -> Result<Option<Change>> {
+    if !nonblocking || options & linux::WNOHANG != 0 {
+        return wait::wait(which, Options(options));
+    }
+    let found = wait::wait(which, Options(options | linux::WNOHANG))?;
+    found.map(Some).ok_or(Errno::EAGAIN)
+}
+
 pub(super) fn waitid(call: &mut Call<'_>) -> Result<u64> {
     let [kind, id, info, options, usage, _] = call.args;
     let known = linux::WNOHANG
@@ -67,29 +96,8 @@ pub(super) fn waitid(call: &mut Call<'_>) -> Result<u64> {
     if options & !known != 0 || options & states == 0 {
         return Err(Errno::EINVAL);
     }
-    let id = id as i32;
-    let mut options = options;
-    let mut nonblocking = false;
-    let which = match (kind as u32, id) {
-        (linux::P_PIDFD, 0..) => {
-            let file = descriptor(id as u64)?;
-            let task = PidFd::of(&file)?.task().map_err(|_| Errno::ECHILD)?;
-            nonblocking = file.flags() & linux::O_NONBLOCK != 0 && options & linux::WNOHANG == 0;
-            Which::Pid(task.id().0)
-        }
-        (linux::P_ALL, _) => Which::Any,
-        (linux::P_PID, 1..) => Which::Pid(global(id)),
-        (linux::P_PGID, 1..) => Which::Pgrp(global(id)),
-        (linux::P_PGID, 0) => own_process_group(),
-        _ => return Err(Errno::EINVAL),
-    };
-    if nonblocking {
-        options |= linux::WNOHANG;
-    }
-    let mut waited = wait::wait(which, Options(options));
-    if nonblocking && matches!(waited, Ok(None)) {
-        waited = Err(Errno::EAGAIN);
-    }
+    let (which, nonblocking) = named(kind as u32, id as i32)?;
+    let waited = wait_for(which, options, nonblocking);
     let change = waited.unwrap_or(None);
     if let Some(change) = change.filter(|_| usage != 0) {
         user::write_value(usage, super::timer::rusage(change.usage))?;

@@ -27,7 +27,8 @@ pub const PIDFD_THREAD: u32 = linux_raw_sys::general::O_EXCL;
 pub struct PidFd {
     /// It does not keep the numbers in use.
     pid: Weak<Pid>,
-    thread: bool,
+    /// It stands for one task, not for a group.
+    single: bool,
     queue: Arc<WaitQueue>,
 }
 
@@ -40,7 +41,7 @@ impl PidFd {
         frame::room()?;
         let special = PidFd {
             pid: Arc::downgrade(pid),
-            thread: flags & PIDFD_THREAD != 0,
+            single: flags & PIDFD_THREAD != 0,
             queue: pid.watch(),
         };
         let inode = Inode::anonymous(Box::new(special), 0o600);
@@ -60,8 +61,8 @@ impl PidFd {
 
     /// True if it stands for one task and not for a thread group.
     #[must_use]
-    pub fn is_thread(&self) -> bool {
-        self.thread
+    pub fn is_single(&self) -> bool {
+        self.single
     }
 
     /// The task, zombies included.
@@ -124,8 +125,8 @@ impl SpecialFile for PidFd {
 
 /// Gives the caller a descriptor for a child in the making, and writes it
 /// where it was asked for.
-pub(super) fn install(parent: &Task, pid: &Arc<Pid>, thread: bool, address: u64) -> Result<()> {
-    let flags = if thread { PIDFD_THREAD } else { 0 };
+pub(super) fn install(parent: &Task, pid: &Arc<Pid>, single: bool, address: u64) -> Result<()> {
+    let flags = if single { PIDFD_THREAD } else { 0 };
     let file = PidFd::file(pid, flags)?;
     let files = parent.files();
     let limit = parent.descriptor_limit();
