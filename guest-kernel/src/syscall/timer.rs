@@ -110,7 +110,7 @@ fn notification(address: u64) -> Result<impl FnOnce(u32) -> Notify> {
             linux::SIGEV_THREAD_ID => Notify::Signal {
                 signal: signal()?,
                 value,
-                task: Some(thread_of_group(tid)?),
+                task: Some(task_of_group(tid)?),
             },
             _ => return Err(Errno::EINVAL),
         }
@@ -126,7 +126,7 @@ fn notification(address: u64) -> Result<impl FnOnce(u32) -> Notify> {
 }
 
 /// A task of the caller's group.
-fn thread_of_group(tid: u32) -> Result<crate::sched::TaskId> {
+fn task_of_group(tid: u32) -> Result<crate::sched::TaskId> {
     let task = task::find(tid).ok_or(Errno::EINVAL)?;
     let own = task.tgid() == task::current().tgid();
     own.then(|| task.id()).ok_or(Errno::EINVAL)
