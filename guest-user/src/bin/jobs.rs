@@ -206,7 +206,6 @@ fn group_stop() {
         // SAFETY: a stack of its own, which stays.
         let beating = unsafe { Clone::on_stack(flags, &stack).run(beat, input as usize) };
         must(beating, "clone");
-        core::mem::forget(stack);
         say(input);
         loop {
             pause_ms(20);
@@ -337,9 +336,12 @@ fn ended(pid: i32) -> Option<Status> {
     None
 }
 
+/// What a task does when it is killed, and how it comes to that.
+type State = (&'static str, fn(Fd));
+
 /// SIGKILL ends a task whatever it does.
 fn kill_9() {
-    let states: [(&str, fn(Fd)); 6] = [
+    let states: [State; 6] = [
         ("running", |input| {
             say(input);
             loop {

@@ -202,10 +202,8 @@ fn memory() {
     must(ptrace(PTRACE_POKEUSR, pid, 8 * 12, 5), "pokeuser");
     println!("rdx: {}", must(trace::registers(pid), "getregs").rdx);
     // SAFETY: as above.
-    println!(
-        "outside: {:?}",
-        name(unsafe { trace::get(PTRACE_PEEKUSR, pid, 4096, &mut value) })
-    );
+    let outside = unsafe { trace::get(PTRACE_PEEKUSR, pid, 4096, &mut value) };
+    println!("outside: {:?}", name(outside));
     go_on(pid, PTRACE_CONT, 0);
     describe("end", wait(pid));
 }
