@@ -54,6 +54,18 @@ impl Device {
         matches!(self, Device::Console | Device::Tty).then(tty::console)
     }
 
+    /// Somebody opens it.
+    ///
+    /// # Errors
+    /// ENXIO: the caller's session has no terminal.
+    pub fn opened(self) -> Result<()> {
+        let gone = self == Device::Tty && tty::console().own_session().is_err();
+        if gone && !crate::mutant!("tty-without-session") {
+            return Err(Errno::ENXIO);
+        }
+        Ok(())
+    }
+
     /// Reads.
     ///
     /// # Errors

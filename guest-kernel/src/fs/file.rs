@@ -61,12 +61,13 @@ impl File {
     /// Opens what is at a place, to which this directory and name led.
     ///
     /// # Errors
-    /// ENXIO for what nobody drives, and what a special file says.
+    /// ENXIO for what nobody drives and a terminal that is not there, and what a special file says.
     pub fn open(place: Place, origin: Option<(Place, Box<[u8]>)>, flags: u32) -> Result<Arc<Self>> {
         if flags & O_PATH == 0 {
             match place.inode().kind() {
                 Kind::Inert { .. } => return Err(Errno::ENXIO),
                 Kind::Special(special) => special.opened(flags)?,
+                Kind::Device(device) => device.opened()?,
                 Kind::Pipe(pipe) => return Self::open_fifo(pipe, &place, origin, flags),
                 Kind::Regular(_) if flags & O_ACCMODE != O_RDONLY => {
                     place.inode().begin_writing()?

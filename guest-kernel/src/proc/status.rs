@@ -11,8 +11,9 @@ use crate::errno::{Errno, Result};
 use crate::mm::space::Usage as Memory;
 use crate::probe;
 use crate::sched::{self, Usage};
-use crate::signal::{SIG_DFL, SIG_IGN, SigSet, Signal};
+use crate::signal::{self, SIG_DFL, SIG_IGN, SigSet, Signal};
 use crate::task::credentials::Credentials;
+use crate::task::group::LIMIT_SIGPENDING;
 use crate::task::pid::Pid;
 use crate::task::tree::TREE;
 use crate::task::{Task, current};
@@ -215,6 +216,9 @@ fn put_signals(task: &Task, text: &mut Text) -> Result<()> {
     } else {
         (own, shared)
     };
+    let (limit, _) = task.group().limit(LIMIT_SIGPENDING);
+    let queued = signal::queued(task.credentials().uid);
+    put!(text, "SigQ:\t{queued}/{limit}\n");
     let (ignored, caught) = handled(task);
     let sets = [
         ("SigPnd", own.bits()),

@@ -24,6 +24,6 @@ pub use handlers::{SIG_DFL, SIG_IGN, SigAction, SigHand};
 pub use info::{Fields, SigInfo, code};
 pub use number::{DefaultAction, SigSet, Signal};
 pub use pick::{Delivery, decide, take};
-pub use quota::Account;
+pub use quota::{Account, queued};
 pub use restart::{Restart, for_handler, without_handler};
 pub use state::{GroupSignals, TaskSignals};

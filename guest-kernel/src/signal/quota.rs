@@ -16,6 +16,14 @@ pub struct Account {
     pub limit: u64,
 }
 
+/// How many signals are queued for a user.
+#[must_use]
+pub fn queued(uid: u32) -> u64 {
+    let users = QUEUED.lock();
+    let user = users.iter().find(|(known, _)| *known == uid);
+    user.map_or(0, |(_, count)| *count)
+}
+
 /// A place in a queue; dropping it gives the place back.
 #[derive(Debug)]
 pub(super) struct Ticket(u32);

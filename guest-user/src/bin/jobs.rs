@@ -554,6 +554,10 @@ fn hang_up() {
         let session = must(more::new_session(), "setsid");
         let own = || more::ioctl_number(sys::STDIN, TIOCGSID, 0);
         println!("a new session has no terminal: {:?}", name(own()));
+        println!(
+            "nor can it open one: {:?}",
+            name(sys::open(c"/dev/tty", sys::O_RDWR, 0))
+        );
         let taken = |steal| more::ioctl_value(sys::STDIN, TIOCSCTTY as u32, steal);
         println!("another's terminal: {:?}", name(taken(0)));
         must(taken(1), "TIOCSCTTY");

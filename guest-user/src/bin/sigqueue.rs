@@ -13,6 +13,7 @@ use guest_user::signal::{
     SIGUSR1, SIGUSR2, bit,
 };
 use guest_user::start::Args;
+use guest_user::sys_proc::Contents;
 use guest_user::sys_signal::{
     self as more, RLIMIT_SIGPENDING, SI_KERNEL, SI_QUEUE, SI_TKILL, SI_USER, SIGRTMIN, SIGURG,
     SigInfo,
@@ -140,6 +141,8 @@ fn limit() {
     for value in 1..=3 {
         println!("sigqueue {value}: {:?}", send(RT, value));
     }
+    let status = must(Contents::of(c"/proc/self/status"), "status");
+    println!("in /proc: {}", status.field("SigQ"));
     println!("kill: {:?}", name(signal::kill(sys::getpid(), RT + 1)));
     println!(
         "kill SIGUSR1: {:?}",
