@@ -36,6 +36,7 @@ fn main(args: &Args) -> i32 {
         Some("orphans") => orphans(),
         Some("parent-death") => parent_death(),
         Some("kill-9") => kill_9(),
+        Some("deadly") => deadly(),
         Some("masks") => masks(),
         Some("session") => session(),
         Some("terminal") => terminal(),
@@ -520,7 +521,18 @@ fn terminal() {
     });
     show("a read", must(task::wait(pid, more::WUNTRACED), "wait").1);
     println!("nobody's group: {:?}", name(foreground(0x3FFF_FFFF)));
-    println!("init's group: {:?}", name(foreground(1)));
+    let (stranger, output) = child(|input| {
+        must(more::new_session(), "setsid");
+        say(input);
+        sleep_for_ever()
+    });
+    hear(output);
+    println!(
+        "a group of another session: {:?}",
+        name(foreground(stranger))
+    );
+    must(signal::kill(stranger, SIGKILL), "kill");
+    must(task::wait(stranger, 0), "wait");
     must(foreground(pid), "tcsetpgrp");
     must(signal::kill(pid, SIGCONT), "kill");
     show("then", must(task::wait(pid, more::WUNTRACED), "wait").1);
@@ -586,4 +598,30 @@ fn hang_up() {
             Ok(count) => must(sys::write_all(sys::STDOUT, &text[..count]), "write"),
         }
     }
+}
+
+extern "C" fn sleep_and_say(input: usize) -> i32 {
+    pause_ms(100);
+    say(input as Fd);
+    0
+}
+
+/// A signal that kills ends what only a kill ends, SIGKILL or not.
+fn deadly() {
+    let (pid, output) = child(|input| {
+        say(input);
+        let made = Clone::flags(CLONE_VM | CLONE_VFORK | SIGCHLD);
+        // SAFETY: the parent sleeps while its child runs on its stack.
+        let _ = unsafe { made.run(sleep_and_say, input as usize) };
+    });
+    hear(output);
+    pause_ms(20);
+    must(signal::kill(pid, SIGTERM), "kill");
+    show(
+        "waiting for a vfork child",
+        must(task::wait(pid, 0), "wait").1,
+    );
+    let said = sys::poll(&mut [sys::poll_entry(output, sys::POLLIN)], 0) == Ok(1);
+    println!("before that one ended: {}", !said);
+    hear(output);
 }
