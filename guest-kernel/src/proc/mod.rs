@@ -8,6 +8,7 @@
 //! | `task_directory` | `/proc/PID` and `/proc/PID/task/TID`: the table of their entries |
 //! | `status`, `memory`, `limits`, `users` | the texts of those entries |
 //! | `descriptors` | `fd` and `fdinfo` |
+//! | `namespaces` | `ns` |
 //! | `mounts` | `mounts` and `mountinfo` |
 //! | `system` | the texts about the whole machine |
 //! | `sysctl` | `/proc/sys` |

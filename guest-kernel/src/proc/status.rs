@@ -8,6 +8,8 @@ use linux_raw_sys::general::{SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_NORMAL, 
 use super::task_directory::At;
 use super::text::{Text, put};
 use crate::errno::{Errno, Result};
+use crate::fs::device::Device;
+use crate::fs::tty;
 use crate::mm::space::Usage as Memory;
 use crate::probe;
 use crate::sched::{self, Usage};
@@ -262,7 +264,9 @@ pub(super) fn stat(at: &At, task: &Arc<Task>, text: &mut Text) -> Result<()> {
     }
     put!(text, ") {} {}", state(task).0, family.parent);
     put!(text, " {}", process_group.number_in(namespace));
-    put!(text, " {} 0 -1 {flags}", session.number_in(namespace));
+    let (terminal, foreground) = terminal(at, task);
+    put!(text, " {}", session.number_in(namespace));
+    put!(text, " {terminal} {foreground} {flags}");
     let used = if at.is_group() {
         group.clock.usage()
     } else {
@@ -293,6 +297,23 @@ pub(super) fn stat(at: &At, task: &Arc<Task>, text: &mut Text) -> Result<()> {
     put_image(at, task, text)?;
     put!(text, " 0\n");
     Ok(())
+}
+
+/// The number of the terminal that controls a task's session, and the process
+/// group in its foreground; 0 and -1 without one.
+fn terminal(at: &At, task: &Task) -> (u64, i64) {
+    let console = tty::console();
+    let session = task.group().session() as i32;
+    if session == 0 || console.session() != session {
+        return (0, -1);
+    }
+    let foreground = console.foreground() as u32;
+    let tree = TREE.lock();
+    let mut groups = tree.groups();
+    let member = groups.find(|node| node.group.process_group() == foreground);
+    let shown = member.map(|node| node.group.process_group_pid());
+    let shown = shown.map_or(-1, |pid| pid.number_in(&at.proc.namespace).into());
+    (Device::Console.number(), shown)
 }
 
 /// The kernel's priority, that of real-time tasks, and the policy.

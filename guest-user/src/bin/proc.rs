@@ -11,11 +11,12 @@ use guest_user::signal::{self, Action, SIGHUP, SIGKILL, SIGUSR1, SIGUSR2};
 use guest_user::start::Args;
 use guest_user::sys::{self, O_RDONLY};
 use guest_user::sys_fs::readlink;
-use guest_user::sys_ids::set_name;
-use guest_user::sys_pids::{Gate, waitid};
+use guest_user::sys_ids::{in_child, set_name};
+use guest_user::sys_pids::{Gate, setns, unshare, waitid};
 use guest_user::sys_proc::{Contents, count, lists};
 use guest_user::task;
 use guest_user::{path, println, program};
+use linux_raw_sys::general::{CLONE_NEWPID, CLONE_NEWUTS};
 
 program!(main);
 
@@ -38,10 +39,11 @@ fn main(args: &Args) -> i32 {
         Some("gone") => gone(),
         Some("self") => own(),
         Some("children") => children(),
+        Some("namespaces") => namespaces(),
         Some("exec") => exec(args),
         Some("executed") => executed(),
         _ => {
-            println!("proc list|tasks|status|signals|gone|self|children|exec");
+            println!("proc list|tasks|status|signals|gone|self|children|namespaces|exec");
             return 2;
         }
     }
@@ -302,6 +304,50 @@ fn children() {
     for child in made {
         must(task::wait(child, 0), "wait");
     }
+}
+
+/// The links of `ns` tell who is where, and setns takes what they lead to.
+fn namespaces() {
+    let parent = sys::getpid();
+    let same = |name: &str| {
+        let (mut ours, mut theirs) = ([0; 64], [0; 64]);
+        let ours = must(
+            readlink(path!("/proc/self/ns/{name}").get(), &mut ours),
+            "ns",
+        );
+        let theirs = readlink(path!("/proc/{parent}/ns/{name}").get(), &mut theirs);
+        let numbered = ours.split_once(":[").is_some_and(|(kind, _)| kind == name);
+        numbered && must(theirs, "ns") == ours
+    };
+    in_child(|| {
+        println!("at first uts, ipc: {}, {}", same("uts"), same("ipc"));
+        must(unshare(CLONE_NEWUTS), "unshare");
+        println!(
+            "with a UTS namespace of its own: {}, {}",
+            same("uts"),
+            same("ipc")
+        );
+        let parents = path!("/proc/{parent}/ns/uts");
+        let parents = must(sys::open(parents.get(), O_RDONLY, 0), "open");
+        must(setns(parents, CLONE_NEWUTS), "setns");
+        println!("entered through the link: {}, {}", same("uts"), same("ipc"));
+    });
+    must(unshare(CLONE_NEWPID), "unshare");
+    let child = must(task::fork(), "fork");
+    if child == 0 {
+        println!("in there this is number {}", sys::getpid());
+        println!(
+            "and /proc, which is the old one, knows it by another: {}",
+            own_number() > 1
+        );
+        task::exit(0);
+    }
+    must(task::wait(child, 0), "wait");
+}
+
+/// The reader's number in the namespace of the /proc that is mounted.
+fn own_number() -> i64 {
+    must(Contents::of(c"/proc/self/status"), "status").number("Pid")
 }
 
 /// Another program in the same task: other texts under the same number.
