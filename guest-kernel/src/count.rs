@@ -55,6 +55,18 @@ types! {
     Namespaces "namespaces",
     /// User namespaces.
     UserNamespace "user namespaces",
+    /// UTS namespaces.
+    UtsNamespace "UTS namespaces",
+    /// IPC namespaces. What they keep until it is removed is not counted.
+    IpcNamespace "IPC namespaces",
+    /// PID namespaces.
+    PidNamespace "PID namespaces",
+    /// Mount namespaces.
+    MountNamespace "mount namespaces",
+    /// Mounts that no tree holds which init sees.
+    Mount "mounts",
+    /// POSIX timers.
+    Timer "timers",
 }
 
 static ALIVE: [AtomicI64; Type::ALL.len()] = [const { AtomicI64::new(0) }; Type::ALL.len()];

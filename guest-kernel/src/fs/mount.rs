@@ -16,6 +16,7 @@ use super::context::FsContext;
 use super::inode::Inode;
 use super::place::Place;
 use super::super_block::SuperBlock;
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::frame;
 use crate::sched::Mutex;
@@ -33,6 +34,7 @@ pub static CHANGING: Mutex<()> = Mutex::new(());
 
 /// A part of a file system, seen at one point of one tree.
 pub struct Mount {
+    _counted: Counted,
     id: u64,
     root: Arc<Inode>,
     super_block: Arc<SuperBlock>,
@@ -64,6 +66,7 @@ impl Mount {
     /// A mount of this part of a file system, not yet anywhere.
     pub fn new(super_block: Arc<SuperBlock>, root: Arc<Inode>, flags: u32) -> Arc<Self> {
         Arc::new(Mount {
+            _counted: Counted::new(Type::Mount),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             root,
             super_block,

@@ -147,7 +147,9 @@ impl Census {
         self.less_frames(FrameKind::User, pages);
         let root = init.fs().lock().root.clone();
         let mut seen = Seen::default();
-        for mount in root.mount().tree() {
+        let mounts = root.mount().tree();
+        self.less(Type::Mount, mounts.len());
+        for mount in mounts {
             seen.tree(mount.super_block().root());
         }
         let files = init.files().lock().all();

@@ -8,12 +8,14 @@ use super::namespaces::{self, Namespaces};
 use super::tree::TREE;
 use super::user_namespace::UserNamespace;
 use super::{Fs, Task};
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::fs::{MountTree, Place};
 use crate::mm::frame;
 
 /// A mount namespace.
 pub struct MountNamespace {
+    _counted: Counted,
     number: u64,
     /// Whose root may mount.
     user: Arc<UserNamespace>,
@@ -24,6 +26,7 @@ impl MountNamespace {
     /// The one of boot.
     pub(super) fn first(tree: Arc<MountTree>, user: Arc<UserNamespace>) -> Self {
         MountNamespace {
+            _counted: Counted::new(Type::MountNamespace),
             number: namespaces::FIRST_MOUNT,
             user,
             tree,
@@ -65,6 +68,7 @@ pub fn begin(old: &Arc<Namespaces>, fs: &Fs, credentials: &Credentials) -> Resul
     drop(before);
     let mut new = Namespaces::clone(old);
     new.mount = Arc::new(MountNamespace {
+        _counted: Counted::new(Type::MountNamespace),
         number: namespaces::next_number(),
         user: credentials.user.clone(),
         tree,

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use super::tree::{INIT, TREE};
 use super::user_namespace::UserNamespace;
 use super::{Task, current, namespaces, signal, wait};
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::frame;
 use crate::signal::{SIG_IGN, SigAction, SigInfo, Signal};
@@ -39,6 +40,7 @@ struct Numbers {
 
 /// A set of task numbers.
 pub struct PidNamespace {
+    _counted: Counted,
     parent: Option<Arc<PidNamespace>>,
     level: u32,
     number: u64,
@@ -68,6 +70,7 @@ pub fn own() -> Arc<PidNamespace> {
 impl PidNamespace {
     fn with(parent: Option<Arc<PidNamespace>>, number: u64, user: Arc<UserNamespace>) -> Self {
         PidNamespace {
+            _counted: Counted::new(Type::PidNamespace),
             level: parent.as_ref().map_or(0, |parent| parent.level + 1),
             parent,
             number,

@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use super::group::{Group, LIMIT_CPU};
 use super::tree::TREE;
 use super::{Task, current, signal};
+use crate::count::{Counted, Type};
 use crate::errno::{Errno, Result};
 use crate::mm::frame;
 use crate::sched::timer::{self, Action, Expire, Key};
@@ -135,6 +136,7 @@ struct State {
 
 /// A timer.
 pub struct Timer {
+    _counted: Counted,
     id: u32,
     clock: Clock,
     notify: Notify,
@@ -169,6 +171,7 @@ impl Timers {
 impl Timer {
     fn new(id: u32, clock: Clock, notify: Notify, group: &Arc<Group>) -> Arc<Self> {
         Arc::new(Timer {
+            _counted: Counted::new(Type::Timer),
             id,
             clock,
             notify,

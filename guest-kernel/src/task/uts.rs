@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::namespaces;
 use super::user_namespace::UserNamespace;
+use crate::count::{Counted, Type};
 use crate::sync::SpinLock;
 
 /// The longest name, without a NUL.
@@ -52,6 +53,7 @@ struct Names {
 
 /// A UTS namespace.
 pub struct UtsNamespace {
+    _counted: Counted,
     number: u64,
     /// Whose root may rename the host.
     user: Arc<UserNamespace>,
@@ -62,6 +64,7 @@ impl UtsNamespace {
     /// The one of boot.
     pub(super) fn first(user: Arc<UserNamespace>) -> Self {
         UtsNamespace {
+            _counted: Counted::new(Type::UtsNamespace),
             number: namespaces::FIRST_UTS,
             user,
             names: SpinLock::new(Names {
@@ -74,6 +77,7 @@ impl UtsNamespace {
     /// One with the same names, for tasks of a user namespace.
     pub(super) fn copy(&self, user: Arc<UserNamespace>) -> Self {
         UtsNamespace {
+            _counted: Counted::new(Type::UtsNamespace),
             number: namespaces::next_number(),
             user,
             names: SpinLock::new(*self.names.lock()),

@@ -19,6 +19,7 @@ pub mod undo;
 use alloc::sync::Arc;
 
 use super::user_namespace::UserNamespace;
+use crate::count::{Counted, Type};
 use crate::sync::SpinLock;
 use registry::Registry;
 use segments::Segment;
@@ -38,6 +39,7 @@ pub fn shown_group(tgid: u32) -> u32 {
 
 /// An IPC namespace.
 pub struct IpcNamespace {
+    _counted: Counted,
     number: u64,
     user: Arc<UserNamespace>,
     /// Its semaphore sets.
@@ -50,6 +52,7 @@ impl IpcNamespace {
     /// An empty one.
     pub(super) fn new(number: u64, user: Arc<UserNamespace>) -> Self {
         IpcNamespace {
+            _counted: Counted::new(Type::IpcNamespace),
             number,
             user,
             semaphores: SpinLock::new(Registry::new()),
