@@ -14,6 +14,7 @@ use linux_raw_sys::general::{
 
 use super::attributes::PERMISSIONS;
 use super::inode::{Inode, Kind};
+use super::path::Origin;
 use super::permission;
 use super::pipe::{End, Pipe};
 use super::place::Place;
@@ -173,6 +174,11 @@ impl File {
     /// What it is a description of.
     pub fn inode(&self) -> &Arc<Inode> {
         self.place.inode()
+    }
+
+    /// The directory and the name that led to it, if any did.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Where that is.

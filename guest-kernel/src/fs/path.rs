@@ -1,5 +1,6 @@
 //! Walking paths.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::directory::NAME_MAX;
@@ -65,9 +66,23 @@ pub struct Found {
     pub place: Option<Place>,
     /// The path ends in a slash: only a directory will do.
     pub slash: bool,
+    /// The directory and the name that led there, where a link has led to
+    /// something that was opened by them.
+    opened_as: Option<Origin>,
 }
 
+/// A directory, and a name in it.
+pub type Origin = (Place, Box<[u8]>);
+
 impl Found {
+    /// The directory and the name that led there, if any did.
+    pub fn origin(&self) -> Option<Origin> {
+        if self.name.is_empty() {
+            return self.opened_as.clone();
+        }
+        Some((self.parent.clone(), self.name.as_slice().into()))
+    }
+
     /// What is there.
     ///
     /// # Errors
@@ -103,6 +118,7 @@ pub fn walk(start: &Start, path: &[u8], last_link: LastLink) -> Result<Found> {
         at: start.base.clone(),
         rest: path.to_vec(),
         links: 0,
+        opened_as: None,
     };
     walk.run(last_link)
 }
@@ -112,6 +128,7 @@ struct Walk<'a> {
     at: Place,
     rest: Vec<u8>,
     links: u32,
+    opened_as: Option<Origin>,
 }
 
 impl Walk<'_> {
@@ -153,6 +170,7 @@ impl Walk<'_> {
                     name,
                     place: next,
                     slash,
+                    opened_as: None,
                 });
             }
             self.at = next.ok_or(Errno::ENOENT)?;
@@ -190,6 +208,11 @@ impl Walk<'_> {
                     self.at = place;
                     return Ok(true);
                 }
+                Jump::File(file) => {
+                    self.at = file.place().clone();
+                    self.opened_as = file.origin().cloned();
+                    return Ok(true);
+                }
             },
             _ => return Err(Errno::EINVAL),
         };
@@ -211,6 +234,7 @@ impl Walk<'_> {
             name: Vec::new(),
             place: Some(self.at.clone()),
             slash,
+            opened_as: self.opened_as.clone(),
         }
     }
 }

@@ -10,6 +10,7 @@ use core::any::Any;
 
 use linux_raw_sys::general::O_TRUNC;
 
+use super::file::File;
 use super::inode::Inode;
 use super::place::Place;
 use super::transfer::{Sink, Source};
@@ -143,6 +144,8 @@ pub trait VirtualDirectory: Send + Sync {
 pub enum Jump {
     /// To this place, whatever its path.
     Place(Place),
+    /// To what this was opened on, by the name that led there then.
+    File(Arc<File>),
     /// To what this text says, as with a link in a file system.
     Text(Vec<u8>),
 }

@@ -136,10 +136,10 @@ impl Target {
     }
 
     pub(super) fn jump(self) -> Jump {
-        Jump::Place(match self {
-            Target::Place(place) => place,
-            Target::File(file) => file.place().clone(),
-        })
+        match self {
+            Target::Place(place) => Jump::Place(place),
+            Target::File(file) => Jump::File(file),
+        }
     }
 }
 

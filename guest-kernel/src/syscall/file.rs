@@ -162,8 +162,7 @@ fn open_place(start: &Start, path: &[u8], flags: u32, mode: u32) -> Result<Opene
         if create && found.slash && !found.name.is_empty() {
             return Err(Errno::EISDIR);
         }
-        let origin =
-            (!found.name.is_empty()).then(|| (found.parent.clone(), found.name.as_slice().into()));
+        let origin = found.origin();
         match &found.place {
             Some(_) if exclusive => return Err(Errno::EEXIST),
             Some(_) => {

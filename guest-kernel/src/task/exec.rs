@@ -39,8 +39,7 @@ fn start(task: &Task) -> path::Start {
 /// Those of walking a path; `EACCES` if it may not be executed.
 pub fn find(path: &[u8]) -> Result<Arc<File>> {
     let found = path::walk(&start(&current()), path, LastLink::Follow)?;
-    let named = !found.name.is_empty();
-    let origin = named.then(|| (found.parent.clone(), found.name.as_slice().into()));
+    let origin = found.origin();
     let place = found.existing()?;
     let mount_forbids = place.mount().flags() & MS_NOEXEC != 0;
     let mount_forbids = mount_forbids && !crate::mutant!("mount-flags-ignored");
