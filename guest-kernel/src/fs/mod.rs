@@ -37,7 +37,6 @@ pub mod inode;
 pub mod locks;
 pub mod mount;
 pub mod path;
-#[allow(dead_code, reason = "the whole set of questions is kept together")]
 pub mod permission;
 pub mod pipe;
 pub mod place;

@@ -25,7 +25,6 @@
 mod census;
 pub mod clone;
 mod clone_args;
-#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod credentials;
 mod elf;
 pub mod exec;
@@ -34,7 +33,6 @@ pub mod fault;
 pub mod group;
 mod image;
 pub mod io_context;
-#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod ipc;
 pub mod jobs;
 pub mod kthread;
@@ -61,9 +59,7 @@ mod task_limit;
 pub mod timers;
 pub mod tree;
 pub mod unshare;
-#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod user_namespace;
-#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod uts;
 pub mod wait;
 

@@ -56,7 +56,6 @@ pub struct UserNamespace {
     parent: Option<Arc<UserNamespace>>,
     level: u32,
     owner: u32,
-    owner_group: u32,
     maps: SpinLock<Maps>,
     _counted: Counted,
 }
@@ -89,7 +88,6 @@ impl UserNamespace {
             parent: None,
             level: 0,
             owner: 0,
-            owner_group: 0,
             maps: SpinLock::new(Maps::default()),
             _counted: Counted::new(Type::UserNamespace),
         });
@@ -117,7 +115,6 @@ impl UserNamespace {
             level: parent.level + 1,
             parent: Some(parent),
             owner: maker.euid,
-            owner_group: maker.egid,
             maps: SpinLock::new(Maps {
                 setgroups_denied,
                 ..Maps::default()
@@ -148,12 +145,6 @@ impl UserNamespace {
     #[must_use]
     pub fn owner(&self) -> u32 {
         self.owner
-    }
-
-    /// The group of who made it.
-    #[must_use]
-    pub fn owner_group(&self) -> u32 {
-        self.owner_group
     }
 
     /// True for the one of boot.
