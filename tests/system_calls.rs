@@ -34,7 +34,7 @@ fn there() -> BTreeMap<String, (String, String)> {
         let (words, arguments) = rest.split_once(" [")?;
         let mut words = words.split(' ').skip(1);
         let (name, handler) = (words.next()?, words.next()?);
-        let file = handler.split_once("::")?.0;
+        let file = handler.rsplit("::").nth(1)?;
         Some((name.to_owned(), (file.to_owned(), arguments.to_owned())))
     };
     text.lines().filter_map(entry).collect()
