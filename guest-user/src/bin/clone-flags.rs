@@ -367,10 +367,8 @@ fn stack() {
         args.stack_size = size;
         args.exit_signal = u64::from(SIGCHLD);
         // SAFETY: it is refused.
-        println!(
-            "clone3 with {what}: {}",
-            Came(unsafe { sys_pids::clone3(&args) })
-        );
+        let came = unsafe { sys_pids::clone3(&args) };
+        println!("clone3 with {what}: {}", Came(came));
     }
 }
 
@@ -420,10 +418,8 @@ fn refused() {
         ..Clone::flags(0x80000 | SIGCHLD)
     };
     // SAFETY: it is refused.
-    println!(
-        "CLONE_SETTLS outside the user's half: {}",
-        Came(unsafe { clone.run(run, 0) })
-    );
+    let came = unsafe { clone.run(run, 0) };
+    println!("CLONE_SETTLS outside the user's half: {}", Came(came));
     for (what, size, tail) in [
         ("short", 56, 0),
         ("long", 96, 0),

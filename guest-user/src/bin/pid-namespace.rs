@@ -168,7 +168,7 @@ fn end() {
     );
     // A namespace whose first task has ended takes nobody.
     must(sys_pids::unshare(CLONE_NEWPID), "unshare");
-    let first = child(|| sys::getpid());
+    let first = child(sys::getpid);
     println!("the first of another one {}", end_of(first));
     let next = task::fork();
     if next == Ok(0) {
