@@ -103,10 +103,10 @@ pub fn request(name: &'static str, work: Work) -> Arc<Kthread> {
     ask(Kthread::new(name, work, true))
 }
 
-fn ask(thread: Arc<Kthread>) -> Arc<Kthread> {
-    REQUESTS.lock().push_back(thread.clone());
+fn ask(kthread: Arc<Kthread>) -> Arc<Kthread> {
+    REQUESTS.lock().push_back(kthread.clone());
     QUEUE.wake_one();
-    thread
+    kthread
 }
 
 /// Asks kthreadd for a kernel thread, and waits until it is there.
@@ -116,45 +116,45 @@ fn ask(thread: Arc<Kthread>) -> Arc<Kthread> {
 pub fn create(name: &'static str, work: Work) -> Result<Arc<Kthread>> {
     frame::room()?;
     if crate::mutant!("kthread-made-by-its-user") {
-        let thread = Kthread::new(name, work, false);
-        make(&thread)?;
-        return Ok(thread);
+        let kthread = Kthread::new(name, work, false);
+        make(&kthread)?;
+        return Ok(kthread);
     }
-    let thread = ask(Kthread::new(name, work, false));
-    thread.waiters.wait(|| *thread.made.lock())?;
-    Ok(thread)
+    let kthread = ask(Kthread::new(name, work, false));
+    kthread.waiters.wait(|| *kthread.made.lock())?;
+    Ok(kthread)
 }
 
 /// Has a kernel thread end, waits until it has, and gives what its work gave.
-pub fn stop(thread: &Kthread) -> i32 {
+pub fn stop(kthread: &Kthread) -> i32 {
     if crate::mutant!("kthread-stop-asks-nobody") {
         return 0;
     }
-    thread.stop.store(true, Ordering::Release);
-    thread.idle.wake_all();
-    thread.waiters.wait(|| *thread.result.lock())
+    kthread.stop.store(true, Ordering::Release);
+    kthread.idle.wake_all();
+    kthread.waiters.wait(|| *kthread.result.lock())
 }
 
 /// The life of kthreadd.
 pub extern "C" fn kthreadd(_: u64) {
     loop {
-        let thread = QUEUE.wait(|| REQUESTS.lock().pop_front());
-        let made = make(&thread);
-        if thread.needed && made.is_err() {
-            panic!("no memory for the kthread {}", thread.name);
+        let kthread = QUEUE.wait(|| REQUESTS.lock().pop_front());
+        let made = make(&kthread);
+        if kthread.needed && made.is_err() {
+            panic!("no memory for the kthread {}", kthread.name);
         }
-        *thread.made.lock() = Some(made);
-        thread.waiters.wake_all();
+        *kthread.made.lock() = Some(made);
+        kthread.waiters.wake_all();
     }
 }
 
-fn make(thread: &Arc<Kthread>) -> Result<TaskId> {
-    let argument = Arc::into_raw(thread.clone());
+fn make(kthread: &Arc<Kthread>) -> Result<TaskId> {
+    let argument = Arc::into_raw(kthread.clone());
     let flags = match crate::mutant!("kthread-without-clone-kernel") {
         true => 0,
         false => CLONE_KERNEL,
     };
-    let made = kernel_thread(thread.name, begin, argument as u64, flags);
+    let made = kernel_thread(kthread.name, begin, argument as u64, flags);
     if made.is_err() {
         // SAFETY: the task that would have taken the reference was not made.
         drop(unsafe { Arc::from_raw(argument) });
@@ -163,13 +163,13 @@ fn make(thread: &Arc<Kthread>) -> Result<TaskId> {
 }
 
 /// The first and the last thing that a kernel thread does.
-extern "C" fn begin(thread: u64) {
+extern "C" fn begin(kthread: u64) {
     {
         // SAFETY: `make` gave a reference to this task and to nobody else.
-        let thread = unsafe { Arc::from_raw(thread as *const Kthread) };
-        let result = (thread.work)(&thread);
-        *thread.result.lock() = Some(result);
-        thread.waiters.wake_all();
+        let kthread = unsafe { Arc::from_raw(kthread as *const Kthread) };
+        let result = (kthread.work)(&kthread);
+        *kthread.result.lock() = Some(result);
+        kthread.waiters.wake_all();
     }
     exit::exit(exit::exited(0))
 }
