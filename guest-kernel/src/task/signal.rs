@@ -267,7 +267,9 @@ fn notify(task: &Task, signal: Signal) {
         let by_default = actions.get(signal).handler == SIG_DFL;
         by_default && matches!(signal.default_action(), DefaultAction::Terminate)
     };
-    let spared = task.tgid().0 == INIT || task.signals.lock().keeps(signal);
+    // A stopped group takes nothing but a kill before it goes on.
+    let stopped = signal != Signal::SIGKILL && task.group().signals.lock().stop.is_some();
+    let spared = stopped || task.tgid().0 == INIT || task.signals.lock().keeps(signal);
     if deadly && !spared && !task.trace().is_on() && !crate::mutant!("deadly-signal-waits") {
         exit::end_group(task, i32::from(signal.number()));
     }
