@@ -19,7 +19,6 @@ pub use class::{Attributes, Class};
 pub use entity::{NewTask, Sleep};
 pub use mutex::{Mutex, MutexGuard};
 use run::{account, alarm, arm_cpu_alarm};
-#[allow(unused_imports, reason = "the rooms above will ask")]
 pub use run::{
     add, bases_of, current, exit_current, fatal_pending, finish_switch, idle, init, pending_work,
     preempt, priority, rename, request_resched, reschedule, set_attributes, set_bases_of,

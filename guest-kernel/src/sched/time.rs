@@ -51,7 +51,6 @@ pub fn set_real(nanoseconds: u64) {
 }
 
 /// How often the real-time clock was set.
-#[allow(dead_code, reason = "the rooms above will ask")]
 #[must_use]
 pub fn settings() -> u64 {
     SETTINGS.load(Ordering::Relaxed)
@@ -81,16 +80,6 @@ impl Deadline {
         match self {
             Deadline::Monotonic(at) => at.0.saturating_sub(now.0),
             Deadline::Real(at) => at.saturating_sub(now.real()),
-        }
-    }
-
-    /// That much later, by the same clock.
-    #[allow(dead_code, reason = "the rooms above will ask")]
-    #[must_use]
-    pub fn after(self, nanoseconds: u64) -> Self {
-        match self {
-            Deadline::Monotonic(at) => Deadline::Monotonic(at.after(nanoseconds)),
-            Deadline::Real(at) => Deadline::Real(at.saturating_add(nanoseconds)),
         }
     }
 }

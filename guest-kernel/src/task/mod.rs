@@ -38,7 +38,6 @@ pub mod jobs;
 pub mod kthread;
 pub mod mappings;
 mod may_signal;
-#[allow(dead_code, reason = "/proc, unshare and setns ask for the rest")]
 pub mod mount_namespace;
 pub mod namespace_file;
 pub mod namespaces;
@@ -71,7 +70,7 @@ use crate::count::Counted;
 use crate::errno::{Errno, Result};
 use crate::fs::{FdTable, File, FsContext};
 use crate::mm::{Mm, frame};
-use crate::sched::{Account, Attributes, TaskId, Time, Times};
+use crate::sched::{Account, Attributes, TaskId, Time};
 use crate::signal::{SigHand, TaskSignals};
 use crate::sync::SpinLock;
 
@@ -214,13 +213,6 @@ impl Task {
     #[must_use]
     pub fn account(&self) -> &Arc<Account> {
         &self.account
-    }
-
-    /// The CPU time that it has used; its group's is `group().clock.times()`.
-    #[allow(dead_code, reason = "the rooms above will ask")]
-    #[must_use]
-    pub fn times(&self) -> Times {
-        self.account.clock.times()
     }
 
     /// Its class, priority and nice value.
