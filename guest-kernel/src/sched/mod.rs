@@ -14,7 +14,7 @@ pub mod time;
 pub mod timer;
 mod wait;
 
-pub use account::{Account, CpuClock, Times, Usage};
+pub use account::{Account, CpuClock, Usage};
 pub use class::{Attributes, Class};
 pub use entity::{NewTask, Sleep};
 pub use mutex::{Mutex, MutexGuard};
