@@ -402,6 +402,8 @@ fn defaults() {
         if child == 0 {
             // A group that somebody outside can let go on may be stopped.
             must(more::set_process_group(0, 0), "setpgid");
+            // Whoever started this may ignore it; KILL and STOP cannot be.
+            let _ = signal::set_action(signal, &Action::DEFAULT);
             raise(signal);
             task::exit(0);
         }
