@@ -1,4 +1,4 @@
-//! `exhaust fork|thread|exec|fault|many`: what happens when memory runs out in
+//! `exhaust fork|thread|exec|fault|many|full`: what happens when memory runs out in
 //! the middle of making a task, of running another program, or of a page fault.
 //!
 //! In the first four a worker does the work between two marks that a test can
@@ -14,13 +14,15 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use guest_user::errno::{Errno, Result};
-use guest_user::map::Pages;
+use guest_user::map::{PAGE, Pages};
 use guest_user::out::must;
 use guest_user::pthread::Thread;
 use guest_user::start::Args;
 use guest_user::sys::{self, Fd};
+use guest_user::sys_fs;
 use guest_user::task::{self, Status};
 use guest_user::{println, program};
+use linux_raw_sys::general::{__NR_fallocate, __NR_sysinfo, O_CREAT, O_RDWR};
 
 program!(main);
 
@@ -37,8 +39,12 @@ fn main(args: &Args) -> i32 {
             many();
             return 0;
         }
+        Some("full") => {
+            full();
+            return 0;
+        }
         _ => {
-            println!("exhaust fork|thread|exec|fault|many");
+            println!("exhaust fork|thread|exec|fault|many|full");
             return 2;
         }
     };
@@ -190,4 +196,67 @@ fn many() {
         task::exit(5);
     }
     told("a fork afterwards: the child", wait(child));
+}
+
+/// Frames that are left: the kernel lets a fork begin with more than 384, and
+/// the child's stack and page tables take it below that.
+const LEFT: usize = 388;
+
+/// So many pipes are filled, with 16 frames each.
+const PIPES: usize = 88;
+
+/// All memory but that goes into pipes and a file without a name, in one call and a second
+/// one for what the file's own bookkeeping took. Which bytes they are hangs on
+/// the kernel's size, which calls there are does not.
+fn full() {
+    let (witness, gate) = start_witness();
+    let file = must(sys::open(c"/full", O_RDWR | O_CREAT, 0o600), "open");
+    must(sys_fs::unlink(c"/full"), "unlink");
+    // Files take half of the memory at most.
+    let mut pipes = [(0, 0); PIPES];
+    for pipe in &mut pipes {
+        *pipe = must(sys::pipe(0), "pipe");
+        must(sys::write(pipe.1, &ZEROS), "write");
+    }
+    let end = fill(file, 0, LEFT + 64);
+    fill(file, end, LEFT);
+    told("a fork without memory: the child", wait(fork_five()));
+    must(sys::close(file), "close");
+    for (output, input) in pipes {
+        must(sys::close(output), "close");
+        must(sys::close(input), "close");
+    }
+    told("a fork afterwards: the child", wait(fork_five()));
+    must(sys::close(gate), "close");
+    let (_, status) = must(task::wait(witness, 0), "wait");
+    println!("the witness {status}");
+}
+
+fn fork_five() -> Result<i32> {
+    let child = task::fork();
+    if child == Ok(0) {
+        task::exit(5);
+    }
+    child
+}
+
+/// What is written, over and over.
+static ZEROS: [u8; 16 * PAGE] = [0; 16 * PAGE];
+
+/// Gives a file pages from `begin` on until so many frames are left; where they end.
+fn fill(file: Fd, begin: usize, left: usize) -> usize {
+    let mut info = [0_u64; 14];
+    let at = info.as_mut_ptr() as usize;
+    // SAFETY: the kernel writes 112 bytes, which the array has.
+    must(
+        unsafe { sys::call(__NR_sysinfo, [at, 0, 0, 0, 0, 0]) },
+        "sysinfo",
+    );
+    let size = (info[5] as usize).saturating_sub(left * PAGE);
+    // SAFETY: no memory of ours has to do with it.
+    must(
+        unsafe { sys::call(__NR_fallocate, [file as usize, 0, begin, size, 0, 0]) },
+        "fallocate",
+    );
+    begin + size
 }

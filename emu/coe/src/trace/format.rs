@@ -20,7 +20,7 @@ impl Version {
     /// The version that is written.
     ///
     /// - 1: the first one.
-    /// - 2: a disk.
+    /// - 2: a disk; choices are counted by kind.
     pub const CURRENT: Version = Version(2);
 }
 
