@@ -143,7 +143,7 @@ fn busybox_asks_about_tasks() {
         sh -c 'echo $(( $$ == $(cut -d" " -f4 /proc/self/stat) ))'
         sleep 20 & pid=$!
         until grep -q sleep /proc/$pid/comm && grep -q 'S (sl' /proc/$pid/status; do usleep 999; done
-        grep -E '^(Name|State):' /proc/$pid/status; kill $pid; wait $pid
+        grep -E '^(Name|State):' /proc/$pid/status; { kill $pid; wait $pid; } 2> /dev/null
         [ -d /proc/$pid ] || echo "no $?"
         setsid sh -c 'cut -d" " -f1 /proc/self/stat > /dev/null; echo session'
         (sleep 0.01; echo slept) & wait; usleep 1000; echo "end $?""#;

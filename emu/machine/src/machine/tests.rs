@@ -573,9 +573,9 @@ fn damaged_snapshots_are_refused() {
         Some(RestoreError::NotASnapshot)
     );
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     let refused = Machine::restore(&newer).err();
-    assert_eq!(refused, Some(RestoreError::Version { found: 2, known: 1 }));
+    assert_eq!(refused, Some(RestoreError::Version { found: 3, known: 2 }));
     for at in (16..bytes.len()).step_by(97) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x10;
