@@ -142,6 +142,8 @@ fn exec(args: &Args) {
         task::exit(if errno == Errno::ENOMEM { NO_MEMORY } else { 1 });
     }
     let (_, status) = must(task::wait(child, 0), "wait");
+    // Where exec went well the child could not say that it is over.
+    end();
     match status.exited().map(i32::from) {
         Some(NO_MEMORY) => println!("exec: ENOMEM"),
         _ => println!("exec: the program {status}"),
