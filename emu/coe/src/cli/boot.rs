@@ -1,16 +1,44 @@
 //! `coe boot`: any PVH kernel.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::BootArguments;
+use clap::Args;
+
 use super::live::{self, Console, Progress, Summary};
-use super::run::memory_size;
+use super::target::memory_size;
 use crate::Error;
 use crate::images::{Chooser, Setup};
 use crate::run;
 use crate::scenario::{Hardware, program};
 
-pub(super) fn main(arguments: &BootArguments) -> Result<ExitCode, Error> {
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The kernel: an ELF with a PVH entry
+    pub(super) kernel: PathBuf,
+    /// The initrd
+    #[arg(long, value_name = "FILE")]
+    pub(super) initrd: Option<PathBuf>,
+    /// The kernel's command line
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    pub(super) append: String,
+    /// The machine's memory, as in 64MiB
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub(super) memory: String,
+    /// Give up after so many cycles
+    #[arg(long, value_name = "N")]
+    pub(super) cycles: Option<u64>,
+    /// No summary
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let setup = Setup {
         title: arguments.kernel.display().to_string(),
         scenario: String::new(),

@@ -1,12 +1,12 @@
 //! The command line.
 
-mod args;
 mod boot;
 mod images;
 mod live;
 mod record;
 mod replay;
 mod run;
+mod target;
 mod test;
 mod trace;
 
@@ -15,17 +15,43 @@ use std::process::ExitCode;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use miette::Diagnostic;
 
 use crate::Error;
 use crate::exit::Code;
-use args::{Arguments, Command};
+
+/// A computer that always does the same thing: runs, records, replays and
+/// compares how tasks share and copy their context.
+#[derive(Debug, Parser)]
+#[command(name = "coe", version, after_help = Code::help())]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario or a program: console on stdout, a summary on stderr
+    Run(run::Arguments),
+    /// Boot a PVH kernel, as QEMU's -kernel does it
+    Boot(boot::Arguments),
+    /// Hold scenarios against their expectations and goldens
+    Test(test::Arguments),
+    /// Run and write everything that happens into a trace
+    Record(record::Arguments),
+    /// Run a trace again and compare everything with it
+    Replay(replay::Arguments),
+    /// Show the events of a trace
+    Trace(trace::Arguments),
+    /// Write kernel, initrd and the QEMU command line that starts them
+    Images(images::Arguments),
+}
 
 /// Reads the command line, does what it says, and tells how it went.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match CommandLine::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
@@ -78,4 +104,14 @@ fn render(error: &Error) -> String {
         report = report.element(Level::HELP.message(help));
     }
     renderer.decor_style(DecorStyle::Unicode).render(&[report])
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        super::CommandLine::command().debug_assert();
+    }
 }

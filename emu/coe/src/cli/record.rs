@@ -1,15 +1,30 @@
 //! `coe record`: a run that leaves a trace.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::RecordArguments;
+use clap::Args;
+
 use super::live::{self, Console, Progress, Summary};
+use super::target::{self, Target};
 use crate::Error;
 use crate::run;
 use crate::trace::Writer;
 
-pub(super) fn main(arguments: &RecordArguments) -> Result<ExitCode, Error> {
-    let setup = super::run::setup(&arguments.target)?;
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The trace to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: PathBuf,
+    /// No summary
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
+    let setup = target::setup(&arguments.target)?;
     let mut writer = Writer::create(&arguments.output, &setup)?;
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&setup);

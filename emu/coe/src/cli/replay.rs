@@ -1,15 +1,29 @@
 //! `coe replay`: a trace once more, held against itself.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::ReplayArguments;
+use clap::Args;
+
 use super::live::{self, Console, Progress, grouped};
 use crate::Error;
 use crate::exit::Code;
 use crate::replay::{self, Replayed};
 use crate::trace::Trace;
 
-pub(super) fn main(arguments: &ReplayArguments) -> Result<ExitCode, Error> {
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The trace
+    pub(super) trace: PathBuf,
+    /// Stop at this cycle and say where the machine is
+    #[arg(long, value_name = "CYCLE")]
+    pub(super) to: Option<u64>,
+    /// No summary
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let trace = Trace::open(&arguments.trace)?;
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&trace.setup());

@@ -1,10 +1,13 @@
 //! `coe test`: scenarios against their expectations and goldens.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::args::TestArguments;
+use clap::Args;
+
+use super::target::{self, GuestArguments};
 use crate::Error;
 use crate::exit::Code;
 use crate::scenario::program::ProgramError;
@@ -23,7 +26,25 @@ fn say(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-pub(super) fn main(arguments: &TestArguments) -> Result<ExitCode, Error> {
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Scenarios, and folders of them
+    #[arg(default_value = "scenarios")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Write the goldens of scenarios that are otherwise as expected
+    #[arg(long)]
+    pub(super) bless: bool,
+    /// How many to run at the same time; as many as there are CPUs unless given
+    #[arg(short, long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+    /// Only those with this text in their path
+    #[arg(long, value_name = "TEXT")]
+    pub(super) filter: Option<String>,
+    #[command(flatten)]
+    pub(super) guests: GuestArguments,
+}
+
+pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let start = Instant::now();
     let paths = suite::find(&arguments.paths, arguments.filter.as_deref())?;
     let Some(_) = paths.first() else {
@@ -34,7 +55,7 @@ pub(super) fn main(arguments: &TestArguments) -> Result<ExitCode, Error> {
         .jobs
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
     let suite = Suite {
-        guests: super::run::guests(&arguments.guests)?,
+        guests: target::guests(&arguments.guests)?,
         bless: arguments.bless,
     };
     let mut totals = Totals::default();

@@ -1,12 +1,13 @@
 //! `coe trace`: the events of a trace.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abi::event::EventId;
 
-use super::args::{Format, TraceArguments};
+use clap::{Args, ValueEnum};
+
 use crate::Error;
 use crate::events::Line;
 use crate::exit::Code;
@@ -14,7 +15,31 @@ use crate::names;
 use crate::report::{Lines, jsonl, text};
 use crate::trace::{Item, Record, Trace};
 
-pub(super) fn main(arguments: &TraceArguments) -> Result<ExitCode, Error> {
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// One line each, for people
+    Text,
+    /// One JSON object each, for scripts
+    Jsonl,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The trace
+    pub(super) trace: PathBuf,
+    /// How to write the events
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: Format,
+    /// Only events of this name; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub(super) event: Vec<String>,
+    /// Only events of this task and what descends from it
+    #[arg(long, value_name = "NAME")]
+    pub(super) task: Option<String>,
+}
+
+pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     for name in &arguments.event {
         check_event(name)?;
     }
@@ -49,11 +74,7 @@ fn check_event(name: &str) -> Result<(), Error> {
 }
 
 /// Shows what there is; damage in the middle is told after what comes before it.
-fn show(
-    trace: &Trace,
-    arguments: &TraceArguments,
-    out: &mut impl Write,
-) -> io::Result<Option<Error>> {
+fn show(trace: &Trace, arguments: &Arguments, out: &mut impl Write) -> io::Result<Option<Error>> {
     if arguments.format == Format::Text {
         head(trace, out)?;
     }
@@ -100,7 +121,7 @@ fn head(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     )
 }
 
-fn put(lines: &[Line], arguments: &TraceArguments, out: &mut impl Write) -> io::Result<()> {
+fn put(lines: &[Line], arguments: &Arguments, out: &mut impl Write) -> io::Result<()> {
     for line in lines.iter().filter(|line| wanted(line, arguments)) {
         match arguments.format {
             Format::Text => writeln!(out, "{}", text::line(line))?,
@@ -110,7 +131,7 @@ fn put(lines: &[Line], arguments: &TraceArguments, out: &mut impl Write) -> io::
     Ok(())
 }
 
-fn wanted(line: &Line, arguments: &TraceArguments) -> bool {
+fn wanted(line: &Line, arguments: &Arguments) -> bool {
     let named = arguments.event.is_empty() || arguments.event.iter().any(|name| name == line.name);
     let of_task = arguments.task.as_deref().is_none_or(|task| {
         let rest = line.get("task").and_then(|name| name.strip_prefix(task));
