@@ -28,6 +28,7 @@ const COE: Rooms = Rooms {
     src: "emu/coe/src",
     may: &[
         ("exit", &[]),
+        ("symbols", &[]),
         ("names", &[]),
         ("events", &["names"]),
         (

@@ -19,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod suite;
+pub mod symbols;
 pub mod trace;
 
 pub use error::Error;
