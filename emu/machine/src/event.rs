@@ -22,6 +22,11 @@ pub struct Position {
     pub retired: u64,
     /// Iterations that the current REP instruction has done.
     pub rep: u64,
+    /// Cycles that this CPU has spent at CPL 3. An instruction belongs to the
+    /// level at which it began, and so does the way into the kernel.
+    pub user: u64,
+    /// Instructions that this CPU has retired at CPL 3.
+    pub retired_user: u64,
 }
 
 /// Something that happened, with its place in time.
@@ -215,6 +220,8 @@ mod tests {
                 cpu: 0,
                 retired: 5,
                 rep: 1,
+                user: 3,
+                retired_user: 2,
             },
             payload: Payload::Choice {
                 choice: Choice {

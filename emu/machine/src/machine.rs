@@ -279,6 +279,8 @@ impl Machine {
             cpu: 0,
             retired: self.cpu.retired,
             rep: self.cpu.rep_iteration,
+            user: self.cpu.cycles_in_user(),
+            retired_user: self.cpu.retired_user,
         }
     }
 

@@ -17,8 +17,8 @@ use crate::machine::Machine;
 
 const MAGIC: [u8; 8] = *b"COEMACH\0";
 
-/// Version of the format. 1: the first. 2: a disk.
-const VERSION: u32 = 2;
+/// Version of the format. 1: the first. 2: a disk. 3: cycles spent in user mode.
+const VERSION: u32 = 3;
 
 /// Why bytes are no machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

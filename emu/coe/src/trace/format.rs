@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use machine::{CostModel, Event, Input};
+use machine::{CostModel, Event, Input, Position};
 use serde::{Deserialize, Serialize};
 
 use super::TraceError;
@@ -21,7 +21,8 @@ impl Version {
     ///
     /// - 1: the first one.
     /// - 2: a disk; choices are counted by kind.
-    pub const CURRENT: Version = Version(2);
+    /// - 3: positions say how many cycles and instructions were the user's.
+    pub const CURRENT: Version = Version(3);
 }
 
 impl fmt::Display for Version {
@@ -154,8 +155,9 @@ pub fn hash(bytes: &[u8]) -> String {
 /// One thing that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
-    /// An event. In the file its cycle and its retired instructions are the
-    /// differences to the event before it in the same chunk.
+    /// An event. In the file the counters of its position that only grow
+    /// (cycles, retired instructions, those of user mode) are the differences
+    /// to the event before it in the same chunk.
     Event(Event),
     /// The digest of the whole state.
     Digest {
@@ -166,33 +168,30 @@ pub enum Record {
     },
 }
 
-/// The cycle and the retired instructions from which differences are taken.
+/// The counters of a position from which differences are taken.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Base {
-    cycle: u64,
-    retired: u64,
-}
+pub(super) struct Base(Position);
 
 impl Base {
     /// Makes an event's position relative and moves on to it.
     pub(super) fn subtract(&mut self, event: &mut Event) {
-        let absolute = Base {
-            cycle: event.at.cycle,
-            retired: event.at.retired,
-        };
-        event.at.cycle = event.at.cycle.wrapping_sub(self.cycle);
-        event.at.retired = event.at.retired.wrapping_sub(self.retired);
-        *self = absolute;
+        let absolute = event.at;
+        self.each(&mut event.at, u64::wrapping_sub);
+        self.0 = absolute;
     }
 
     /// Makes a relative position absolute again.
     pub(super) fn add(&mut self, event: &mut Event) {
-        event.at.cycle = event.at.cycle.wrapping_add(self.cycle);
-        event.at.retired = event.at.retired.wrapping_add(self.retired);
-        *self = Base {
-            cycle: event.at.cycle,
-            retired: event.at.retired,
-        };
+        self.each(&mut event.at, u64::wrapping_add);
+        self.0 = event.at;
+    }
+
+    /// Changes the counters that only grow by those of the base.
+    fn each(&self, at: &mut Position, change: fn(u64, u64) -> u64) {
+        at.cycle = change(at.cycle, self.0.cycle);
+        at.retired = change(at.retired, self.0.retired);
+        at.user = change(at.user, self.0.user);
+        at.retired_user = change(at.retired_user, self.0.retired_user);
     }
 }
 

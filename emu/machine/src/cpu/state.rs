@@ -222,6 +222,10 @@ pub struct Cpu {
     pub retired: u64,
     /// Those of them that began at CPL 3.
     pub retired_user: u64,
+    /// Cycles of the stays at CPL 3 that are over.
+    pub user_cycles: u64,
+    /// The cycle at which the stay at CPL 3 began, if this is one.
+    pub user_since: u64,
     /// Iterations done of the REP instruction at `rip`.
     pub rep_iteration: u64,
 }
@@ -252,6 +256,8 @@ impl Default for Cpu {
             cycle: 0,
             retired: 0,
             retired_user: 0,
+            user_cycles: 0,
+            user_since: 0,
             rep_iteration: 0,
         }
     }
@@ -285,6 +291,17 @@ impl Cpu {
     #[must_use]
     pub fn cpl(&self) -> u8 {
         (self.seg[Seg::Cs as usize].selector & 3) as u8
+    }
+
+    /// Cycles spent at CPL 3 so far. An instruction belongs to the level at which it began: SYSCALL,
+    /// an exception and the delivery of an interrupt to the program, IRET and SYSRET to the kernel.
+    #[must_use]
+    pub fn cycles_in_user(&self) -> u64 {
+        let stay = match self.cpl() {
+            3 => self.cycle.wrapping_sub(self.user_since),
+            _ => 0,
+        };
+        self.user_cycles.wrapping_add(stay)
     }
 
     /// Whether EFER.LMA is set: IA-32e mode, whatever CS says.

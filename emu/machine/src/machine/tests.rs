@@ -97,6 +97,17 @@ fn machine(write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> M
 }
 
 impl Machine {
+    /// Puts code at this address.
+    fn code_at(
+        &mut self,
+        at: u64,
+        write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+    ) {
+        let mut asm = CodeAssembler::new(64).unwrap();
+        write(&mut asm).unwrap();
+        assert!(self.bus.ram.load(PhysAddr(at), &asm.assemble(at).unwrap()));
+    }
+
     /// Lets a vector enter at this address, with interrupts off.
     fn gate(&mut self, vector: u64, at: u64) {
         let low = at & 0xFFFF | 8 << 16 | 0x8E00 << 32 | (at >> 16 & 0xFFFF) << 48;
@@ -573,9 +584,9 @@ fn damaged_snapshots_are_refused() {
         Some(RestoreError::NotASnapshot)
     );
     let mut newer = bytes.clone();
-    newer[8] = 3;
+    newer[8] = 4;
     let refused = Machine::restore(&newer).err();
-    assert_eq!(refused, Some(RestoreError::Version { found: 3, known: 2 }));
+    assert_eq!(refused, Some(RestoreError::Version { found: 4, known: 3 }));
     for at in (16..bytes.len()).step_by(97) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x10;
@@ -778,4 +789,75 @@ fn what_is_on_the_disk_is_in_the_digest() {
     assert_ne!(with(&[0; 4096]), none);
     assert_ne!(with(&[0; 4096]), with(&[0; 8192]));
     assert_ne!(with(&[1; 4096]), with(&[0; 4096]));
+}
+
+/// A machine whose program at CPL 3 makes a fault, writes to memory, and then a system call that
+/// ends the run. It is entered by SYSRET.
+fn machine_with_a_program() -> Machine {
+    const PROGRAM: u64 = CODE + 0x1000;
+    const CALLED: u64 = CODE + 0x2000;
+    const SKIP: u64 = CODE + 0x3000;
+    const TSS: u64 = 0x30_2000;
+    let mut m = machine(|a| {
+        a.mov(rcx, PROGRAM)?;
+        a.mov(r11d, 2)?;
+        a.sysretq()
+    });
+    m.code_at(PROGRAM, |a| {
+        a.mov(rbx, STACK + 0x1_0000)?;
+        a.mov(qword_ptr(rbx), rax)?;
+        a.ud2()?;
+        a.add(rax, qword_ptr(rbx))?;
+        a.syscall()
+    });
+    m.code_at(CALLED, |a| {
+        a.mov(rbx, STACK + 0x20_0000)?;
+        a.mov(rax, qword_ptr(rbx))?;
+        exit(a, 0)
+    });
+    m.code_at(SKIP, |a| {
+        a.add(qword_ptr(rsp), 2)?;
+        a.iretq()
+    });
+    m.gate(6, SKIP);
+    let ram = &mut m.bus.ram;
+    let mut put = |at: u64, value: u64| assert!(ram.write(PhysAddr(at), 8, value));
+    put(GDT + 24, 0x00CF_F300_0000_FFFF);
+    put(GDT + 32, 0x00AF_FB00_0000_FFFF);
+    put(TSS + 4, STACK);
+    put(TABLES[0], TABLES[1] | 7);
+    put(TABLES[1], TABLES[2] | 7);
+    for n in 0..8 {
+        put(TABLES[2] + n * 8, n << 21 | 0x87);
+    }
+    m.cpu.gdtr.limit = 39;
+    m.cpu.tr.base = TSS;
+    m.cpu.msr.efer |= efer::SCE;
+    m.cpu.msr.star = 8 << 32 | 0x10 << 48;
+    m.cpu.msr.lstar = CALLED;
+    m
+}
+
+#[test]
+fn cycles_belong_to_the_level_at_which_an_instruction_began() {
+    let mut m = machine_with_a_program();
+    let (mut user, mut stays, mut last) = (0, 0, 0);
+    loop {
+        let (level, before) = (m.cpu.cpl(), m.cycle());
+        stays += u32::from(level == 3 && last != 3);
+        last = level;
+        let stop = m.step(&mut Nobody);
+        user += if level == 3 { m.cycle() - before } else { 0 };
+        assert_eq!(m.position().user, user, "{m:?}");
+        match stop {
+            None => {}
+            Some(stop) => break assert_eq!(stop, Stop::Exit(0)),
+        }
+    }
+    assert_eq!((stays, m.position().retired_user), (2, 4));
+    let at_the_end = m.position();
+    assert!(at_the_end.user > 100 && at_the_end.user < at_the_end.cycle);
+    let mut whole = machine_with_a_program();
+    assert_eq!(whole.run(u64::MAX, &mut Nobody), Stop::Exit(0));
+    assert_eq!(whole.position(), at_the_end);
 }
