@@ -38,6 +38,7 @@ const COE: Rooms = Rooms {
             ],
         ),
         ("report", &["events", "names"]),
+        ("diff", &["events", "golden", "names", "run"]),
     ],
 };
 

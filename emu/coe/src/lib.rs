@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod diff;
 pub mod embedded;
 pub mod error;
 pub mod events;

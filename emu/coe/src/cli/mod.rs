@@ -1,6 +1,7 @@
 //! The command line.
 
 mod boot;
+mod diff;
 mod images;
 mod live;
 mod record;
@@ -42,6 +43,8 @@ enum Command {
     Record(record::Arguments),
     /// Run a trace again and compare everything with it
     Replay(replay::Arguments),
+    /// Say what differs between two runs: order, events, cycles
+    Diff(diff::Arguments),
     /// Show the events of a trace
     Trace(trace::Arguments),
     /// Write kernel, initrd and the QEMU command line that starts them
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Test(arguments) => test::main(&arguments),
         Command::Record(arguments) => record::main(&arguments),
         Command::Replay(arguments) => replay::main(&arguments),
+        Command::Diff(arguments) => diff::main(&arguments),
         Command::Trace(arguments) => trace::main(&arguments),
         Command::Images(arguments) => images::main(arguments),
     };

@@ -5,6 +5,11 @@ use std::collections::BTreeSet;
 /// Every field of a header after the magic is eight hexadecimal digits.
 const MAGIC: &str = "070701";
 const TRAILER: &str = "TRAILER!!!";
+/// Bytes of a header: the magic and thirteen fields.
+const HEADER: usize = 110;
+/// The fields, counted from 0, that hold the lengths of contents and name.
+const SIZE: usize = 6;
+const NAME_SIZE: usize = 11;
 const FOLDER: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
 const PROGRAM: u32 = 0o100_755;
@@ -72,9 +77,34 @@ impl Archive {
     }
 }
 
+/// Takes the first of several archives that stand one behind the other; nothing
+/// if the bytes do not begin with a whole archive.
+#[must_use]
+pub fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut at = 0usize;
+    loop {
+        let header = bytes.get(at..at.checked_add(HEADER)?)?;
+        if !header.starts_with(MAGIC.as_bytes()) {
+            return None;
+        }
+        let field = |n: usize| {
+            let digits = std::str::from_utf8(&header[MAGIC.len() + n * 8..][..8]).ok()?;
+            usize::from_str_radix(digits, 16).ok()
+        };
+        let (size, name_size) = (field(SIZE)?, field(NAME_SIZE)?);
+        let name_at = at + HEADER;
+        let name = bytes.get(name_at..name_at.checked_add(name_size)?)?;
+        let data = (name_at + name_size).next_multiple_of(4);
+        at = data.checked_add(size)?.checked_next_multiple_of(4)?;
+        if name.strip_suffix(&[0])? == TRAILER.as_bytes() {
+            return bytes.split_at_checked(at);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Archive;
+    use super::{Archive, split};
 
     /// Reads an archive again, as (name, mode, contents).
     fn read(bytes: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
@@ -123,5 +153,20 @@ mod tests {
         );
         assert_eq!(entries[1].2, b"12345");
         assert_eq!(entries[5].2, b"/bin/a\0");
+    }
+
+    #[test]
+    fn the_first_archive_ends_where_the_second_begins() {
+        let mut first = Archive::default();
+        first.program("/bin/a", b"12345");
+        let first = first.finish();
+        let mut second = Archive::default();
+        second.data("/x", b"1");
+        let second = second.finish();
+        let both = [first.clone(), second.clone()].concat();
+        assert_eq!(split(&both), Some((first.as_slice(), second.as_slice())));
+        for len in 0..first.len() {
+            assert_eq!(split(&first[..len]), None, "{len}");
+        }
     }
 }

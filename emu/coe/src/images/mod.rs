@@ -1,6 +1,7 @@
 //! What a machine is started with: the kernel, the initrd, the command line and
 //! the inputs that are known before it runs.
 
+mod again;
 pub mod cpio;
 pub mod export;
 mod guests;
@@ -29,6 +30,18 @@ pub enum Chooser {
     Seeded(u64),
     /// As a script says, otherwise the defaults.
     Script(Script),
+}
+
+impl Chooser {
+    /// Who answers under this scenario's policy.
+    #[must_use]
+    pub fn of(scenario: &Scenario) -> Chooser {
+        match scenario.schedule.policy {
+            Policy::Random => Chooser::Seeded(scenario.machine.seed),
+            Policy::Script => Chooser::Script(Script::new(&scenario.schedule.script)),
+            Policy::RoundRobin | Policy::Fifo | Policy::Fair => Chooser::Defaults,
+        }
+    }
 }
 
 /// All that a machine is started with.
@@ -97,11 +110,7 @@ impl Setup {
             cmdline: cmdline(scenario, &guests.options),
             disk: disk(scenario, base)?,
             inputs: keystrokes(&scenario.input),
-            chooser: match scenario.schedule.policy {
-                Policy::Random => Chooser::Seeded(scenario.machine.seed),
-                Policy::Script => Chooser::Script(Script::new(&scenario.schedule.script)),
-                Policy::RoundRobin | Policy::Fifo | Policy::Fair => Chooser::Defaults,
-            },
+            chooser: Chooser::of(scenario),
             limit: scenario.limit,
         })
     }

@@ -1,0 +1,192 @@
+//! `coe diff`: two runs held against each other.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use machine::Payload;
+
+use super::live::Progress;
+use super::target::{self, GuestArguments};
+use crate::Error;
+use crate::diff::text::Limits;
+use crate::diff::{self, Collector, Comparison, Detail, Side};
+use crate::exit::Code;
+use crate::images::{Guests, Setup};
+use crate::run;
+use crate::scenario::{Scenario, program};
+use crate::trace::{self, Item, Record, Trace};
+
+/// How a comparison is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// One JSON object with every place and every phase, for scripts
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// A trace, a scenario (*.toml), which is run, or a golden
+    pub(super) a: PathBuf,
+    /// What A is held against: a trace, a scenario or a golden
+    #[arg(required_unless_present = "run")]
+    pub(super) b: Option<PathBuf>,
+    /// Run what A recorded again, on the kernel and the programs of today
+    #[arg(long, conflicts_with = "b")]
+    pub(super) run: bool,
+    /// How to write what differs
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: Format,
+    /// All events, also those of the kernel's own tasks, frames and choices
+    #[arg(long)]
+    pub(super) all_events: bool,
+    /// Addresses count too
+    #[arg(long)]
+    pub(super) addresses: bool,
+    /// Cycles count too: another cost is a difference
+    #[arg(long)]
+    pub(super) cycles: bool,
+    /// Show so many of the places that differ
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(super) places: usize,
+    /// Show so many of the phases that changed
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(super) phases: usize,
+    #[command(flatten)]
+    pub(super) guests: GuestArguments,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  coe diff before.coe after.coe            two recordings
+  coe diff before.coe --run                a recording and the code of today
+  coe diff s.toml --run --kernel new.elf   a scenario on two kernels
+  coe diff old.golden s.toml               a golden and a run
+
+--kernel, --kernel-option and --programs are for B.
+The exit code is 0 if both do the same in the same order, otherwise 123.";
+
+pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
+    let detail = Detail {
+        all: arguments.all_events,
+        addresses: arguments.addresses,
+    };
+    let guests = target::guests(&arguments.guests)?;
+    let a = side(&arguments.a, detail, &Guests::default())?;
+    let b = match &arguments.b {
+        Some(b) => side(b, detail, &guests)?,
+        None => again(&arguments.a, detail, &guests)?,
+    };
+    let comparison = diff::compare(&a, &b);
+    let written = match arguments.format {
+        Format::Text => {
+            let limits = Limits {
+                places: arguments.places,
+                phases: arguments.phases,
+            };
+            diff::text::write(&a, &b, &comparison, limits)
+        }
+        Format::Json => format!("{}\n", diff::json::write(&a, &b, &comparison)),
+    };
+    match io::stdout().write_all(written.as_bytes()) {
+        // Whoever read our output has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(Error::write(Path::new("stdout"), error));
+        }
+        _ => {}
+    }
+    Ok(code(&comparison, arguments.cycles).into())
+}
+
+fn code(comparison: &Comparison, cycles: bool) -> Code {
+    if comparison.same() && (!cycles || comparison.same_cycles()) {
+        Code::Success
+    } else {
+        Code::Failed
+    }
+}
+
+fn is_scenario(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "toml")
+}
+
+/// What a file stands for.
+fn side(path: &Path, detail: Detail, guests: &Guests) -> Result<Side, Error> {
+    let name = path.display().to_string();
+    if is_scenario(path) {
+        return run_setup(&name, &scenario(path, guests)?, detail);
+    }
+    let bytes = program::read(path)?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if diff::is_golden(text) => Ok(diff::from_golden(&name, text)),
+        _ => Ok(recorded(&name, &Trace::from_bytes(bytes)?, detail)),
+    }
+}
+
+fn scenario(path: &Path, guests: &Guests) -> Result<Setup, Error> {
+    let scenario = Scenario::load(path)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    Setup::with_guests(&scenario, base, guests)
+}
+
+/// The run of today of what A is.
+fn again(path: &Path, detail: Detail, guests: &Guests) -> Result<Side, Error> {
+    let name = format!("{}, run again", path.display());
+    if is_scenario(path) {
+        return run_setup(&name, &scenario(path, guests)?, detail);
+    }
+    let bytes = program::read(path)?;
+    if std::str::from_utf8(&bytes).is_ok_and(diff::is_golden) {
+        return Err(Error::Usage {
+            message: "a golden does not say what to run".to_owned(),
+            hint: format!(
+                "give its scenario: coe diff {} {}",
+                path.display(),
+                path.with_extension("toml").display()
+            ),
+        });
+    }
+    let trace = Trace::from_bytes(bytes)?;
+    let setup = trace.setup().on_guests(guests, answered(&trace))?;
+    run_setup(&name, &setup, detail)
+}
+
+/// True if a recorded choice was not answered as the kernel would have done.
+fn answered(trace: &Trace) -> bool {
+    trace.items().flatten().any(|item| match item {
+        Item::Record(Record::Event(event)) => match event.payload {
+            Payload::Choice { choice, answer } => answer != choice.default,
+            _ => false,
+        },
+        _ => false,
+    })
+}
+
+fn run_setup(name: &str, setup: &Setup, detail: Detail) -> Result<Side, Error> {
+    let mut collector = Collector::new(detail);
+    let mut progress = Progress::beside_console(setup);
+    let finished = run::run(setup, &mut [&mut collector, &mut progress])?;
+    progress.done();
+    Ok(collector.finish(name, trace::hash(&setup.kernel), Ok(&finished)))
+}
+
+/// A recording, up to its last whole chunk if it is not whole.
+fn recorded(name: &str, trace: &Trace, detail: Detail) -> Side {
+    let mut collector = Collector::new(detail);
+    let mut end = Err("the trace has no end".to_owned());
+    for item in trace.items() {
+        match item {
+            Ok(Item::Record(Record::Event(event))) => collector.take(&event),
+            Ok(Item::Record(_)) => {}
+            Ok(Item::End(finished)) => end = Ok(finished),
+            Err(error) => end = Err(error.to_string()),
+        }
+    }
+    let kernel = trace.header.kernel_hash.clone();
+    collector.finish(name, kernel, end.as_ref().map_err(Clone::clone))
+}
