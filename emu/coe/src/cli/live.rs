@@ -14,6 +14,11 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// A line on stdout. If nobody reads it any more there is still the exit code.
+pub(super) fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
 /// Copies the guest's console to stdout.
 #[derive(Debug)]
 pub(super) struct Console {

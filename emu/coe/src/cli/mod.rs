@@ -88,11 +88,19 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 /// An error with its place and its advice, coloured on a terminal only.
 fn render(error: &Error) -> String {
-    let renderer = if std::io::stderr().is_terminal() {
-        Renderer::styled()
+    if std::io::stderr().is_terminal() {
+        draw(error, Renderer::styled())
     } else {
-        Renderer::plain()
-    };
+        plain(error)
+    }
+}
+
+/// The same without colours.
+fn plain(error: &Error) -> String {
+    draw(error, Renderer::plain())
+}
+
+fn draw(error: &Error, renderer: Renderer) -> String {
     let message = error.to_string();
     let help = error.help().map(|help| help.to_string());
     let mut report = Group::with_title(Level::ERROR.primary_title(&message));
