@@ -81,6 +81,13 @@ impl Teller {
         self.tasks.name(u64::from(task))
     }
 
+    /// The number of the task that this CPU runs; 0 if it runs none.
+    #[must_use]
+    pub fn task(&self, cpu: u8) -> u32 {
+        // The kernel's numbers of tasks fit into 32 bits.
+        self.tasks.current(cpu) as u32
+    }
+
     fn describe(&self, payload: &Payload) -> (&'static str, Vec<(&'static str, String)>) {
         match payload {
             Payload::Kernel { id, args, text } => (id.name(), self.kernel_fields(*id, args, text)),

@@ -1,6 +1,7 @@
 //! Events for people and for scripts.
 
 pub mod jsonl;
+pub mod perfetto;
 pub mod text;
 
 use machine::{Event, Payload};
@@ -31,6 +32,18 @@ impl Lines {
         let mut lines = self.finish();
         lines.push(line);
         lines
+    }
+
+    /// The number of the task that this CPU runs; 0 if it runs none.
+    #[must_use]
+    pub fn task(&self, cpu: u8) -> u32 {
+        self.teller.task(cpu)
+    }
+
+    /// The name of the task with this number, as far as the events have told.
+    #[must_use]
+    pub fn name(&self, task: u32) -> String {
+        self.teller.name(task)
     }
 
     /// What is left at the end.
