@@ -1,6 +1,7 @@
 //! `coe trace`: the events of a trace.
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use crate::Error;
 use crate::events::Line;
 use crate::exit::Code;
 use crate::names;
+use crate::report::perfetto::Perfetto;
 use crate::report::{Lines, jsonl, text};
 use crate::trace::{Item, Record, Trace};
 
@@ -22,6 +24,8 @@ pub(super) enum Format {
     Text,
     /// One JSON object each, for scripts
     Jsonl,
+    /// Perfetto's protobuf format, for ui.perfetto.dev
+    Perfetto,
 }
 
 #[derive(Debug, Args)]
@@ -31,6 +35,9 @@ pub(super) struct Arguments {
     /// How to write the events
     #[arg(long, value_enum, default_value = "text")]
     pub(super) format: Format,
+    /// Write to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
     /// Only events of this name; may be given more than once
     #[arg(long, value_name = "NAME")]
     pub(super) event: Vec<String>,
@@ -43,16 +50,66 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     for name in &arguments.event {
         check_event(name)?;
     }
+    check_perfetto(arguments)?;
     let trace = Trace::open(&arguments.trace)?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    let written = show(&trace, arguments, &mut out).and_then(|damage| out.flush().map(|()| damage));
-    match written {
+    let (mut out, place) = output(arguments)?;
+    let written = if arguments.format == Format::Perfetto {
+        perfetto(&trace, &mut out)
+    } else {
+        show(&trace, arguments, &mut out)
+    };
+    match written.and_then(|damage| out.flush().map(|()| damage)) {
         Ok(None) => Ok(Code::Success.into()),
         Ok(Some(damage)) => Err(damage),
         // Whoever read our output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Code::Success.into()),
-        Err(source) => Err(Error::write(Path::new("stdout"), source)),
+        Err(source) => Err(Error::write(place, source)),
     }
+}
+
+/// Where to write, and what that place is called.
+fn output(arguments: &Arguments) -> Result<(Box<dyn Write>, &Path), Error> {
+    let Some(path) = &arguments.output else {
+        let out = BufWriter::new(io::stdout().lock());
+        return Ok((Box::new(out), Path::new("stdout")));
+    };
+    let file = File::create(path).map_err(|source| Error::write(path, source))?;
+    Ok((Box::new(BufWriter::new(file)), path))
+}
+
+/// A whole picture needs every event, and a terminal cannot show it.
+fn check_perfetto(arguments: &Arguments) -> Result<(), Error> {
+    if arguments.format != Format::Perfetto {
+        return Ok(());
+    }
+    if !arguments.event.is_empty() || arguments.task.is_some() {
+        return Err(Error::Usage {
+            message: "--format perfetto cannot be filtered".to_owned(),
+            hint: "leave --event and --task out: Perfetto has filters of its own".to_owned(),
+        });
+    }
+    if arguments.output.is_none() && io::stdout().is_terminal() {
+        return Err(Error::Usage {
+            message: "--format perfetto is not for a terminal".to_owned(),
+            hint: "add -o FILE, and open that file in ui.perfetto.dev".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Writes what there is in Perfetto's format; damage is told after that.
+fn perfetto(trace: &Trace, out: &mut impl Write) -> io::Result<Option<Error>> {
+    let mut perfetto = Perfetto::new(out)?;
+    let mut damage = None;
+    for item in trace.items() {
+        match item {
+            Ok(Item::Record(Record::Event(event))) => perfetto.take(&event)?,
+            Ok(_) => {}
+            Err(error) => damage = Some(error.into()),
+        }
+    }
+    perfetto.finish()?;
+    Ok(damage)
 }
 
 /// Events that are not the kernel's own.
@@ -126,6 +183,8 @@ fn put(lines: &[Line], arguments: &Arguments, out: &mut impl Write) -> io::Resul
         match arguments.format {
             Format::Text => writeln!(out, "{}", text::line(line))?,
             Format::Jsonl => writeln!(out, "{}", jsonl::line(line))?,
+            // It writes events, not lines.
+            Format::Perfetto => {}
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::unquoted;
 use crate::events::Line;
 
 /// `{"by":...,"cpu":...,"cycle":...,"event":...,"fields":{...},"retired":...}`
@@ -11,8 +12,7 @@ pub fn line(line: &Line) -> String {
     let mut fields = Map::new();
     for (name, value) in &line.fields {
         // A quoted text loses its quotes: JSON has its own.
-        let value = serde_json::from_str::<String>(value).unwrap_or_else(|_| value.clone());
-        fields.insert((*name).to_owned(), Value::String(value));
+        fields.insert((*name).to_owned(), Value::String(unquoted(value)));
     }
     let mut object = Map::new();
     object.insert("cycle".to_owned(), line.at.cycle.into());

@@ -56,9 +56,48 @@ impl Lines {
     }
 }
 
+/// A field's text as it was before it was quoted.
+fn unquoted(value: &str) -> String {
+    let inner = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    let Some(inner) = inner else {
+        return value.to_owned();
+    };
+    let mut text = String::new();
+    let mut rest = inner.chars();
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            text.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('n') => text.push('\n'),
+            Some('r') => text.push('\r'),
+            Some('t') => text.push('\t'),
+            Some('0') => text.push('\0'),
+            // `\u{1b}`
+            Some('u') => {
+                let digits: String = rest.by_ref().skip(1).take_while(|c| *c != '}').collect();
+                let code = u32::from_str_radix(&digits, 16).ok();
+                text.extend(code.and_then(char::from_u32));
+            }
+            Some(other) => text.push(other),
+            None => {}
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_text_becomes_what_it_was() {
+        for text in ["", "a b", "\"\\\0\r\n\t'", "\u{1b}[0m \u{e9} \u{fffd}"] {
+            assert_eq!(unquoted(&format!("{text:?}")), text);
+        }
+        assert_eq!(unquoted("/bin/p"), "/bin/p");
+    }
     use crate::events::tests::boot;
     use machine::Position;
 

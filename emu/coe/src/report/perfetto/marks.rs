@@ -8,6 +8,10 @@ use super::packets::{Kind, Mark};
 use super::{Perfetto, task};
 use crate::events::Line;
 
+/// The bit of a page fault's error code: it came from user mode. A fault of the
+/// kernel's own is a moment within a system call; when it began nobody says.
+const FROM_USER: u64 = 1 << 2;
+
 impl<W: Write> Perfetto<W> {
     pub(super) fn call_begins(&mut self, line: &Line) -> io::Result<()> {
         let task = self.lines.task(line.at.cpu);
@@ -51,11 +55,21 @@ impl<W: Write> Perfetto<W> {
         }
         let track = self.here(line.at.cpu)?;
         let name = format!("page_fault {kind}");
-        let mark = Mark::new(line.at.cycle, track, Kind::Instant, "fault", &name);
+        let entered = self.modes.entered(self.lines.task(line.at.cpu));
+        let entered = entered.filter(|_| args[3] & FROM_USER != 0);
+        let (kind, cycle) = match entered {
+            Some(cycle) => (Kind::Begin, cycle),
+            None => (Kind::Instant, line.at.cycle),
+        };
         self.packets.mark(&Mark {
             fields: &line.fields,
-            ..mark
-        })
+            ..Mark::new(cycle, track, kind, "fault", &name)
+        })?;
+        if entered.is_none() {
+            return Ok(());
+        }
+        let end = Mark::new(line.at.cycle, track, Kind::End, "", "");
+        self.packets.mark(&end)
     }
 
     pub(super) fn signal(&mut self, args: &[u64; 5], line: &Line) -> io::Result<()> {

@@ -5,6 +5,7 @@
 //! nanoseconds since power-on, which is what Perfetto's clock BOOTTIME counts.
 
 mod marks;
+mod modes;
 mod packets;
 mod proto;
 mod sched;
@@ -18,8 +19,9 @@ use abi::choice::ChoiceKind;
 use abi::event::EventId;
 use machine::{Event, Payload};
 
-use super::Lines;
+use super::{Lines, unquoted};
 use crate::events::Line;
+use modes::Modes;
 use packets::{Kind, Mark, Packets};
 use sched::{At, Sched};
 use tracks::Tracks;
@@ -32,6 +34,7 @@ pub struct Perfetto<W> {
     tracks: Tracks,
     sched: Sched,
     arrows: Arrows,
+    modes: Modes,
     /// The tasks that are in a system call, with the track that shows it.
     in_call: BTreeMap<u32, u64>,
     counts: BTreeMap<String, i64>,
@@ -67,6 +70,7 @@ impl<W: Write> Perfetto<W> {
             tracks: Tracks::default(),
             sched: Sched::default(),
             arrows: Arrows::default(),
+            modes: Modes::default(),
             in_call: BTreeMap::new(),
             counts: BTreeMap::new(),
             last_cycle: 0,
@@ -80,6 +84,7 @@ impl<W: Write> Perfetto<W> {
     pub fn take(&mut self, event: &Event) -> io::Result<()> {
         self.last_cycle = event.at.cycle;
         let before = self.lines.task(event.at.cpu);
+        self.modes.pass(before, event.at);
         for line in self.lines.take(event) {
             if line.name == "console" {
                 self.console(&line)?;
@@ -119,9 +124,9 @@ impl<W: Write> Perfetto<W> {
 
     fn console(&mut self, line: &Line) -> io::Result<()> {
         let track = self.tracks.console(&mut self.packets)?;
-        let text = line.get("text").unwrap_or_default();
+        let text = unquoted(line.get("text").unwrap_or_default());
         let fields = [("by", line.by.clone())];
-        let mark = Mark::new(line.at.cycle, track, Kind::Instant, "console", text);
+        let mark = Mark::new(line.at.cycle, track, Kind::Instant, "console", &text);
         self.packets.mark(&Mark {
             fields: &fields,
             ..mark

@@ -169,7 +169,7 @@ impl<W: Write> Packets<W> {
             let names = &mut fresh.debug_annotation_names;
             event.debug_annotations.push(DebugAnnotation {
                 name_iid: Some(self.annotations.number(name, names)),
-                string_value: Some(value.clone()),
+                string_value: Some(super::unquoted(value)),
             });
         }
         let interned = (fresh != InternedData::default()).then_some(fresh);
