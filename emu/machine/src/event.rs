@@ -27,6 +27,9 @@ pub struct Position {
     pub user: u64,
     /// Instructions that this CPU has retired at CPL 3.
     pub retired_user: u64,
+    /// The cycle at which this CPU last came to CPL 3 or left it: for an event
+    /// of the kernel, when the kernel was entered.
+    pub mode_since: u64,
 }
 
 /// Something that happened, with its place in time.
@@ -222,6 +225,7 @@ mod tests {
                 rep: 1,
                 user: 3,
                 retired_user: 2,
+                mode_since: 4,
             },
             payload: Payload::Choice {
                 choice: Choice {

@@ -281,6 +281,7 @@ impl Machine {
             rep: self.cpu.rep_iteration,
             user: self.cpu.cycles_in_user(),
             retired_user: self.cpu.retired_user,
+            mode_since: self.cpu.mode_since,
         }
     }
 

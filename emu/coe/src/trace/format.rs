@@ -192,6 +192,7 @@ impl Base {
         at.retired = change(at.retired, self.0.retired);
         at.user = change(at.user, self.0.user);
         at.retired_user = change(at.retired_user, self.0.retired_user);
+        at.mode_since = change(at.mode_since, self.0.mode_since);
     }
 }
 

@@ -223,8 +223,10 @@ impl Cx<'_> {
     pub(super) fn set_code(&mut self, selector: u16, cpl: u8, segment: Segment) {
         // What this instruction has cost up to here belongs to the level that it leaves.
         self.charge_work();
-        self.cpu.user_cycles = self.cpu.cycles_in_user();
-        self.cpu.user_since = self.cpu.cycle;
+        if (self.cpu.cpl() == 3) != (cpl == 3) {
+            self.cpu.user_cycles = self.cpu.cycles_in_user();
+            self.cpu.mode_since = self.cpu.cycle;
+        }
         let selector = selector & !3 | u16::from(cpl);
         self.cpu.seg[Seg::Cs as usize] = Segment {
             selector,

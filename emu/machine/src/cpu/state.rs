@@ -224,8 +224,8 @@ pub struct Cpu {
     pub retired_user: u64,
     /// Cycles of the stays at CPL 3 that are over.
     pub user_cycles: u64,
-    /// The cycle at which the stay at CPL 3 began, if this is one.
-    pub user_since: u64,
+    /// The cycle at which the CPU last came to CPL 3 or left it.
+    pub mode_since: u64,
     /// Iterations done of the REP instruction at `rip`.
     pub rep_iteration: u64,
 }
@@ -257,7 +257,7 @@ impl Default for Cpu {
             retired: 0,
             retired_user: 0,
             user_cycles: 0,
-            user_since: 0,
+            mode_since: 0,
             rep_iteration: 0,
         }
     }
@@ -298,7 +298,7 @@ impl Cpu {
     #[must_use]
     pub fn cycles_in_user(&self) -> u64 {
         let stay = match self.cpl() {
-            3 => self.cycle.wrapping_sub(self.user_since),
+            3 => self.cycle.wrapping_sub(self.mode_since),
             _ => 0,
         };
         self.user_cycles.wrapping_add(stay)

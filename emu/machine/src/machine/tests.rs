@@ -841,7 +841,7 @@ fn machine_with_a_program() -> Machine {
 #[test]
 fn cycles_belong_to_the_level_at_which_an_instruction_began() {
     let mut m = machine_with_a_program();
-    let (mut user, mut stays, mut last) = (0, 0, 0);
+    let (mut user, mut since, mut stays, mut last) = (0, 0, 0, 0);
     loop {
         let (level, before) = (m.cpu.cpl(), m.cycle());
         stays += u32::from(level == 3 && last != 3);
@@ -849,6 +849,10 @@ fn cycles_belong_to_the_level_at_which_an_instruction_began() {
         let stop = m.step(&mut Nobody);
         user += if level == 3 { m.cycle() - before } else { 0 };
         assert_eq!(m.position().user, user, "{m:?}");
+        if (m.cpu.cpl() == 3) != (level == 3) {
+            since = m.cycle();
+        }
+        assert_eq!(m.position().mode_since, since, "{m:?}");
         match stop {
             None => {}
             Some(stop) => break assert_eq!(stop, Stop::Exit(0)),
