@@ -37,7 +37,8 @@ const COE: Rooms = Rooms {
                 "embedded", "error", "events", "exit", "golden", "images", "names",
             ],
         ),
-        ("report", &["events", "names"]),
+        ("timeline", &["events", "names"]),
+        ("report", &["events", "names", "timeline"]),
         ("diff", &["events", "golden", "names", "run"]),
     ],
 };

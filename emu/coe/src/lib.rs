@@ -21,6 +21,7 @@ pub mod run;
 pub mod scenario;
 pub mod suite;
 pub mod symbols;
+pub mod timeline;
 pub mod trace;
 
 pub use error::Error;
