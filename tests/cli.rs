@@ -320,6 +320,7 @@ fn echo() -> Setup {
         cmdline: String::new(),
         disk: None,
         inputs: vec![(20_000, Input::Console(b'q'))],
+        live: false,
         chooser: Chooser::Defaults,
         limit: 100_000_000,
     }

@@ -57,6 +57,13 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Live input cannot be read.
+    #[error("cannot read standard input: {source}")]
+    #[diagnostic(help("run without -i, or give it a terminal, a pipe or a file to read from"))]
+    Stdin {
+        /// Why.
+        source: std::io::Error,
+    },
     /// A size of memory that the machine cannot have.
     #[error("--memory cannot be {given:?}: {why}")]
     #[diagnostic(help("give a whole number of MiB or GiB from 16MiB to 16GiB, as in 64MiB"))]
@@ -98,7 +105,7 @@ impl Error {
             Error::Load(_) | Error::Input(_) | Error::NotText { .. } | Error::Memory { .. } => {
                 Code::BadInput
             }
-            Error::Write { .. } | Error::Usage { .. } => Code::Own,
+            Error::Write { .. } | Error::Stdin { .. } | Error::Usage { .. } => Code::Own,
         }
     }
 }

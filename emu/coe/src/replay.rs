@@ -7,8 +7,10 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::Error;
+use crate::drive::{End, Onlooker, Pauses, drive};
 use crate::events::Teller;
 use crate::exit::Code;
+use crate::input::Recorded;
 use crate::run::{self, Finished, Watcher};
 use crate::trace::{Item, Items, Record, Trace, TraceError};
 
@@ -115,20 +117,16 @@ pub fn replay(
     let mut machine = run::boot(&trace.setup())?;
     let mut judge = Judge::new(trace, watchers);
     let limit = trace.header.limit.min(to.unwrap_or(u64::MAX));
-    let every = trace.header.digest_every.max(1);
-    judge.pause(&machine, true)?;
-    let stop = loop {
-        let next = (machine.cycle() / every + 1).saturating_mul(every);
-        let stop = machine.run(next.min(limit), &mut judge);
-        let asked = stop == Stop::Deadline && to.is_some_and(|to| machine.cycle() >= to);
-        let on_the_grid = !asked || machine.cycle() >= next;
-        judge.pause(&machine, on_the_grid)?;
-        if stop != Stop::Deadline || machine.cycle() >= limit {
-            break stop;
-        }
-    };
-    let stopped_early = stop == Stop::Deadline && machine.cycle() < trace.header.limit;
-    let finished = run::finished(&machine, stop, trace.header.limit, judge.panic.take());
+    judge.pause(&machine)?;
+    let mut pauses = Pauses::from(machine.cycle(), trace.header.digest_every);
+    let mut source = Recorded::new(trace.arrivals());
+    let end = drive(&mut machine, limit, &mut pauses, &mut source, &mut judge)?;
+    let stopped_early = end == End::Stop(Stop::Deadline) && machine.cycle() < trace.header.limit;
+    if !pauses.is_at(machine.cycle()) {
+        // Where only this replay stops, the recording took no digest.
+        judge.stand(&machine, !stopped_early)?;
+    }
+    let finished = run::finished(&machine, end, trace.header.limit, judge.panic.take());
     if stopped_early {
         return Ok(Replayed::Until(finished));
     }
@@ -160,8 +158,10 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
         }
     }
 
-    /// The next item; damage ends the replay at the next pause.
+    /// The next item but for arrivals, which the machine has from elsewhere;
+    /// damage ends the replay at the next pause.
     fn next(&mut self) -> Option<Item> {
+        self.peek();
         match self.items.next()? {
             Ok(item) => Some(item),
             Err(error) => {
@@ -169,6 +169,14 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
                 None
             }
         }
+    }
+
+    /// What [`Judge::next`] is going to give.
+    fn peek(&mut self) -> Option<&Result<Item, TraceError>> {
+        let arrival =
+            |item: &Result<Item, TraceError>| matches!(item, Ok(Item::Record(Record::Arrival(_))));
+        while self.items.next_if(arrival).is_some() {}
+        self.items.peek()
     }
 
     fn tell(&mut self, event: &Event) -> String {
@@ -186,12 +194,12 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
         });
     }
 
-    /// The machine stands still where the recording took a digest.
-    fn pause(&mut self, machine: &Machine, on_the_grid: bool) -> Result<(), Error> {
+    /// The machine stands still, perhaps where the recording took a digest.
+    fn stand(&mut self, machine: &Machine, digested: bool) -> Result<(), Error> {
         for watcher in self.watchers.iter_mut() {
             watcher.pause(machine);
         }
-        if on_the_grid && !self.parted && self.damaged.is_none() {
+        if digested && !self.parted && self.damaged.is_none() {
             self.compare_digest(machine);
         }
         if let Some(error) = self.damaged.take() {
@@ -223,7 +231,8 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
                 self.divergence.recorded = Some(format!("the end: {}", recorded.ending));
                 self.parted = true;
             }
-            None => {}
+            // Arrivals are never next.
+            Some(Item::Record(Record::Arrival(_))) | None => {}
         }
     }
 
@@ -244,12 +253,19 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
                 self.divergence.recorded = Some(format!("the run goes on to cycle {cycle}"));
                 self.divergence.replayed = Some(format!("the end: {}", finished.ending));
             }
-            None => {}
+            // Arrivals are never next.
+            Some(Item::Record(Record::Arrival(_))) | None => {}
         }
         match self.damaged.take() {
             Some(error) => Err(error.into()),
             None => Err(ReplayError::Diverged(Box::new(self.divergence.clone())).into()),
         }
+    }
+}
+
+impl Onlooker for Judge<'_, '_, '_> {
+    fn pause(&mut self, machine: &Machine) -> Result<(), Error> {
+        self.stand(machine, true)
     }
 }
 
@@ -278,7 +294,7 @@ impl Host for Judge<'_, '_, '_> {
 
     /// The recorded answer, if the recording has this very question here.
     fn choose(&mut self, choice: &Choice) -> u32 {
-        match self.items.peek() {
+        match self.peek() {
             Some(Ok(Item::Record(Record::Event(Event {
                 payload:
                     Payload::Choice {
@@ -299,12 +315,13 @@ impl Host for Judge<'_, '_, '_> {
     /// What the recording has next, if that is an interrupt of the
     /// laboratory's: all other inputs are known before the machine runs.
     fn interject(&mut self) -> Option<Input> {
-        match self.items.peek() {
+        let parted = self.parted;
+        match self.peek() {
             Some(Ok(Item::Record(Record::Event(Event {
                 payload: Payload::Input(input @ Input::Interrupt(_)),
                 ..
             }))))
-                if !self.parted =>
+                if !parted =>
             {
                 Some(*input)
             }

@@ -9,11 +9,14 @@ use machine::{Choice, Event, Host, Input, Machine, Missing, Payload, Stop};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::drive::{End, Onlooker, Pauses, drive};
 use crate::exit::Code;
 use crate::images::{Chooser, Setup};
+use crate::input::{Arrival, Silence, Source};
 use crate::names::signals;
 
-/// The machine returns to its watchers at each multiple of so many cycles.
+/// The machine returns to its watchers at each multiple of so many cycles, and
+/// later if it is asleep then.
 pub const PAUSE_EVERY: u64 = 5_000_000;
 
 /// Somebody who watches a machine and never changes what it does.
@@ -22,8 +25,14 @@ pub trait Watcher {
     fn event(&mut self, _event: &Event) {}
 
     /// The machine stands still: at power-on, at each multiple of
-    /// [`PAUSE_EVERY`], and at its end.
+    /// [`PAUSE_EVERY`] that it does not sleep over, and at its end.
     fn pause(&mut self, _machine: &Machine) {}
+
+    /// The machine waits for somebody: what was held back has to be shown.
+    fn lull(&mut self) {}
+
+    /// Live input is given to the machine.
+    fn arrived(&mut self, _arrival: &Arrival) {}
 }
 
 /// How a run ended.
@@ -50,6 +59,8 @@ pub enum Ending {
     Missing(Missing),
     /// The limit of cycles was reached.
     Limit(u64),
+    /// Whoever gave it live input has left.
+    Left,
 }
 
 impl Ending {
@@ -61,7 +72,9 @@ impl Ending {
             Ending::Signal(signal) => 128 + signal,
             Ending::Other(raw) => *raw as u8,
             Ending::Panic(_) => Code::Panic as u8,
-            Ending::Idle | Ending::TripleFault { .. } | Ending::Missing(_) => Code::Stopped as u8,
+            Ending::Idle | Ending::TripleFault { .. } | Ending::Missing(_) | Ending::Left => {
+                Code::Stopped as u8
+            }
             Ending::Limit(_) => Code::Limit as u8,
         }
     }
@@ -79,10 +92,10 @@ impl Ending {
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         Some(match self {
-            Ending::Status(_) | Ending::Signal(_) | Ending::Other(_) => return None,
+            Ending::Status(_) | Ending::Signal(_) | Ending::Other(_) | Ending::Left => return None,
             Ending::Panic(_) => "record the run and look at its last events with `coe trace`",
             Ending::Idle => {
-                "the program waits for something that never comes: an input, a signal, another task"
+                "the program waits for something that never comes: another task, a signal, or an input; -i lets you type one"
             }
             Ending::TripleFault { .. } => {
                 "the kernel lost its exception handlers or its stack; `coe record` and `coe trace` show what came before"
@@ -116,6 +129,7 @@ impl fmt::Display for Ending {
             }
             Ending::Missing(missing) => write!(f, "{missing}"),
             Ending::Limit(cycles) => write!(f, "the limit of {cycles} cycles was reached"),
+            Ending::Left => write!(f, "you left while the machine was running"),
         }
     }
 }
@@ -150,6 +164,18 @@ pub fn boot(setup: &Setup) -> Result<Machine, Error> {
 /// # Errors
 /// If the machine cannot be booted.
 pub fn run(setup: &Setup, watchers: &mut [&mut dyn Watcher]) -> Result<Finished, Error> {
+    run_with(setup, &mut Silence, watchers)
+}
+
+/// The same with live input.
+///
+/// # Errors
+/// If the machine cannot be booted, or the input cannot be read.
+pub fn run_with(
+    setup: &Setup,
+    source: &mut dyn Source,
+    watchers: &mut [&mut dyn Watcher],
+) -> Result<Finished, Error> {
     let mut machine = boot(setup)?;
     let mut guest = Watched {
         chooser: setup.chooser.clone(),
@@ -157,23 +183,24 @@ pub fn run(setup: &Setup, watchers: &mut [&mut dyn Watcher]) -> Result<Finished,
         watchers,
         panic: None,
     };
-    guest.pause(&machine);
-    let stop = loop {
-        let next = (machine.cycle() / PAUSE_EVERY + 1).saturating_mul(PAUSE_EVERY);
-        let stop = machine.run(next.min(setup.limit), &mut guest);
-        guest.pause(&machine);
-        if stop != Stop::Deadline || machine.cycle() >= setup.limit {
-            break stop;
-        }
-    };
-    Ok(finished(&machine, stop, setup.limit, guest.panic))
+    guest.pause(&machine)?;
+    let mut pauses = Pauses::from(machine.cycle(), PAUSE_EVERY);
+    let end = drive(&mut machine, setup.limit, &mut pauses, source, &mut guest)?;
+    if !pauses.is_at(machine.cycle()) {
+        guest.pause(&machine)?;
+    }
+    Ok(finished(&machine, end, setup.limit, guest.panic))
 }
 
 /// The figures of a machine that has stopped.
 #[must_use]
-pub fn finished(machine: &Machine, stop: Stop, limit: u64, panic: Option<String>) -> Finished {
+pub fn finished(machine: &Machine, end: End, limit: u64, panic: Option<String>) -> Finished {
+    let ending = match end {
+        End::Stop(stop) => ending(stop, limit, panic),
+        End::Left => Ending::Left,
+    };
     Finished {
-        ending: ending(stop, limit, panic),
+        ending,
         cycle: machine.cycle(),
         retired: machine.retired(),
         digest: machine.digest().to_string(),
@@ -216,10 +243,23 @@ struct Watched<'a, 'b> {
     panic: Option<String>,
 }
 
-impl Watched<'_, '_> {
-    fn pause(&mut self, machine: &Machine) {
+impl Onlooker for Watched<'_, '_> {
+    fn pause(&mut self, machine: &Machine) -> Result<(), Error> {
         for watcher in self.watchers.iter_mut() {
             watcher.pause(machine);
+        }
+        Ok(())
+    }
+
+    fn lull(&mut self) {
+        for watcher in self.watchers.iter_mut() {
+            watcher.lull();
+        }
+    }
+
+    fn arrived(&mut self, arrival: &Arrival) {
+        for watcher in self.watchers.iter_mut() {
+            watcher.arrived(arrival);
         }
     }
 }

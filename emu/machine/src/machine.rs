@@ -190,19 +190,27 @@ impl Machine {
     /// is halted is skipped.
     pub fn run(&mut self, until: u64, host: &mut dyn Host) -> Stop {
         loop {
-            if let Some(stop) = &self.stopped {
-                return stop.clone();
+            match self.run_awake(until, host) {
+                Some(stop) => return stop,
+                None => self.sleep(until),
+            }
+        }
+    }
+
+    /// As [`Machine::run`], but returns none where the CPU has halted and
+    /// something is due that may wake it: [`Machine::wakes_at`] says when, and
+    /// [`Machine::sleep`] passes the time until then.
+    pub fn run_awake(&mut self, until: u64, host: &mut dyn Host) -> Option<Stop> {
+        loop {
+            if self.stopped.is_some() {
+                return self.stopped.clone();
             }
             if self.cpu.cycle >= until {
-                return Stop::Deadline;
+                return Some(Stop::Deadline);
             }
             self.deliver_due(host);
             if self.is_asleep() {
-                match self.next_wake() {
-                    Some(at) => self.cpu.cycle = at.min(until).max(self.cpu.cycle),
-                    None => return Stop::Idle,
-                }
-                continue;
+                return self.next_wake().is_none().then_some(Stop::Idle);
             }
             let deadline = until.min(self.next_due());
             let mut cx = Cx::new(
@@ -214,6 +222,23 @@ impl Machine {
             );
             let result = run_until(&mut cx, &mut self.code);
             self.settle(result, host);
+        }
+    }
+
+    /// The cycle at which a halted CPU hears of something again; none if
+    /// nothing is due, or if it is awake.
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<u64> {
+        let at = self.is_asleep().then(|| self.next_wake()).flatten()?;
+        Some(at.max(self.cpu.cycle))
+    }
+
+    /// Passes the time of a halted CPU until the next thing is due, but not
+    /// beyond `until`. A CPU that is awake, or that nothing can wake, stays
+    /// where it is.
+    pub fn sleep(&mut self, until: u64) {
+        if let Some(at) = self.wakes_at() {
+            self.cpu.cycle = at.min(until).max(self.cpu.cycle);
         }
     }
 

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::interactive::{Interactive, Manners};
 use super::live::{self, Console, Progress, Summary};
 use super::target::memory_size;
 use crate::Error;
 use crate::images::{Chooser, Setup};
-use crate::run;
 use crate::scenario::{Hardware, program};
 
 #[derive(Debug, Args)]
@@ -36,10 +36,12 @@ pub(super) struct Arguments {
     /// No summary
     #[arg(short, long)]
     pub(super) quiet: bool,
+    #[command(flatten)]
+    pub(super) interactive: Interactive,
 }
 
 pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
-    let setup = Setup {
+    let mut setup = Setup {
         title: arguments.kernel.display().to_string(),
         scenario: String::new(),
         hardware: Hardware {
@@ -51,14 +53,21 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         cmdline: arguments.append.clone(),
         disk: None,
         inputs: Vec::new(),
+        live: false,
         chooser: Chooser::Defaults,
         limit: arguments.cycles.unwrap_or(u64::MAX),
     };
+    // The kernel writes to a serial line: what that needs for a new line, it sends.
+    let manners = Manners {
+        lines: false,
+        quiet: arguments.quiet,
+    };
+    let session = arguments.interactive.session(&mut setup, manners);
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&setup);
     let mut summary = Summary::default();
-    let finished = run::run(&setup, &mut [&mut console, &mut progress, &mut summary])?;
+    let finished = session.run(&setup, &mut [&mut console, &mut progress, &mut summary])?;
     progress.done();
     live::tell(&finished, &summary, arguments.quiet);
-    Ok(ExitCode::from(finished.ending.code()))
+    Ok(session.code(&finished))
 }

@@ -47,6 +47,10 @@ impl Watcher for Console {
     fn pause(&mut self, _machine: &Machine) {
         let _ = self.out.flush();
     }
+
+    fn lull(&mut self) {
+        let _ = self.out.flush();
+    }
 }
 
 /// Shows on a terminal how far the machine is; nothing anywhere else.

@@ -3,6 +3,7 @@
 mod boot;
 mod diff;
 mod images;
+mod interactive;
 mod live;
 mod record;
 mod replay;

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::interactive::{Interactive, Manners};
 use super::live::{self, Console, Progress, Summary};
 use super::target::{self, Target};
 use crate::Error;
 use crate::run;
+use crate::scenario::Stdio;
 use crate::trace::Writer;
 
 #[derive(Debug, Args)]
@@ -20,20 +22,27 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     pub(super) quiet: bool,
     #[command(flatten)]
+    pub(super) interactive: Interactive,
+    #[command(flatten)]
     pub(super) target: Target,
 }
 
 pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
-    let setup = target::setup(&arguments.target)?;
+    let (mut setup, stdio) = target::load(&arguments.target)?;
+    let manners = Manners {
+        lines: stdio == Stdio::Pipe,
+        quiet: arguments.quiet,
+    };
+    let session = arguments.interactive.session(&mut setup, manners);
     let mut writer = Writer::create(&arguments.output, &setup)?;
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&setup);
     let mut summary = Summary::default();
     let watchers: &mut [&mut dyn run::Watcher] =
         &mut [&mut writer, &mut console, &mut progress, &mut summary];
-    let finished = run::run(&setup, watchers)?;
+    let finished = session.run(&setup, watchers)?;
     progress.done();
     writer.finish(&finished)?;
     live::tell(&finished, &summary, arguments.quiet);
-    Ok(ExitCode::from(finished.ending.code()))
+    Ok(session.code(&finished))
 }

@@ -8,10 +8,12 @@ use machine::devices::disk::Contents;
 
 use clap::Args;
 
+use super::interactive::{Interactive, Manners};
 use super::live::{self, Console, Progress, Summary};
 use super::target::{self, Target};
 use crate::Error;
-use crate::run::{self, Watcher};
+use crate::run::Watcher;
+use crate::scenario::Stdio;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -22,16 +24,23 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(super) disk_out: Option<PathBuf>,
     #[command(flatten)]
+    pub(super) interactive: Interactive,
+    #[command(flatten)]
     pub(super) target: Target,
 }
 
 pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
-    let setup = target::setup(&arguments.target)?;
+    let (mut setup, stdio) = target::load(&arguments.target)?;
+    let manners = Manners {
+        lines: stdio == Stdio::Pipe,
+        quiet: arguments.quiet,
+    };
+    let session = arguments.interactive.session(&mut setup, manners);
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&setup);
     let mut summary = Summary::default();
     let mut disk = DiskOut::default();
-    let finished = run::run(
+    let finished = session.run(
         &setup,
         &mut [&mut console, &mut progress, &mut summary, &mut disk],
     )?;
@@ -40,7 +49,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         disk.write(path)?;
     }
     live::tell(&finished, &summary, arguments.quiet);
-    Ok(ExitCode::from(finished.ending.code()))
+    Ok(session.code(&finished))
 }
 
 /// Keeps what is on the disk when the machine stands still; the last time is

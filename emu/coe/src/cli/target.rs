@@ -70,6 +70,11 @@ pub(super) struct Target {
 
 /// What this target starts.
 pub(super) fn setup(target: &Target) -> Result<Setup, Error> {
+    Ok(load(target)?.0)
+}
+
+/// What this target starts, and what its program's stdout is.
+pub(super) fn load(target: &Target) -> Result<(Setup, Stdio), Error> {
     let guests = guests(&target.guests)?;
     let path = Path::new(&target.run);
     if path
@@ -79,9 +84,12 @@ pub(super) fn setup(target: &Target) -> Result<Setup, Error> {
         only_a_scenario(target)?;
         let scenario = Scenario::load(path)?;
         let base = path.parent().unwrap_or(Path::new(""));
-        return Setup::with_guests(&scenario, base, &guests);
+        let setup = Setup::with_guests(&scenario, base, &guests)?;
+        return Ok((setup, scenario.stdio));
     }
-    Setup::with_guests(&program(target)?, Path::new(""), &guests)
+    let scenario = program(target)?;
+    let setup = Setup::with_guests(&scenario, Path::new(""), &guests)?;
+    Ok((setup, scenario.stdio))
 }
 
 /// The kernel and the programs: the embedded ones, or what was given instead.

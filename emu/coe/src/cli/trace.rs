@@ -139,7 +139,7 @@ fn show(trace: &Trace, arguments: &Arguments, out: &mut impl Write) -> io::Resul
     for item in trace.items() {
         let ready = match item {
             Ok(Item::Record(Record::Event(event))) => lines.take(&event),
-            Ok(Item::Record(Record::Digest { .. })) => continue,
+            Ok(Item::Record(Record::Digest { .. } | Record::Arrival(_))) => continue,
             Ok(Item::End(finished)) => {
                 put(&lines.finish(), arguments, out)?;
                 if arguments.format == Format::Text {

@@ -63,6 +63,8 @@ pub struct Setup {
     pub disk: Option<Vec<u8>>,
     /// Inputs with their times.
     pub inputs: Vec<(u64, Input)>,
+    /// True if somebody types while it runs.
+    pub live: bool,
     /// Who answers choices.
     pub chooser: Chooser,
     /// When to give up, in cycles.
@@ -110,6 +112,7 @@ impl Setup {
             cmdline: cmdline(scenario, &guests.options),
             disk: disk(scenario, base)?,
             inputs: keystrokes(&scenario.input),
+            live: false,
             chooser: Chooser::of(scenario),
             limit: scenario.limit,
         })

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TraceError;
 use crate::images::{Chooser, Setup};
+use crate::input::Arrival;
 use crate::scenario::Hardware;
 
 /// The first bytes of every trace.
@@ -21,7 +22,8 @@ impl Version {
     ///
     /// - 1: the first one.
     /// - 2: a disk; choices are counted by kind.
-    /// - 3: positions say how many cycles and instructions were the user's.
+    /// - 3: positions say how many cycles and instructions were the user's;
+    ///   live input.
     pub const CURRENT: Version = Version(3);
 }
 
@@ -97,6 +99,8 @@ pub struct Header {
     pub has_disk: bool,
     /// Inputs with their times, pushed before the first instruction.
     pub inputs: Vec<(u64, Input)>,
+    /// True if there are records of live input.
+    pub live: bool,
 }
 
 impl Header {
@@ -119,6 +123,7 @@ impl Header {
             has_initrd: setup.initrd.is_some(),
             has_disk: setup.disk.is_some(),
             inputs: setup.inputs.clone(),
+            live: setup.live,
         }
     }
 
@@ -140,6 +145,7 @@ impl Header {
             cmdline: self.cmdline.clone(),
             disk,
             inputs: self.inputs.clone(),
+            live: self.live,
             chooser: Chooser::Defaults,
             limit: self.limit,
         }
@@ -166,6 +172,8 @@ pub enum Record {
         /// 32 hexadecimal digits.
         digest: String,
     },
+    /// Live input, where it was given to the machine.
+    Arrival(Arrival),
 }
 
 /// The counters of a position from which differences are taken.

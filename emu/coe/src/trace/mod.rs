@@ -91,6 +91,7 @@ mod tests {
             cmdline: "sched=fifo".to_owned(),
             disk: Some(vec![0; 4096]),
             inputs: vec![(5, machine::Input::Console(b'x'))],
+            live: false,
             chooser: Chooser::Defaults,
             limit: 9,
         }

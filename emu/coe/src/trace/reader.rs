@@ -5,6 +5,7 @@ use std::path::Path;
 use super::TraceError;
 use super::format::{Base, FRAME, Header, Kind, MAGIC, PREAMBLE, Record, Version};
 use crate::images::Setup;
+use crate::input::Arrival;
 use crate::run::Finished;
 use crate::scenario::program;
 
@@ -84,6 +85,17 @@ impl Trace {
     pub fn setup(&self) -> Setup {
         self.header
             .setup(self.kernel.clone(), self.initrd.clone(), self.disk.clone())
+    }
+
+    /// The live input, as far as it can be read.
+    pub fn arrivals(&self) -> impl Iterator<Item = Arrival> {
+        let arrival = |item| match item {
+            Ok(Item::Record(Record::Arrival(arrival))) => Some(arrival),
+            _ => None,
+        };
+        // Most traces have none, and need not be read for it.
+        let all = self.header.live.then(|| self.items());
+        all.into_iter().flatten().filter_map(arrival)
     }
 
     /// The records in their order, then the end. An error ends the iteration.

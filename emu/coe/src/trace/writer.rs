@@ -10,6 +10,7 @@ use super::TraceError;
 use super::format::{Base, Header, Kind, Record, Version, frame, preamble};
 use crate::Error;
 use crate::images::Setup;
+use crate::input::Arrival;
 use crate::run::{Finished, Watcher};
 
 /// Records are put into a chunk when there are so many bytes of them.
@@ -115,6 +116,11 @@ impl Watcher for Writer {
         let mut event = event.clone();
         self.base.subtract(&mut event);
         let result = self.record(&Record::Event(event));
+        self.keep(result);
+    }
+
+    fn arrived(&mut self, arrival: &Arrival) {
+        let result = self.record(&Record::Arrival(arrival.clone()));
         self.keep(result);
     }
 

@@ -243,6 +243,35 @@ fn hlt_skips_to_the_timer_and_not_beyond() {
     assert!(late < 2_000, "woken {late} cycles late");
 }
 
+/// Who wants to be told of sleep is, and what he does in it is what he would
+/// have done by running on.
+#[test]
+fn a_cpu_that_falls_asleep_says_so_and_when_it_wakes() {
+    let asleep = || {
+        with_handler(machine(|a| {
+            start_timer(a, 1_000_000, false)?;
+            a.sti()?;
+            a.hlt()?;
+            exit(a, 7)
+        }))
+    };
+    let mut told = asleep();
+    assert_eq!(told.wakes_at(), None, "awake");
+    assert_eq!(told.run_awake(50_000_000, &mut Nobody), None);
+    let fell_asleep = told.cycle();
+    assert!(fell_asleep < 10_000, "{fell_asleep}");
+    let wakes = told.wakes_at().unwrap();
+    told.sleep(5_000_000);
+    assert_eq!((told.cycle(), told.wakes_at()), (5_000_000, Some(wakes)));
+    told.sleep(u64::MAX);
+    assert_eq!(told.cycle(), wakes);
+    let stop = told.run_awake(50_000_000, &mut Nobody);
+    assert_eq!(stop, Some(Stop::Exit(7)));
+    let mut through = asleep();
+    assert_eq!(through.run(50_000_000, &mut Nobody), Stop::Exit(7));
+    assert_eq!(told.digest(), through.digest());
+}
+
 #[test]
 fn an_interrupt_comes_at_the_first_boundary_at_its_time() {
     let spin = || {
