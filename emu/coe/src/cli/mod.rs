@@ -2,6 +2,7 @@
 
 mod boot;
 mod diff;
+mod filter;
 mod images;
 mod interactive;
 mod live;

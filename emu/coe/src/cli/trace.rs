@@ -5,15 +5,14 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use abi::event::EventId;
-
 use clap::{Args, ValueEnum};
 
+use super::filter::Filter;
 use crate::Error;
 use crate::events::Line;
 use crate::exit::Code;
-use crate::names;
 use crate::report::perfetto::Perfetto;
+use crate::report::statistics::{self, Statistics, Window};
 use crate::report::{Lines, jsonl, text};
 use crate::trace::{Item, Record, Trace};
 
@@ -23,6 +22,7 @@ pub(super) enum Format {
     /// One line each, for people
     Text,
     /// One JSON object each, for scripts
+    #[value(alias = "json")]
     Jsonl,
     /// Perfetto's protobuf format, for ui.perfetto.dev
     Perfetto,
@@ -38,22 +38,21 @@ pub(super) struct Arguments {
     /// Write to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Only events of this name; may be given more than once
-    #[arg(long, value_name = "NAME")]
-    pub(super) event: Vec<String>,
-    /// Only events of this task and what descends from it
-    #[arg(long, value_name = "NAME")]
-    pub(super) task: Option<String>,
+    #[command(flatten)]
+    pub(super) filter: Filter,
+    /// Not the events but what became of the time: by task, wait and system call
+    #[arg(long, conflicts_with_all = ["event", "syscall"])]
+    pub(super) statistics: bool,
 }
 
 pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
-    for name in &arguments.event {
-        check_event(name)?;
-    }
-    check_perfetto(arguments)?;
+    arguments.filter.check()?;
+    check_format(arguments)?;
     let trace = Trace::open(&arguments.trace)?;
     let (mut out, place) = output(arguments)?;
-    let written = if arguments.format == Format::Perfetto {
+    let written = if arguments.statistics {
+        figures(&trace, arguments, &mut out)
+    } else if arguments.format == Format::Perfetto {
         perfetto(&trace, &mut out)
     } else {
         show(&trace, arguments, &mut out)
@@ -78,14 +77,21 @@ fn output(arguments: &Arguments) -> Result<(Box<dyn Write>, &Path), Error> {
 }
 
 /// A whole picture needs every event, and a terminal cannot show it.
-fn check_perfetto(arguments: &Arguments) -> Result<(), Error> {
+fn check_format(arguments: &Arguments) -> Result<(), Error> {
     if arguments.format != Format::Perfetto {
         return Ok(());
     }
-    if !arguments.event.is_empty() || arguments.task.is_some() {
+    if arguments.statistics {
+        return Err(Error::Usage {
+            message: "--statistics cannot be written as perfetto".to_owned(),
+            hint: "give --format text or --format json".to_owned(),
+        });
+    }
+    if !arguments.filter.is_empty() {
         return Err(Error::Usage {
             message: "--format perfetto cannot be filtered".to_owned(),
-            hint: "leave --event and --task out: Perfetto has filters of its own".to_owned(),
+            hint: "leave --event, --task and the like out: Perfetto has filters of its own"
+                .to_owned(),
         });
     }
     if arguments.output.is_none() && io::stdout().is_terminal() {
@@ -112,22 +118,40 @@ fn perfetto(trace: &Trace, out: &mut impl Write) -> io::Result<Option<Error>> {
     Ok(damage)
 }
 
-/// Events that are not the kernel's own.
-const OTHERS: [&str; 4] = ["choice", "console", "input", "unknown_event"];
-
-fn check_event(name: &str) -> Result<(), Error> {
-    let known = || EventId::ALL.iter().map(|id| id.name()).chain(OTHERS);
-    if known().any(|known| known == name) {
-        return Ok(());
+/// Shows what became of the time, up to the damage if there is any.
+fn figures(
+    trace: &Trace,
+    arguments: &Arguments,
+    out: &mut impl Write,
+) -> io::Result<Option<Error>> {
+    let mut statistics = Statistics::new(Window {
+        from: arguments.filter.from,
+        to: arguments.filter.to,
+    });
+    let mut last = 0;
+    let mut damage = None;
+    for item in trace.items() {
+        match item {
+            Ok(Item::Record(Record::Event(event))) => {
+                last = event.at.cycle;
+                statistics.take(&event);
+            }
+            Ok(Item::Record(_)) => {}
+            Ok(Item::End(finished)) => last = finished.cycle,
+            Err(error) => damage = Some(error.into()),
+        }
     }
-    let hint = match names::nearest(name, known()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
-    };
-    Err(Error::Usage {
-        message: format!("there is no event `{name}`"),
-        hint,
-    })
+    statistics.finish(last);
+    if let Some(task) = &arguments.filter.task {
+        statistics.keep_only(task);
+    }
+    match arguments.format {
+        Format::Text => write!(out, "{}", statistics::text::write(&statistics))?,
+        Format::Jsonl => writeln!(out, "{}", statistics::json::write(&statistics))?,
+        // It cannot be asked for.
+        Format::Perfetto => {}
+    }
+    Ok(damage)
 }
 
 /// Shows what there is; damage in the middle is told after what comes before it.
@@ -179,7 +203,7 @@ fn head(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn put(lines: &[Line], arguments: &Arguments, out: &mut impl Write) -> io::Result<()> {
-    for line in lines.iter().filter(|line| wanted(line, arguments)) {
+    for line in lines.iter().filter(|line| arguments.filter.wants(line)) {
         match arguments.format {
             Format::Text => writeln!(out, "{}", text::line(line))?,
             Format::Jsonl => writeln!(out, "{}", jsonl::line(line))?,
@@ -188,13 +212,4 @@ fn put(lines: &[Line], arguments: &Arguments, out: &mut impl Write) -> io::Resul
         }
     }
     Ok(())
-}
-
-fn wanted(line: &Line, arguments: &Arguments) -> bool {
-    let named = arguments.event.is_empty() || arguments.event.iter().any(|name| name == line.name);
-    let of_task = arguments.task.as_deref().is_none_or(|task| {
-        let rest = line.get("task").and_then(|name| name.strip_prefix(task));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    });
-    named && of_task
 }

@@ -383,6 +383,11 @@ pub fn name(nr: u64) -> Option<&'static str> {
     Some(NAMES[at].1)
 }
 
+/// All names, by number.
+pub fn names() -> impl Iterator<Item = &'static str> + Clone {
+    NAMES.iter().map(|(_, name)| *name)
+}
+
 /// True if a result above zero is a task's id.
 #[must_use]
 pub fn returns_task(nr: u64) -> bool {

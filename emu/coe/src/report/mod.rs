@@ -2,6 +2,7 @@
 
 pub mod jsonl;
 pub mod perfetto;
+pub mod statistics;
 pub mod text;
 
 use machine::{Event, Payload};
