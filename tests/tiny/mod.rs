@@ -21,6 +21,18 @@ pub(crate) const ASLEEP: &[u8] = &[0xFA, 0xF4]; // cli; hlt
 /// Goes on for ever.
 pub(crate) const FOREVER: &[u8] = &[0xEB, 0xFE]; // jmp .
 
+/// Sends a dot to the serial port about every ten thousand cycles, for ever.
+/// CPUID takes many cycles and little of the host's time.
+pub(crate) const TICKER: &[u8] = &[
+    0xBE, 160, 0, 0, 0, // mov esi, 160
+    0x0F, 0xA2, // cpuid
+    0x4E, // dec esi
+    0x75, 0xFB, // jnz to the cpuid
+    0xBA, 0xF8, 0x03, 0, 0, // mov edx, 0x3F8
+    0xB0, b'.', 0xEE, // mov al, '.'; out dx, al
+    0xEB, 0xEC, // jmp to the mov esi
+];
+
 /// Waits for a byte at the serial port, sends it back and exits with it.
 pub(crate) const ECHO: &[u8] = &[
     0x66, 0xBA, 0xFD, 0x03, // mov dx, 0x3FD

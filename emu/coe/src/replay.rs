@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use machine::{Choice, Event, Host, Input, Machine, Payload, Stop};
+use machine::{Choice, Event, Host, Input, Machine, Payload, RestoreError, Stop};
 use miette::Diagnostic;
 use thiserror::Error;
 
@@ -12,7 +12,7 @@ use crate::events::Teller;
 use crate::exit::Code;
 use crate::input::Recorded;
 use crate::run::{self, Finished, Watcher};
-use crate::trace::{Item, Items, Record, Trace, TraceError};
+use crate::trace::{CostVersion, Item, Items, Record, Trace, TraceError};
 
 /// Why a replay did not come to its end.
 #[derive(Debug, Error, Diagnostic)]
@@ -24,9 +24,20 @@ pub enum ReplayError {
     #[diagnostic(help("use the coe that recorded it, or record the scenario again"))]
     CostVersion {
         /// The trace's version.
-        recorded: u32,
+        recorded: CostVersion,
         /// Ours.
-        own: u32,
+        own: CostVersion,
+    },
+    /// A snapshot is not what the records say.
+    #[error("the snapshot at cycle {cycle} cannot be used: {why}")]
+    #[diagnostic(help(
+        "`coe replay` without --to uses no snapshot; to get good ones record the scenario again"
+    ))]
+    Snapshot {
+        /// Where it was taken, as far as it says.
+        cycle: u64,
+        /// What is wrong with it.
+        why: String,
     },
     /// The machine did something else.
     #[error("the replay went another way than the recording\n{0}")]
@@ -41,7 +52,7 @@ impl ReplayError {
     #[must_use]
     pub fn exit_code(&self) -> Code {
         match self {
-            ReplayError::CostVersion { .. } => Code::BadInput,
+            ReplayError::CostVersion { .. } | ReplayError::Snapshot { .. } => Code::BadInput,
             ReplayError::Diverged(_) => Code::Diverged,
         }
     }
@@ -92,16 +103,20 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// How a replay came out.
+/// How a replay came out: everything was as recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replayed {
-    /// It ended as the recording did.
-    Whole(Finished),
-    /// It stopped where it was asked to, with everything equal so far.
-    Until(Finished),
+pub struct Replayed {
+    /// The cycle from which on the machine ran: 0, or that of a snapshot.
+    pub from: u64,
+    /// True if it ended as the recording did, false if it stopped where it was
+    /// asked to.
+    pub whole: bool,
+    /// The figures where it stopped.
+    pub finished: Finished,
 }
 
-/// Replays a trace, up to a cycle if one is given.
+/// Replays a trace. Up to a given cycle it starts from the last snapshot before
+/// it; then the watchers are told what the trace says of the time before.
 ///
 /// # Errors
 /// If the trace cannot be used or the machine did something else.
@@ -110,34 +125,72 @@ pub fn replay(
     to: Option<u64>,
     watchers: &mut [&mut dyn Watcher],
 ) -> Result<Replayed, Error> {
-    let (recorded, own) = (trace.header.cost_version, machine::cost::VERSION);
+    let (recorded, own) = (trace.header.cost_version, CostVersion::CURRENT);
     if recorded != own {
         return Err(ReplayError::CostVersion { recorded, own }.into());
     }
-    let mut machine = run::boot(&trace.setup())?;
     let mut judge = Judge::new(trace, watchers);
+    let mut machine = match restored(trace, to)? {
+        Some(machine) => {
+            judge.pass(&machine)?;
+            machine
+        }
+        None => {
+            let machine = run::boot(&trace.setup())?;
+            judge.pause(&machine)?;
+            machine
+        }
+    };
+    let from = machine.cycle();
     let limit = trace.header.limit.min(to.unwrap_or(u64::MAX));
-    judge.pause(&machine)?;
     let mut pauses = Pauses::from(machine.cycle(), trace.header.digest_every);
-    let mut source = Recorded::new(trace.arrivals());
+    let mut source = Recorded::new(trace.arrivals().skip(judge.arrivals));
     let end = drive(&mut machine, limit, &mut pauses, &mut source, &mut judge)?;
-    let stopped_early = end == End::Stop(Stop::Deadline) && machine.cycle() < trace.header.limit;
+    let whole = end != End::Stop(Stop::Deadline) || machine.cycle() >= trace.header.limit;
     if !pauses.is_at(machine.cycle()) {
         // Where only this replay stops, the recording took no digest.
-        judge.stand(&machine, !stopped_early)?;
+        judge.stand(&machine, whole)?;
     }
     let finished = run::finished(&machine, end, trace.header.limit, judge.panic.take());
-    if stopped_early {
-        return Ok(Replayed::Until(finished));
+    if whole {
+        judge.end(&finished)?;
     }
-    judge.end(&finished)?;
-    Ok(Replayed::Whole(finished))
+    Ok(Replayed {
+        from,
+        whole,
+        finished,
+    })
+}
+
+/// The machine of the last snapshot before `to`, unless another version of the
+/// machine wrote it: then the replay has to start at power-on.
+fn restored(trace: &Trace, to: Option<u64>) -> Result<Option<Machine>, Error> {
+    let Some(snapshot) = to
+        .map(|to| trace.snapshot_before(to))
+        .transpose()?
+        .flatten()
+    else {
+        return Ok(None);
+    };
+    match Machine::restore(&snapshot.machine) {
+        Ok(machine) => Ok(Some(machine)),
+        Err(RestoreError::Version { .. } | RestoreError::CostVersion { .. }) => Ok(None),
+        Err(error) => Err(unusable(snapshot.cycle, error.to_string())),
+    }
+}
+
+fn unusable(cycle: u64, why: String) -> Error {
+    ReplayError::Snapshot { cycle, why }.into()
 }
 
 /// Holds what the machine does against the trace.
 struct Judge<'a, 'b, 'c> {
+    trace: &'a Trace,
     items: std::iter::Peekable<Items<'a>>,
-    teller: Teller,
+    /// Events that both have.
+    common: usize,
+    /// Arrivals among the items so far.
+    arrivals: usize,
     watchers: &'b mut [&'c mut dyn Watcher],
     divergence: Divergence,
     parted: bool,
@@ -148,8 +201,10 @@ struct Judge<'a, 'b, 'c> {
 impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
     fn new(trace: &'a Trace, watchers: &'b mut [&'c mut dyn Watcher]) -> Self {
         Judge {
+            trace,
             items: trace.items().peekable(),
-            teller: Teller::default(),
+            common: 0,
+            arrivals: 0,
             watchers,
             divergence: Divergence::default(),
             parted: false,
@@ -175,23 +230,82 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
     fn peek(&mut self) -> Option<&Result<Item, TraceError>> {
         let arrival =
             |item: &Result<Item, TraceError>| matches!(item, Ok(Item::Record(Record::Arrival(_))));
-        while self.items.next_if(arrival).is_some() {}
+        while self.items.next_if(arrival).is_some() {
+            self.arrivals += 1;
+        }
         self.items.peek()
     }
 
-    fn tell(&mut self, event: &Event) -> String {
-        let line = self.teller.tell(event);
-        format!("cycle {} [{}] {line}", event.at.cycle, line.by)
+    /// Takes what the trace has up to the snapshot from which this machine was
+    /// restored, and holds the machine against the digest there.
+    fn pass(&mut self, machine: &Machine) -> Result<(), Error> {
+        let cycle = machine.cycle();
+        loop {
+            match self.next() {
+                Some(Item::Record(Record::Event(event))) => self.agree(&event),
+                Some(Item::Record(Record::Digest { cycle: at, digest })) if at == cycle => {
+                    if digest == machine.digest().to_string() {
+                        self.divergence.equal_until = Some(cycle);
+                        return Ok(());
+                    }
+                    return Err(unusable(
+                        cycle,
+                        "the recorded machine was another".to_owned(),
+                    ));
+                }
+                Some(Item::Record(Record::Digest { .. } | Record::Arrival(_))) => {}
+                Some(Item::End(_)) => {
+                    return Err(unusable(cycle, "no record speaks of it".to_owned()));
+                }
+                None => break,
+            }
+        }
+        match self.damaged.take() {
+            Some(error) => Err(error.into()),
+            None => Err(unusable(cycle, "no record speaks of it".to_owned())),
+        }
+    }
+
+    /// An event that both have.
+    fn agree(&mut self, event: &Event) {
+        self.common += 1;
+        if self.panic.is_none() {
+            self.panic = run::panic_message(event);
+        }
+        for watcher in self.watchers.iter_mut() {
+            watcher.event(event);
+        }
     }
 
     fn part(&mut self, recorded: Option<&Event>, replayed: Option<&Event>) {
         self.parted = true;
-        let mut other = self.teller.clone();
-        self.divergence.recorded = recorded.map(|event| self.tell(event));
-        self.divergence.replayed = replayed.map(|event| {
-            let line = other.tell(event);
-            format!("cycle {} [{}] {line}", event.at.cycle, line.by)
+        let teller = self.tell_common();
+        let told = |event| tell(&mut teller.clone(), event);
+        self.divergence.recorded = recorded.map(told);
+        self.divergence.replayed = replayed.map(told);
+    }
+
+    /// Puts the last common event into words. Most replays never need any, and
+    /// names depend on all events before, so the trace is read once more here.
+    fn tell_common(&mut self) -> Teller {
+        let mut teller = Teller::default();
+        let events = self.trace.items().filter_map(|item| match item {
+            Ok(Item::Record(Record::Event(event))) => Some(event),
+            _ => None,
         });
+        let last = events
+            .take(self.common)
+            .map(|event| tell(&mut teller, &event))
+            .last();
+        self.divergence.common = last;
+        teller
+    }
+
+    fn diverged(&mut self) -> Error {
+        if self.divergence.common.is_none() {
+            self.tell_common();
+        }
+        ReplayError::Diverged(Box::new(self.divergence.clone())).into()
     }
 
     /// The machine stands still, perhaps where the recording took a digest.
@@ -206,7 +320,7 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
             return Err(error.into());
         }
         if self.parted {
-            return Err(ReplayError::Diverged(Box::new(self.divergence.clone())).into());
+            return Err(self.diverged());
         }
         Ok(())
     }
@@ -258,9 +372,14 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
         }
         match self.damaged.take() {
             Some(error) => Err(error.into()),
-            None => Err(ReplayError::Diverged(Box::new(self.divergence.clone())).into()),
+            None => Err(self.diverged()),
         }
     }
+}
+
+fn tell(teller: &mut Teller, event: &Event) -> String {
+    let line = teller.tell(event);
+    format!("cycle {} [{}] {line}", event.at.cycle, line.by)
 }
 
 impl Onlooker for Judge<'_, '_, '_> {
@@ -276,19 +395,13 @@ impl Host for Judge<'_, '_, '_> {
         }
         match self.next() {
             Some(Item::Record(Record::Event(recorded))) if recorded == event => {
-                self.divergence.common = Some(self.tell(&event));
+                self.agree(&event);
             }
             Some(Item::Record(Record::Event(recorded))) => {
                 self.part(Some(&recorded), Some(&event));
             }
             Some(_) => self.part(None, Some(&event)),
-            None => return,
-        }
-        if self.panic.is_none() {
-            self.panic = run::panic_message(&event);
-        }
-        for watcher in self.watchers.iter_mut() {
-            watcher.event(&event);
+            None => {}
         }
     }
 

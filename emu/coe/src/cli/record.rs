@@ -1,5 +1,6 @@
 //! `coe record`: a run that leaves a trace.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +19,10 @@ pub(super) struct Arguments {
     /// The trace to write
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,
+    /// Put a snapshot of the machine into the trace every so many cycles, from
+    /// which `coe replay --to` can start
+    #[arg(long, value_name = "CYCLES")]
+    pub(super) snapshot_every: Option<NonZeroU64>,
     /// No summary
     #[arg(short, long)]
     pub(super) quiet: bool,
@@ -35,6 +40,9 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     };
     let session = arguments.interactive.session(&mut setup, manners);
     let mut writer = Writer::create(&arguments.output, &setup)?;
+    if let Some(every) = arguments.snapshot_every {
+        writer = writer.with_snapshots(every);
+    }
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&setup);
     let mut summary = Summary::default();

@@ -8,14 +8,15 @@ use clap::Args;
 use super::live::{self, Console, Progress, grouped};
 use crate::Error;
 use crate::exit::Code;
-use crate::replay::{self, Replayed};
+use crate::replay;
 use crate::trace::Trace;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The trace
     pub(super) trace: PathBuf,
-    /// Stop at this cycle and say where the machine is
+    /// Stop at this cycle and say where the machine is; starts from the last
+    /// snapshot before it, if the trace has one
     #[arg(long, value_name = "CYCLE")]
     pub(super) to: Option<u64>,
     /// No summary
@@ -29,16 +30,19 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut progress = Progress::beside_console(&trace.setup());
     let replayed = replay::replay(&trace, arguments.to, &mut [&mut console, &mut progress]);
     progress.done();
-    let (finished, how) = match replayed? {
-        Replayed::Whole(finished) => {
-            let how = format!("replayed to the end: {}", finished.ending);
-            (finished, how)
-        }
-        Replayed::Until(finished) => (finished, "replayed as far as asked".to_owned()),
-    };
+    let replayed = replayed?;
+    let finished = &replayed.finished;
     if !arguments.quiet {
+        let how = match replayed.whole {
+            true => format!("replayed to the end: {}", finished.ending),
+            false => "replayed as far as asked".to_owned(),
+        };
+        let from = match replayed.from {
+            0 => String::new(),
+            cycle => format!("from the snapshot at cycle {} ", grouped(cycle)),
+        };
         live::say(&format!(
-            "coe: {how}; everything as recorded up to cycle {}, {} instructions",
+            "coe: {how}; everything as recorded {from}up to cycle {}, {} instructions",
             grouped(finished.cycle),
             grouped(finished.retired)
         ));

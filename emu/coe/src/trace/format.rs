@@ -5,64 +5,22 @@ use std::fmt;
 use machine::{CostModel, Event, Input, Position};
 use serde::{Deserialize, Serialize};
 
-use super::TraceError;
 use crate::images::{Chooser, Setup};
 use crate::input::Arrival;
 use crate::scenario::Hardware;
 
-/// The first bytes of every trace.
-pub(super) const MAGIC: [u8; 8] = *b"coe\x1atrc\n";
-
-/// A version of the format. A reader takes its own and no other.
+/// A version of the cost model: every cycle of a trace depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Version(pub u32);
+pub struct CostVersion(pub u32);
 
-impl Version {
-    /// The version that is written.
-    ///
-    /// - 1: the first one.
-    /// - 2: a disk; choices are counted by kind.
-    /// - 3: positions say how many cycles and instructions were the user's;
-    ///   live input.
-    pub const CURRENT: Version = Version(3);
+impl CostVersion {
+    /// The one that this machine counts by.
+    pub const CURRENT: CostVersion = CostVersion(machine::cost::VERSION);
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for CostVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// What a chunk holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Kind {
-    /// A [`Header`].
-    Header = 1,
-    /// The kernel's ELF.
-    Kernel = 2,
-    /// The initrd.
-    Initrd = 3,
-    /// [`Record`]s.
-    Records = 4,
-    /// The [`crate::run::Finished`]; nothing follows it.
-    End = 5,
-    /// What is on the disk at first.
-    Disk = 6,
-}
-
-impl Kind {
-    pub(super) fn from_raw(raw: u8) -> Option<Kind> {
-        [
-            Kind::Header,
-            Kind::Kernel,
-            Kind::Initrd,
-            Kind::Records,
-            Kind::End,
-            Kind::Disk,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == raw)
     }
 }
 
@@ -82,7 +40,7 @@ pub struct Header {
     /// The table of costs.
     pub cost: CostModel,
     /// Its version.
-    pub cost_version: u32,
+    pub cost_version: CostVersion,
     /// The date at boot.
     pub epoch: u64,
     /// The kernel's command line.
@@ -114,7 +72,7 @@ impl Header {
             cpus: setup.hardware.cpus,
             seed: setup.hardware.seed,
             cost: setup.hardware.cost,
-            cost_version: machine::cost::VERSION,
+            cost_version: CostVersion::CURRENT,
             epoch: setup.hardware.epoch,
             cmdline: setup.cmdline.clone(),
             limit: setup.limit,
@@ -176,6 +134,13 @@ pub enum Record {
     Arrival(Arrival),
 }
 
+/// Where a snapshot was taken; it stands right after the digest of that cycle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The machine's cycle.
+    pub cycle: u64,
+}
+
 /// The counters of a position from which differences are taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Base(Position);
@@ -204,32 +169,73 @@ impl Base {
     }
 }
 
-/// The fixed part before a chunk's data: kind, raw length, stored length, CRC.
-pub(super) const FRAME: usize = 16;
+#[cfg(test)]
+mod tests {
+    use abi::choice::ChoiceKind;
+    use abi::event::EventId;
+    use machine::{Choice, Payload};
 
-/// A chunk as it is stored.
-pub(super) fn frame(kind: Kind, raw: &[u8]) -> Result<Vec<u8>, TraceError> {
-    let stored = lz4_flex::block::compress(raw);
-    let too_large = |_| TraceError::TooLarge { len: raw.len() };
-    let raw_len = u32::try_from(raw.len()).map_err(too_large)?;
-    let stored_len = u32::try_from(stored.len()).map_err(too_large)?;
-    let mut bytes = Vec::with_capacity(FRAME + stored.len());
-    bytes.extend([kind as u8, 0, 0, 0]);
-    bytes.extend(raw_len.to_le_bytes());
-    bytes.extend(stored_len.to_le_bytes());
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), &stored);
-    bytes.extend(crc.to_le_bytes());
-    bytes.extend(stored);
-    Ok(bytes)
-}
+    use super::*;
 
-/// Magic, version and their checksum.
-pub(super) const PREAMBLE: usize = 16;
+    fn bytes(payload: Payload) -> Vec<u8> {
+        let at = Position {
+            cycle: 300,
+            cpu: 1,
+            retired: 2,
+            rep: 3,
+            user: 4,
+            retired_user: 5,
+            mode_since: 6,
+        };
+        postcard::to_stdvec(&Record::Event(Event { at, payload })).unwrap()
+    }
 
-pub(super) fn preamble(version: Version) -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend(version.0.to_le_bytes());
-    let crc = crc32c::crc32c(&bytes);
-    bytes.extend(crc.to_le_bytes());
-    bytes
+    /// The bytes that docs/trace-format.md promises.
+    #[test]
+    fn records_are_encoded_as_documented() {
+        const AT: [u8; 9] = [0, 0xAC, 0x02, 1, 2, 3, 4, 5, 6];
+        let with = |rest: &[u8]| [&AT, rest].concat();
+        let kernel = Payload::Kernel {
+            id: EventId::SysEnter,
+            args: [1, 2, 3, 4, 0x80],
+            text: b"ab".to_vec(),
+        };
+        let id = EventId::SysEnter as u8;
+        let expected = with(&[0, id, 1, 2, 3, 4, 0x80, 1, 2, b'a', b'b']);
+        assert_eq!(bytes(kernel), expected);
+        let choice = Choice {
+            kind: ChoiceKind::PickNext,
+            n: 3,
+            default: 1,
+            candidates: vec![7, 8, 9],
+            index: 6,
+        };
+        let kind = ChoiceKind::PickNext as u8;
+        let expected = with(&[1, kind, 3, 1, 3, 7, 8, 9, 6, 2]);
+        assert_eq!(bytes(Payload::Choice { choice, answer: 2 }), expected);
+        assert_eq!(bytes(Payload::Console(0xFF)), with(&[2, 0xFF]));
+        let input = |input| bytes(Payload::Input(input));
+        assert_eq!(input(Input::Console(b'x')), with(&[3, 0, b'x']));
+        assert_eq!(input(Input::Interrupt(0xF0)), with(&[3, 1, 0xF0]));
+        assert_eq!(bytes(Payload::Unknown { id: 9 }), with(&[4, 9]));
+        let digest = Record::Digest {
+            cycle: 1,
+            digest: "ab".to_owned(),
+        };
+        assert_eq!(postcard::to_stdvec(&digest).unwrap(), [1, 1, 2, b'a', b'b']);
+        let typed = Record::Arrival(Arrival::Typed {
+            at: 7,
+            bytes: b"ab".to_vec(),
+        });
+        assert_eq!(
+            postcard::to_stdvec(&typed).unwrap(),
+            [2, 0, 7, 2, b'a', b'b']
+        );
+        let left = Record::Arrival(Arrival::Left { at: 7 });
+        assert_eq!(postcard::to_stdvec(&left).unwrap(), [2, 1, 7]);
+        assert_eq!(
+            postcard::to_stdvec(&Place { cycle: 128 }).unwrap(),
+            [0x80, 1]
+        );
+    }
 }

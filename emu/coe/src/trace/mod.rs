@@ -1,11 +1,16 @@
 //! Traces: everything about a run, in one file that replays anywhere.
 
+mod chunk;
 mod format;
+mod preamble;
 mod reader;
+mod snapshot;
 mod writer;
 
-pub use format::{Header, Record, Version, hash};
+pub use format::{CostVersion, Header, Place, Record, hash};
+pub use preamble::{Version, WriterName};
 pub use reader::{Item, Items, Trace};
+pub use snapshot::Snapshot;
 pub use writer::Writer;
 
 use miette::Diagnostic;
@@ -22,13 +27,16 @@ pub enum TraceError {
     NotATrace,
     /// Another version of the format.
     #[error(
-        "the trace has format version {found}, this coe reads version {}",
+        "the trace has format version {found}, this {} reads version {}",
+        WriterName::own(),
         Version::CURRENT
     )]
-    #[diagnostic(help("use the coe that recorded it, or record the scenario again"))]
+    #[diagnostic(help("use {writer}, or record the scenario again"))]
     Version {
         /// The trace's version.
         found: Version,
+        /// The coe that wrote it.
+        writer: String,
     },
     /// It ends in the middle.
     #[error("the trace is cut off: its chunk at byte {offset} is not whole")]
@@ -62,6 +70,15 @@ pub enum TraceError {
 }
 
 impl TraceError {
+    /// A trace of another version, written by this coe if it says so.
+    fn version(found: Version, writer: Option<WriterName>) -> TraceError {
+        let writer = match writer {
+            Some(name) => format!("{name}, which wrote it"),
+            None => "the coe that wrote it".to_owned(),
+        };
+        TraceError::Version { found, writer }
+    }
+
     /// The exit code that it ends `coe` with.
     #[must_use]
     pub fn exit_code(&self) -> Code {
@@ -74,7 +91,6 @@ impl TraceError {
 
 #[cfg(test)]
 mod tests {
-    use super::format::PREAMBLE;
     use super::*;
     use crate::events::tests::boot;
     use crate::images::{Chooser, Setup};
@@ -177,9 +193,23 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_named() {
+    fn another_version_is_named_with_the_coe_that_wrote_it() {
+        let own = super::preamble::write(Version::CURRENT, &WriterName::own());
+        let newer = super::preamble::write(Version(77), &WriterName::own());
         let mut bytes = recorded();
-        bytes.splice(..PREAMBLE, super::format::preamble(Version(77)));
-        assert_eq!(read(bytes), Err(TraceError::Version { found: Version(77) }));
+        bytes.splice(..own.len(), newer);
+        let error = read(bytes).unwrap_err();
+        assert!(matches!(
+            error,
+            TraceError::Version {
+                found: Version(77),
+                ..
+            }
+        ));
+        let help = error.help().unwrap().to_string();
+        assert!(
+            help.starts_with(&format!("use {}, which wrote it", WriterName::own())),
+            "{help}"
+        );
     }
 }

@@ -3,18 +3,20 @@
 use std::path::Path;
 
 use super::TraceError;
-use super::format::{Base, FRAME, Header, Kind, MAGIC, PREAMBLE, Record, Version};
+use super::chunk::{Chunk, Kind};
+use super::format::{Base, Header, Record, hash};
+use super::preamble::{self, Version, WriterName};
+use super::snapshot::{self, Snapshot};
 use crate::images::Setup;
 use crate::input::Arrival;
 use crate::run::Finished;
 use crate::scenario::program;
 
-/// No chunk unpacks to more than so many times its stored bytes.
-const LZ4_RATIO: usize = 256;
-
 /// A trace whose header and images are known and checked.
 #[derive(Clone, Debug)]
 pub struct Trace {
+    /// The coe that wrote it.
+    pub writer: Option<WriterName>,
     /// What it says about itself.
     pub header: Header,
     /// The kernel's ELF.
@@ -51,26 +53,24 @@ impl Trace {
     /// # Errors
     /// If they are no trace, or its header or images are damaged.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Trace, TraceError> {
-        check_preamble(&bytes)?;
-        let mut at = PREAMBLE;
-        let header: Header = {
-            let offset = at;
-            let raw = expect(&bytes, &mut at, Kind::Header)?;
-            postcard::from_bytes(&raw).map_err(|_| TraceError::Damaged {
-                offset,
-                what: "it cannot be decoded",
-            })?
-        };
+        let preamble = preamble::read(&bytes)?;
+        if preamble.version != Version::CURRENT {
+            return Err(TraceError::version(preamble.version, preamble.writer));
+        }
+        let mut at = preamble.len;
+        let header: Header = expect(&bytes, &mut at, Kind::Header)?.decode()?;
         let kernel = expect(&bytes, &mut at, Kind::Kernel)?;
+        let kernel = named(&kernel, &header)?;
         let initrd = header
             .has_initrd
-            .then(|| expect(&bytes, &mut at, Kind::Initrd))
+            .then(|| expect(&bytes, &mut at, Kind::Initrd)?.unpack())
             .transpose()?;
         let disk = header
             .has_disk
-            .then(|| expect(&bytes, &mut at, Kind::Disk))
+            .then(|| expect(&bytes, &mut at, Kind::Disk)?.unpack())
             .transpose()?;
         Ok(Trace {
+            writer: preamble.writer,
             header,
             kernel,
             initrd,
@@ -98,13 +98,21 @@ impl Trace {
         all.into_iter().flatten().filter_map(arrival)
     }
 
+    /// The last snapshot that was taken at this cycle or before.
+    ///
+    /// # Errors
+    /// If its chunk is damaged.
+    pub fn snapshot_before(&self, cycle: u64) -> Result<Option<Snapshot>, TraceError> {
+        snapshot::before(&self.bytes, self.records_at, cycle)
+    }
+
     /// The records in their order, then the end. An error ends the iteration.
     #[must_use]
     pub fn items(&self) -> Items<'_> {
         Items {
             bytes: &self.bytes,
             at: self.records_at,
-            chunk: Vec::new(),
+            raw: Vec::new(),
             used: 0,
             chunk_at: 0,
             base: Base::default(),
@@ -113,79 +121,36 @@ impl Trace {
     }
 }
 
-fn check_preamble(bytes: &[u8]) -> Result<(), TraceError> {
-    if !bytes.starts_with(&MAGIC) {
-        return Err(TraceError::NotATrace);
+/// The next chunk, which has to be of this kind.
+fn expect<'a>(bytes: &'a [u8], at: &mut usize, kind: Kind) -> Result<Chunk<'a>, TraceError> {
+    let chunk = Chunk::at(bytes, *at)?;
+    if chunk.kind != kind {
+        return Err(chunk.damaged(MISPLACED));
     }
-    let word = |at: usize| {
-        bytes
-            .get(at..at + 4)
-            .and_then(|word| word.try_into().ok())
-            .map(u32::from_le_bytes)
-    };
-    let (Some(version), Some(crc)) = (word(8), word(12)) else {
-        return Err(TraceError::CutOff { offset: 0 });
-    };
-    if crc32c::crc32c(&bytes[..12]) != crc {
-        return Err(TraceError::Damaged {
-            offset: 0,
-            what: "its checksum is wrong",
-        });
-    }
-    if Version(version) != Version::CURRENT {
-        return Err(TraceError::Version {
-            found: Version(version),
-        });
-    }
-    Ok(())
+    *at = chunk.end;
+    Ok(chunk)
 }
 
-/// The chunk at this place, unpacked; moves on to the next.
-fn chunk(bytes: &[u8], at: &mut usize) -> Result<(Kind, Vec<u8>), TraceError> {
-    let offset = *at;
-    let damaged = |what| TraceError::Damaged { offset, what };
-    let frame = bytes
-        .get(offset..offset + FRAME)
-        .ok_or(TraceError::CutOff { offset })?;
-    let word =
-        |at: usize| u32::from_le_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
-    let (raw_len, stored_len, crc) = (word(4) as usize, word(8) as usize, word(12));
-    let from = offset + FRAME;
-    let stored = from
-        .checked_add(stored_len)
-        .and_then(|end| bytes.get(from..end));
-    let stored = stored.ok_or(TraceError::CutOff { offset })?;
-    if crc32c::crc32c_append(crc32c::crc32c(&frame[..12]), stored) != crc {
-        return Err(damaged("its checksum is wrong"));
+/// The kernel, if it is the one that the header names.
+fn named(chunk: &Chunk<'_>, header: &Header) -> Result<Vec<u8>, TraceError> {
+    let kernel = chunk.unpack()?;
+    if hash(&kernel) == header.kernel_hash {
+        Ok(kernel)
+    } else {
+        Err(chunk.damaged("it is not the kernel that the header names"))
     }
-    let kind = Kind::from_raw(frame[0]).ok_or(damaged("its kind is unknown"))?;
-    if raw_len > stored_len.saturating_mul(LZ4_RATIO) {
-        return Err(damaged("its length is impossible"));
-    }
-    let raw = lz4_flex::block::decompress(stored, raw_len)
-        .map_err(|_| damaged("it cannot be unpacked"))?;
-    *at = from + stored_len;
-    Ok((kind, raw))
 }
 
-fn expect(bytes: &[u8], at: &mut usize, kind: Kind) -> Result<Vec<u8>, TraceError> {
-    let offset = *at;
-    match chunk(bytes, at)? {
-        (found, raw) if found == kind => Ok(raw),
-        _ => Err(TraceError::Damaged {
-            offset,
-            what: "another chunk belongs here",
-        }),
-    }
-}
+const MISPLACED: &str = "another chunk belongs here";
 
 /// Reads records chunk by chunk.
 #[derive(Clone, Debug)]
 pub struct Items<'a> {
     bytes: &'a [u8],
     at: usize,
-    chunk: Vec<u8>,
-    /// Bytes of the chunk that are read already.
+    /// The records of the current chunk.
+    raw: Vec<u8>,
+    /// Bytes of them that are read already.
     used: usize,
     chunk_at: usize,
     base: Base,
@@ -194,43 +159,41 @@ pub struct Items<'a> {
 
 impl Items<'_> {
     fn read(&mut self) -> Result<Item, TraceError> {
-        while self.used == self.chunk.len() {
-            self.chunk_at = self.at;
-            let (kind, raw) = chunk(self.bytes, &mut self.at)?;
-            match kind {
-                Kind::Records => (self.chunk, self.used, self.base) = (raw, 0, Base::default()),
-                Kind::End => return self.end(&raw),
-                _ => return Err(self.damaged("another chunk belongs here")),
+        while self.used == self.raw.len() {
+            let chunk = Chunk::at(self.bytes, self.at)?;
+            (self.chunk_at, self.at) = (chunk.offset, chunk.end);
+            match chunk.kind {
+                Kind::Records => {
+                    (self.raw, self.used, self.base) = (chunk.unpack()?, 0, Base::default());
+                }
+                Kind::Place => {
+                    expect(self.bytes, &mut self.at, Kind::Snapshot)?;
+                }
+                Kind::End => return self.end(&chunk),
+                _ => return Err(chunk.damaged(MISPLACED)),
             }
         }
-        let rest = &self.chunk[self.used..];
         let (mut record, rest) =
-            postcard::take_from_bytes(rest).map_err(|_| self.damaged("it cannot be decoded"))?;
-        self.used = self.chunk.len() - rest.len();
+            postcard::take_from_bytes(&self.raw[self.used..]).map_err(|_| TraceError::Damaged {
+                offset: self.chunk_at,
+                what: "it cannot be decoded",
+            })?;
+        self.used = self.raw.len() - rest.len();
         if let Record::Event(event) = &mut record {
             self.base.add(event);
         }
         Ok(Item::Record(record))
     }
 
-    fn end(&mut self, raw: &[u8]) -> Result<Item, TraceError> {
+    fn end(&mut self, chunk: &Chunk<'_>) -> Result<Item, TraceError> {
         self.over = true;
-        if self.at != self.bytes.len() {
+        if chunk.end != self.bytes.len() {
             return Err(TraceError::Damaged {
-                offset: self.at,
+                offset: chunk.end,
                 what: "nothing may follow the end",
             });
         }
-        postcard::from_bytes(raw)
-            .map(Item::End)
-            .map_err(|_| self.damaged("it cannot be decoded"))
-    }
-
-    fn damaged(&self, what: &'static str) -> TraceError {
-        TraceError::Damaged {
-            offset: self.chunk_at,
-            what,
-        }
+        chunk.decode().map(Item::End)
     }
 }
 

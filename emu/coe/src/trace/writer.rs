@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use machine::{Event, Machine};
 
 use super::TraceError;
-use super::format::{Base, Header, Kind, Record, Version, frame, preamble};
+use super::chunk::{self, Kind};
+use super::format::{Base, Header, Place, Record};
+use super::preamble::{self, Version, WriterName};
 use crate::Error;
 use crate::images::Setup;
 use crate::input::Arrival;
@@ -15,6 +18,14 @@ use crate::run::{Finished, Watcher};
 
 /// Records are put into a chunk when there are so many bytes of them.
 const CHUNK: usize = 256 << 10;
+
+/// When machines are put into the trace.
+#[derive(Clone, Copy, Debug)]
+struct Snapshots {
+    every: u64,
+    /// The next one is due at this cycle.
+    due: u64,
+}
 
 /// A trace that is being written, under a name that says so.
 #[derive(Debug)]
@@ -24,6 +35,7 @@ pub struct Writer {
     file: BufWriter<File>,
     records: Vec<u8>,
     base: Base,
+    snapshots: Option<Snapshots>,
     /// The first failure; the machine cannot be told, so it is kept for the end.
     failed: Option<Error>,
 }
@@ -44,9 +56,10 @@ impl Writer {
             file: BufWriter::new(file),
             records: Vec::new(),
             base: Base::default(),
+            snapshots: None,
             failed: None,
         };
-        writer.put(&preamble(Version::CURRENT))?;
+        writer.put(&preamble::write(Version::CURRENT, &WriterName::own()))?;
         writer.chunk(Kind::Header, &encode(&Header::new(setup))?)?;
         writer.chunk(Kind::Kernel, &setup.kernel)?;
         if let Some(initrd) = &setup.initrd {
@@ -56,6 +69,15 @@ impl Writer {
             writer.chunk(Kind::Disk, disk)?;
         }
         Ok(writer)
+    }
+
+    /// Puts the whole machine into the trace at the first pause at or after each
+    /// multiple of `every` cycles.
+    #[must_use]
+    pub fn with_snapshots(self, every: NonZeroU64) -> Writer {
+        let every = every.get();
+        let snapshots = Some(Snapshots { every, due: every });
+        Writer { snapshots, ..self }
     }
 
     /// Ends the trace and gives it its name.
@@ -84,17 +106,32 @@ impl Writer {
         }
     }
 
+    /// Puts the machine into the trace if it is time to.
+    fn snapshot(&mut self, machine: &Machine) -> Result<(), Error> {
+        let cycle = machine.cycle();
+        let Some(snapshots) = self.snapshots.as_mut().filter(|s| s.due <= cycle) else {
+            return Ok(());
+        };
+        snapshots.due = (cycle / snapshots.every + 1).saturating_mul(snapshots.every);
+        self.flush()?;
+        self.chunk(Kind::Place, &encode(&Place { cycle })?)?;
+        self.chunk(Kind::Snapshot, &machine.save())
+    }
+
     fn flush(&mut self) -> Result<(), Error> {
         if self.records.is_empty() {
             return Ok(());
         }
         let records = std::mem::take(&mut self.records);
         self.base = Base::default();
-        self.chunk(Kind::Records, &records)
+        self.chunk(Kind::Records, &records)?;
+        // A recording that is killed keeps what has left this process.
+        let failed = |source| Error::write(&self.temporary, source);
+        self.file.flush().map_err(failed)
     }
 
     fn chunk(&mut self, kind: Kind, raw: &[u8]) -> Result<(), Error> {
-        let bytes = frame(kind, raw)?;
+        let bytes = chunk::pack(kind, raw)?;
         self.put(&bytes)
     }
 
@@ -130,6 +167,9 @@ impl Watcher for Writer {
             cycle: machine.cycle(),
             digest,
         });
+        let result = result
+            .and_then(|()| self.snapshot(machine))
+            .and_then(|()| self.flush());
         self.keep(result);
     }
 }

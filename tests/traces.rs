@@ -1,0 +1,342 @@
+//! Traces that were killed, cut, damaged, forged, or made with snapshots.
+
+mod tiny;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use coe::images::{Chooser, Setup};
+use coe::replay::{self, Replayed};
+use coe::run::{self, Watcher};
+use coe::scenario::Hardware;
+use coe::trace::{Item, Trace, Writer};
+use machine::{Event, Input};
+
+/// A run of this kernel, with one byte typed.
+fn setup(code: &[u8], limit: u64) -> Setup {
+    Setup {
+        title: "tiny".to_owned(),
+        scenario: String::new(),
+        hardware: Hardware::default(),
+        kernel: tiny::kernel(code),
+        initrd: None,
+        cmdline: "option".to_owned(),
+        disk: None,
+        inputs: vec![(20_000, Input::Console(b'q'))],
+        live: false,
+        chooser: Chooser::Defaults,
+        limit,
+    }
+}
+
+/// The trace of a run, with snapshots if they are wanted.
+fn record(setup: &Setup, snapshots: Option<u64>) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.coe");
+    let mut writer = Writer::create(&path, setup).expect("a trace can be started");
+    if let Some(every) = snapshots.and_then(NonZeroU64::new) {
+        writer = writer.with_snapshots(every);
+    }
+    let finished = run::run(setup, &mut [&mut writer]).expect("the machine boots");
+    writer.finish(&finished).expect("a trace can be ended");
+    fs::read(path).expect("the trace is there")
+}
+
+fn opened(bytes: &[u8]) -> Trace {
+    Trace::from_bytes(bytes.to_vec()).expect("the trace opens")
+}
+
+fn items(trace: &Trace) -> Vec<Item> {
+    let items: Result<_, _> = trace.items().collect();
+    items.expect("the trace is whole")
+}
+
+#[derive(Default)]
+struct Ear(Vec<Event>);
+
+impl Watcher for Ear {
+    fn event(&mut self, event: &Event) {
+        self.0.push(event.clone());
+    }
+}
+
+fn replay_to(trace: &Trace, to: Option<u64>) -> (Replayed, Vec<Event>) {
+    let mut ear = Ear::default();
+    let replayed = replay::replay(trace, to, &mut [&mut ear]).expect("it replays");
+    (replayed, ear.0)
+}
+
+#[test]
+fn a_replay_starts_from_the_nearest_snapshot_and_nothing_else_differs() {
+    let ticker = setup(tiny::TICKER, 26_000_000);
+    let (plain, with) = (record(&ticker, None), record(&ticker, Some(7_000_000)));
+    assert_eq!(
+        with,
+        record(&ticker, Some(7_000_000)),
+        "the same bytes each time"
+    );
+    let (plain, with) = (opened(&plain), opened(&with));
+    assert_eq!(items(&plain), items(&with), "snapshots are no records");
+    // Pauses come every 5 million cycles: 7 is taken at 10, 14 at 15, 21 at 25.
+    let expected = [(9, 0), (11, 10), (14, 10), (17, 15), (24, 15), (26, 25)];
+    for (to, from) in expected {
+        let to = to * 1_000_000;
+        let (whole_way, heard) = replay_to(&plain, Some(to));
+        let (short_cut, heard_too) = replay_to(&with, Some(to));
+        assert_eq!(short_cut.from / 1_000_000, from, "to {to}");
+        assert_eq!(whole_way.finished, short_cut.finished, "to {to}");
+        assert_eq!(heard, heard_too, "to {to}");
+    }
+    assert_eq!(
+        replay_to(&with, None).0.from,
+        0,
+        "a whole replay believes nothing"
+    );
+}
+
+/// What docs/trace-format.md says, once more: a preamble and chunks.
+struct Taken {
+    preamble: Vec<u8>,
+    /// Kinds and unpacked data.
+    chunks: Vec<(u8, Vec<u8>)>,
+}
+
+impl Taken {
+    fn apart(bytes: &[u8]) -> Taken {
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
+        let mut at = 16 + word(12) as usize + 4;
+        let preamble = bytes[..at].to_vec();
+        let mut chunks = Vec::new();
+        while at < bytes.len() {
+            let (raw, stored) = (word(at + 4) as usize, word(at + 8) as usize);
+            let data = &bytes[at + 16..at + 16 + stored];
+            let data = lz4_flex::block::decompress(data, raw).expect("an LZ4 block");
+            chunks.push((bytes[at], data));
+            at += 16 + stored;
+        }
+        Taken { preamble, chunks }
+    }
+
+    /// The first snapshot.
+    fn snapshot(&mut self) -> &mut Vec<u8> {
+        let snapshot = self.chunks.iter_mut().find(|chunk| chunk.0 == SNAPSHOT);
+        &mut snapshot.expect("there is a snapshot").1
+    }
+
+    /// The file again, with all checksums right.
+    fn together(&self) -> Vec<u8> {
+        let mut bytes = self.preamble.clone();
+        for (kind, raw) in &self.chunks {
+            let stored = lz4_flex::block::compress(raw);
+            let mut frame = vec![*kind, 0, 0, 0];
+            frame.extend((raw.len() as u32).to_le_bytes());
+            frame.extend((stored.len() as u32).to_le_bytes());
+            let crc = crc32c::crc32c_append(crc32c::crc32c(&frame), &stored);
+            bytes.extend(frame);
+            bytes.extend(crc.to_le_bytes());
+            bytes.extend(stored);
+        }
+        bytes
+    }
+}
+
+const SNAPSHOT: u8 = 8;
+
+#[test]
+fn a_trace_is_what_the_documentation_says() {
+    let bytes = record(&setup(tiny::TICKER, 12_000_000), Some(5_000_000));
+    let taken = Taken::apart(&bytes);
+    assert_eq!(taken.together(), bytes);
+    let kinds: Vec<u8> = taken.chunks.iter().map(|chunk| chunk.0).collect();
+    assert_eq!(kinds, [1, 2, 4, 4, 7, 8, 4, 7, 8, 4, 5]);
+}
+
+#[test]
+fn no_flipped_byte_goes_unnoticed() {
+    let good = record(&setup(tiny::ECHO, 100_000), None);
+    let whole = items(&opened(&good));
+    for at in 0..good.len() {
+        for flip in [0x01, 0x80, 0xFF] {
+            let mut bytes = good.clone();
+            bytes[at] ^= flip;
+            let Ok(trace) = Trace::from_bytes(bytes) else {
+                continue;
+            };
+            let (good, bad): (Vec<_>, Vec<_>) = trace.items().partition(Result::is_ok);
+            assert_eq!(bad.len(), 1, "byte {at}");
+            let good: Vec<_> = good.into_iter().flatten().collect();
+            assert!(
+                whole.starts_with(&good),
+                "byte {at}: what is read is what was written"
+            );
+            let error = replay::replay(&trace, None, &mut []).expect_err("it cannot replay");
+            assert!(matches!(error, coe::Error::Trace(_)), "byte {at}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_trace_is_read_as_far_as_it_goes_and_never_replays() {
+    let good = record(&setup(tiny::TICKER, 16_000_000), Some(10_000_000));
+    let whole = items(&opened(&good));
+    let mut lengths = BTreeMap::new();
+    for len in 0..good.len() {
+        let Ok(trace) = Trace::from_bytes(good[..len].to_vec()) else {
+            continue;
+        };
+        let read: Vec<_> = trace.items().map_while(Result::ok).collect();
+        assert!(whole.starts_with(&read), "{len}");
+        lengths.insert(read.len(), len);
+    }
+    assert!(lengths.len() > 4, "{lengths:?}");
+    for len in lengths.into_values() {
+        let error = replay::replay(&opened(&good[..len]), None, &mut []).expect_err("it is cut");
+        assert!(error.to_string().contains("cut off"), "{len}: {error}");
+    }
+}
+
+/// Whoever changes a byte and corrects all checksums gets an error, a
+/// divergence, or a trace of the same run: no panic, and no other run that is
+/// called the recorded one.
+#[test]
+fn a_forged_byte_is_an_error_a_divergence_or_says_nothing_of_the_run() {
+    let good = record(&setup(tiny::ECHO, 100_000), None);
+    let (whole, mut taken) = (opened(&good), Taken::apart(&good));
+    let mut harmless = 0;
+    for chunk in 0..taken.chunks.len() {
+        for at in 0..taken.chunks[chunk].1.len() {
+            for flip in [0x01, 0x04, 0x80] {
+                taken.chunks[chunk].1[at] ^= flip;
+                harmless += usize::from(is_the_same_run(&taken.together(), &whole));
+                taken.chunks[chunk].1[at] ^= flip;
+            }
+        }
+    }
+    // The title, the limit and the distance of digests may be another.
+    assert!((3..60).contains(&harmless), "{harmless}");
+}
+
+/// True if this is a trace that replays; then it has to be one of the same run.
+fn is_the_same_run(bytes: &[u8], whole: &Trace) -> bool {
+    let Ok(trace) = Trace::from_bytes(bytes.to_vec()) else {
+        return false;
+    };
+    if replay::replay(&trace, None, &mut []).is_err() {
+        return false;
+    }
+    assert_eq!(items(&trace), items(whole));
+    let mut header = trace.header.clone();
+    header.title.clone_from(&whole.header.title);
+    header.limit = whole.header.limit;
+    header.digest_every = whole.header.digest_every;
+    assert_eq!(header, whole.header);
+    true
+}
+
+#[test]
+fn a_forged_snapshot_is_refused() {
+    let ticker = setup(tiny::TICKER, 16_000_000);
+    let good = record(&ticker, Some(10_000_000));
+    let with = |snapshot: Vec<u8>| {
+        let mut taken = Taken::apart(&good);
+        *taken.snapshot() = snapshot;
+        let error = replay::replay(&opened(&taken.together()), Some(12_000_000), &mut []);
+        error.expect_err("the snapshot is no good").to_string()
+    };
+    let other = |setup: &Setup| {
+        let mut other = Taken::apart(&record(setup, Some(10_000_000)));
+        with(other.snapshot().clone())
+    };
+    let said = other(&setup(tiny::FOREVER, 16_000_000));
+    assert!(said.contains("no record speaks of it"), "{said}");
+    let said = other(&Setup {
+        cmdline: "optioN".to_owned(),
+        ..ticker
+    });
+    assert!(said.contains("the recorded machine was another"), "{said}");
+    let mut snapshot = Taken::apart(&good).snapshot().clone();
+    let middle = snapshot.len() / 2;
+    snapshot[middle] ^= 1;
+    assert!(
+        with(snapshot).contains("damaged"),
+        "its own checksum is wrong"
+    );
+    assert!(with(Vec::new()).contains("cannot be used"));
+}
+
+/// A number that looks random and is the same each time.
+fn scatter(n: u64) -> u64 {
+    n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
+#[test]
+fn a_recording_that_is_killed_leaves_what_it_had() {
+    const KILLS: u64 = 100;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("kernel"), tiny::kernel(tiny::TICKER)).expect("the kernel");
+    let whole = spawn(folder.path(), "20000000", "whole.coe").wait();
+    assert_eq!(whole.expect("coe ends").code(), Some(124));
+    let len = fs::metadata(path("whole.coe")).expect("it is there").len();
+    let whole = items(&Trace::open(&path("whole.coe")).expect("the whole trace opens"));
+    let mut lengths = BTreeMap::new();
+    for n in 0..KILLS {
+        let mut child = spawn(folder.path(), "20000000000", "t.coe");
+        let incomplete = path("t.coe.incomplete");
+        // Half of the moments come early, the others when there are records.
+        match n % 2 {
+            0 => thread::sleep(Duration::from_micros(scatter(n) % 20_000)),
+            _ => {
+                let enough = len - scatter(n) % 2000;
+                while fs::metadata(&incomplete).map_or(0, |meta| meta.len()) < enough {
+                    thread::sleep(Duration::from_micros(scatter(n) % 1000));
+                }
+            }
+        }
+        child.kill().expect("SIGKILL");
+        child.wait().expect("it is dead");
+        assert!(!path("t.coe").exists(), "an incomplete trace has no name");
+        *lengths.entry(killed(&incomplete, &whole)).or_insert(0u32) += 1;
+    }
+    let (first, last) = (lengths.keys().next(), lengths.keys().last());
+    assert!(first == Some(&None) && last > Some(&Some(0)), "{lengths:?}");
+}
+
+fn spawn(folder: &Path, cycles: &str, output: &str) -> std::process::Child {
+    Command::new(env!("CARGO_BIN_EXE_coe"))
+        .args([
+            "record", "hello", "--kernel", "kernel", "--cycles", cycles, "-o", output,
+        ])
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("coe starts")
+}
+
+/// How many records a killed recording has left; they are those of the whole run.
+fn killed(path: &Path, whole: &[Item]) -> Option<usize> {
+    let bytes = fs::read(path).ok()?;
+    fs::remove_file(path).expect("it can be removed");
+    match Trace::from_bytes(bytes) {
+        Err(error) => {
+            let said = error.to_string();
+            let plain = said.contains("cut off") || said.contains("not a trace");
+            assert!(plain, "{said}");
+            None
+        }
+        Ok(trace) => {
+            let read: Vec<_> = trace.items().map_while(Result::ok).collect();
+            let common = read.len().min(whole.len() - 2);
+            assert_eq!(read[..common], whole[..common]);
+            let error = replay::replay(&trace, Some(1), &mut []);
+            assert!(error.is_ok() || read.is_empty());
+            Some(read.len())
+        }
+    }
+}
