@@ -3,6 +3,7 @@
 mod boot;
 mod diff;
 mod filter;
+mod html;
 mod images;
 mod interactive;
 mod live;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::filter::Filter;
+use super::html;
 use crate::Error;
 use crate::events::Line;
 use crate::exit::Code;
@@ -26,6 +27,15 @@ pub(super) enum Format {
     Jsonl,
     /// Perfetto's protobuf format, for ui.perfetto.dev
     Perfetto,
+    /// One page to look at in a browser: a timeline of all tasks
+    Html,
+}
+
+impl Format {
+    /// True for a picture of the whole run, which no terminal can show.
+    fn is_picture(self) -> bool {
+        matches!(self, Format::Perfetto | Format::Html)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -43,17 +53,23 @@ pub(super) struct Arguments {
     /// Not the events but what became of the time: by task, wait and system call
     #[arg(long, conflicts_with_all = ["event", "syscall"])]
     pub(super) statistics: bool,
+    /// Show this trace beside the other one, to compare them (with --format html)
+    #[arg(long, value_name = "TRACE")]
+    pub(super) overlay: Option<PathBuf>,
 }
 
 pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     arguments.filter.check()?;
     check_format(arguments)?;
     let trace = Trace::open(&arguments.trace)?;
+    let overlay = arguments.overlay.as_deref().map(Trace::open).transpose()?;
     let (mut out, place) = output(arguments)?;
     let written = if arguments.statistics {
         figures(&trace, arguments, &mut out)
     } else if arguments.format == Format::Perfetto {
         perfetto(&trace, &mut out)
+    } else if arguments.format == Format::Html {
+        html::write(&trace, overlay.as_ref(), &mut out)
     } else {
         show(&trace, arguments, &mut out)
     };
@@ -78,27 +94,41 @@ fn output(arguments: &Arguments) -> Result<(Box<dyn Write>, &Path), Error> {
 
 /// A whole picture needs every event, and a terminal cannot show it.
 fn check_format(arguments: &Arguments) -> Result<(), Error> {
-    if arguments.format != Format::Perfetto {
+    let value = arguments.format.to_possible_value();
+    let name = value.as_ref().map_or("", |value| value.get_name());
+    let refuse = |message: String, hint: &str| {
+        let hint = hint.to_owned();
+        Err(Error::Usage { message, hint })
+    };
+    if arguments.overlay.is_some() && arguments.format != Format::Html {
+        return refuse(
+            format!("--format {name} shows one trace only"),
+            "add --format html to see two, or use `coe diff`",
+        );
+    }
+    if !arguments.format.is_picture() {
         return Ok(());
     }
     if arguments.statistics {
-        return Err(Error::Usage {
-            message: "--statistics cannot be written as perfetto".to_owned(),
-            hint: "give --format text or --format json".to_owned(),
-        });
+        return refuse(
+            format!("--statistics cannot be written as {name}"),
+            "give --format text or --format json",
+        );
     }
     if !arguments.filter.is_empty() {
-        return Err(Error::Usage {
-            message: "--format perfetto cannot be filtered".to_owned(),
-            hint: "leave --event, --task and the like out: Perfetto has filters of its own"
-                .to_owned(),
-        });
+        return refuse(
+            format!("--format {name} cannot be filtered"),
+            "leave --event, --task and the like out: the picture can be searched",
+        );
     }
     if arguments.output.is_none() && io::stdout().is_terminal() {
-        return Err(Error::Usage {
-            message: "--format perfetto is not for a terminal".to_owned(),
-            hint: "add -o FILE, and open that file in ui.perfetto.dev".to_owned(),
-        });
+        return refuse(
+            format!("--format {name} is not for a terminal"),
+            match arguments.format {
+                Format::Html => "add -o FILE, and open that file in a browser",
+                _ => "add -o FILE, and open that file in ui.perfetto.dev",
+            },
+        );
     }
     Ok(())
 }
@@ -149,7 +179,7 @@ fn figures(
         Format::Text => write!(out, "{}", statistics::text::write(&statistics))?,
         Format::Jsonl => writeln!(out, "{}", statistics::json::write(&statistics))?,
         // It cannot be asked for.
-        Format::Perfetto => {}
+        Format::Perfetto | Format::Html => {}
     }
     Ok(damage)
 }
@@ -208,7 +238,7 @@ fn put(lines: &[Line], arguments: &Arguments, out: &mut impl Write) -> io::Resul
             Format::Text => writeln!(out, "{}", text::line(line))?,
             Format::Jsonl => writeln!(out, "{}", jsonl::line(line))?,
             // It writes events, not lines.
-            Format::Perfetto => {}
+            Format::Perfetto | Format::Html => {}
         }
     }
     Ok(())

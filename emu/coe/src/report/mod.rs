@@ -1,5 +1,6 @@
 //! Events for people and for scripts.
 
+pub mod html;
 pub mod jsonl;
 pub mod perfetto;
 pub mod statistics;
@@ -11,7 +12,7 @@ use crate::events::{Line, Teller};
 
 /// Turns events into lines, with the console's bytes put together as long as
 /// nothing happens between them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lines {
     teller: Teller,
     console: Option<(Line, Vec<u8>)>,
