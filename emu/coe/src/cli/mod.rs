@@ -10,6 +10,7 @@ mod live;
 mod record;
 mod replay;
 mod run;
+mod schema;
 mod target;
 mod test;
 mod trace;
@@ -50,6 +51,8 @@ enum Command {
     Diff(diff::Arguments),
     /// Show the events of a trace
     Trace(trace::Arguments),
+    /// Print the JSON Schema of what `coe trace --format jsonl` writes
+    Schema,
     /// Write kernel, initrd and the QEMU command line that starts them
     Images(images::Arguments),
 }
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::main(&arguments),
         Command::Diff(arguments) => diff::main(&arguments),
         Command::Trace(arguments) => trace::main(&arguments),
+        Command::Schema => schema::main(),
         Command::Images(arguments) => images::main(arguments),
     };
     result.unwrap_or_else(|error| {

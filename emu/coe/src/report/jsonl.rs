@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use super::unquoted;
 use crate::events::Line;
 
-/// `{"by":...,"cpu":...,"cycle":...,"event":...,"fields":{...},"retired":...}`
+/// `{"by":...,"cpu":...,"cycle":...,"event":...,"fields":{...},"retired":...,
+/// "retired_user":...,"user":...}`, as the [schema](super::schema) says
 #[must_use]
 pub fn line(line: &Line) -> String {
     let mut fields = Map::new();
@@ -18,6 +19,8 @@ pub fn line(line: &Line) -> String {
     object.insert("cycle".to_owned(), line.at.cycle.into());
     object.insert("cpu".to_owned(), line.at.cpu.into());
     object.insert("retired".to_owned(), line.at.retired.into());
+    object.insert("user".to_owned(), line.at.user.into());
+    object.insert("retired_user".to_owned(), line.at.retired_user.into());
     object.insert("by".to_owned(), Value::String(line.by.clone()));
     object.insert("event".to_owned(), Value::String(line.name.to_owned()));
     object.insert("fields".to_owned(), Value::Object(fields));

@@ -3,6 +3,7 @@
 pub mod html;
 pub mod jsonl;
 pub mod perfetto;
+pub mod schema;
 pub mod statistics;
 pub mod text;
 
