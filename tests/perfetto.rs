@@ -229,6 +229,7 @@ fn faults_of_user_mode_are_slices_that_end_at_their_event() {
     };
     let slices = case.slices();
     let mut copies = 0;
+    let entries: BTreeSet<_> = case.events.iter().map(|e| e.at.mode_since).collect();
     for (cycle, args) in case.kernel(EventId::PageFault) {
         let kind = FaultKind::from_raw(args[0]).expect("a kind");
         let name = format!("page_fault {}", kind.name());
@@ -239,6 +240,7 @@ fn faults_of_user_mode_are_slices_that_end_at_their_event() {
             && kind == FaultKind::Cow
         {
             copies += 1;
+            assert!(entries.contains(begin), "{begin}..{end}");
             assert!((500..20_000).contains(&(end - begin)), "{begin}..{end}");
         }
     }

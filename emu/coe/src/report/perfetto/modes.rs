@@ -1,4 +1,4 @@
-//! When each task entered the kernel, as far as the events tell.
+//! When each task entered the kernel.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use machine::Position;
 /// Follows the cycles of user mode from event to event.
 #[derive(Debug, Default)]
 pub(super) struct Modes {
-    /// Each CPU's last event.
-    last: BTreeMap<u8, Position>,
+    /// The cycles of user mode that each CPU had at its last event.
+    user: BTreeMap<u8, u64>,
     /// The cycle at which each task came out of user mode.
     entered: BTreeMap<u32, u64>,
 }
@@ -16,14 +16,12 @@ pub(super) struct Modes {
 impl Modes {
     /// The task ran on this CPU from the event before until now.
     ///
-    /// If it was in user mode in between, it was in the kernel since then, for
-    /// as many cycles as were not the user's. That is too early by what the
-    /// kernel did between the event before and user mode, which is its way out.
+    /// If it was in user mode in between, it came into the kernel when the CPU
+    /// did. Otherwise the CPU may have done so with another task.
     pub(super) fn pass(&mut self, task: u32, now: Position) {
-        let last = self.last.insert(now.cpu, now).unwrap_or_default();
-        let user = now.user.saturating_sub(last.user);
-        if user > 0 {
-            self.entered.insert(task, last.cycle + user);
+        let last = self.user.insert(now.cpu, now.user).unwrap_or_default();
+        if now.user > last {
+            self.entered.insert(task, now.mode_since);
         }
     }
 
@@ -38,20 +36,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_cycles_are_the_last_ones_before_the_event() {
-        let at = |cycle, user| Position {
+    fn a_task_that_slept_in_the_kernel_entered_it_before_that() {
+        let at = |cycle, user, mode_since| Position {
             cycle,
             user,
+            mode_since,
             ..Position::default()
         };
         let mut modes = Modes::default();
-        modes.pass(4, at(100, 0));
+        modes.pass(4, at(100, 0, 0));
         assert_eq!(modes.entered(4), None);
-        modes.pass(4, at(180, 30));
-        assert_eq!(modes.entered(4), Some(130));
-        modes.pass(4, at(200, 30));
-        assert_eq!(modes.entered(4), Some(130), "still in the kernel");
-        modes.pass(5, at(230, 40));
-        assert_eq!((modes.entered(4), modes.entered(5)), (Some(130), Some(210)));
+        modes.pass(4, at(180, 30, 140));
+        assert_eq!(modes.entered(4), Some(140));
+        modes.pass(5, at(230, 40, 210));
+        modes.pass(4, at(250, 40, 210));
+        assert_eq!((modes.entered(4), modes.entered(5)), (Some(140), Some(210)));
     }
 }
