@@ -6,6 +6,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
+use coe::golden::Transcript;
+use coe::scenario::Level;
 use coe::suite::{self, Report, Suite};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -271,6 +273,81 @@ fn the_junit_file_says_the_same() {
     assert_eq!((report.tests, report.test_suites[0].skipped), (6, 3));
 }
 
+/// The phases of an exact golden: what each took, and what its functions add up to.
+fn phases(golden: &str) -> Vec<(u64, u64)> {
+    let number = |text: &str| -> Option<u64> { text.split(' ').next()?.parse().ok() };
+    let (mut phases, mut passed): (Vec<(u64, u64)>, u64) = (Vec::new(), 0);
+    for line in golden.lines() {
+        if let Some(cycles) = line.strip_prefix('+').and_then(number) {
+            phases.push((cycles, 0));
+            passed += cycles;
+        } else if let Some(end) = line.strip_prefix("end at cycle ").and_then(number) {
+            phases.push((end - passed, 0));
+        } else if let Some(cycles) = line.strip_prefix("  ").and_then(number) {
+            phases.last_mut().expect("a phase").1 += cycles;
+        }
+    }
+    phases
+}
+
+#[test]
+fn an_exact_golden_names_the_functions_that_cost_more() {
+    let folder = folder();
+    write(&folder, "s.toml", format!("{GOOD}golden = \"exact\"\n"));
+    test(&folder, &["--bless", "s.toml"], 0);
+    test(&folder, &["s.toml"], 0);
+    let golden = fs::read_to_string(folder.path().join("s.golden")).expect("the golden");
+    let phases = phases(&golden);
+    assert!(phases.len() > 10, "{golden}");
+    assert!(phases.iter().all(|(took, sum)| took == sum), "{phases:?}");
+    // A further word on its command line costs the kernel time when it reads it.
+    let stdout = test(
+        &folder,
+        &["--kernel-option", "clone_stopped=off", "s.toml"],
+        123,
+    );
+    let said = "the events are the same; ";
+    assert!(stdout.contains(said), "{stdout}");
+    let gain = stdout
+        .lines()
+        .find(|line| line.contains("kernel::cmdline::parse ("))
+        .expect("the function that reads the words");
+    assert!(gain.trim_start().starts_with('+'), "{stdout}");
+}
+
+#[test]
+fn stepping_through_a_run_changes_nothing() {
+    let folder = folder();
+    let text = "title = \"t\"\nprogram = { run = \"timing\", args = [\"clocks\"] }\n";
+    let path = write(&folder, "s.toml", text);
+    let mut setup = {
+        let scenario = coe::scenario::Scenario::load(&path).expect("a scenario");
+        coe::images::Setup::from_scenario(&scenario, folder.path()).expect("a setup")
+    };
+    let run = |setup: &coe::images::Setup, mut transcript: Transcript| {
+        let finished = coe::run::run(setup, &mut [&mut transcript]).expect("it runs");
+        let text = transcript.text(&finished, &setup.kernel);
+        let lines = text.lines().filter(|line| !line.starts_with("  "));
+        (lines.map(str::to_owned).collect::<Vec<_>>(), text)
+    };
+    let whole = run(&setup, Transcript::new(Level::Exact));
+    let stepped = run(&setup, Transcript::profiled(Level::Exact, &setup.kernel));
+    assert_eq!(stepped.0, whole.0);
+    assert!(
+        stepped.1.contains(" (asleep)\n"),
+        "it sleeps: {}",
+        stepped.1
+    );
+    assert!(phases(&stepped.1).iter().all(|(took, sum)| took == sum));
+    // A limit that is reached in the middle of anything, also of sleep.
+    for limit in [1_400_001, 3_000_007, 6_000_001] {
+        setup.limit = limit;
+        let whole = run(&setup, Transcript::new(Level::Exact));
+        let stepped = run(&setup, Transcript::profiled(Level::Exact, &setup.kernel));
+        assert_eq!(stepped.0, whole.0, "limit {limit}");
+    }
+}
+
 /// A result without the host's business.
 fn plain(report: &Report) -> String {
     let verdict = report.verdict.name();
@@ -350,4 +427,64 @@ fn a_terminal_shows_how_far_it_is() {
         !piped.contains("scenarios in") && piped.contains("2 passed"),
         "{piped}"
     );
+}
+
+/// The text of a file of the workspace.
+fn text(path: &str) -> String {
+    fs::read_to_string(common::root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_workflow_for_github_runs_coe_as_it_wants_to_be_run() {
+    let workflow = text("examples/github-actions.yml");
+    let mut commands = workflow
+        .lines()
+        .filter_map(|line| line.split_once("run: target/release/coe "));
+    let (_, command) = commands.next().expect("a command of coe");
+    assert!(
+        commands.next().is_none(),
+        "one command is what this looks at"
+    );
+    let folder = folder();
+    fs::create_dir(folder.path().join("scenarios")).expect("a folder");
+    for name in ["a", "b", "c", "d", "e"] {
+        write(&folder, &format!("scenarios/{name}.toml"), GOOD);
+    }
+    let mut ran = 0;
+    for part in ["1", "2", "3", "4"] {
+        let part = |text: &str| text.replace("${{ matrix.part }}", part);
+        let command = part(command);
+        let words: Vec<_> = command.split(' ').collect();
+        assert_eq!(words[0], "test");
+        test(&folder, &words[1..], 0);
+        // What is kept at the end is what was written.
+        let kept = workflow
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("path: scenarios"));
+        let kept = format!("scenarios{}", part(kept.expect("what is kept")));
+        let xml = fs::read_to_string(folder.path().join(&kept)).expect("the JUnit file");
+        let report = quick_junit::Report::deserialize_from_str(&xml).expect("JUnit XML");
+        ran += report.tests;
+    }
+    assert_eq!(ran, 5, "the parts of the matrix run each scenario once");
+    assert!(workflow.contains("part: [1, 2, 3, 4]"));
+}
+
+#[test]
+fn the_page_about_ci_knows_every_option() {
+    let page = text("docs/ci.md");
+    let help = test(&folder(), &["--help"], 0);
+    let options = help
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"));
+    let options: Vec<_> = options
+        .map(|word| word.trim_end_matches([',', '.', ')']))
+        .collect();
+    assert!(options.len() > 10, "{help}");
+    for option in options {
+        assert!(
+            option == "--help" || page.contains(option),
+            "docs/ci.md lacks {option}"
+        );
+    }
 }

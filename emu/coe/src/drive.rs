@@ -22,6 +22,14 @@ pub trait Onlooker: Host {
 
     /// Live input is about to be given to the machine.
     fn arrived(&mut self, _arrival: &Arrival) {}
+
+    /// True if it wants to see the machine before each instruction.
+    fn steps(&self) -> bool {
+        false
+    }
+
+    /// The machine is about to execute an instruction, if anybody steps.
+    fn step(&mut self, _machine: &Machine) {}
 }
 
 /// Why a run is over.
@@ -85,7 +93,11 @@ pub fn drive(
     loop {
         let ask_at = source.ask_at();
         let until = pauses.due.min(limit).min(ask_at);
-        let stop = machine.run_awake(until, host);
+        let stop = if host.steps() {
+            step_awake(machine, until, host)
+        } else {
+            machine.run_awake(until, host)
+        };
         let now = machine.cycle();
         if pauses.reach(now) {
             host.pause(machine)?;
@@ -110,6 +122,19 @@ pub fn drive(
                 Arrival::Typed { at, bytes } => type_in(machine, at, &bytes)?,
                 Arrival::Left { .. } => return Ok(End::Left),
             }
+        }
+    }
+}
+
+/// As [`Machine::run_awake`], one instruction at a time.
+fn step_awake(machine: &mut Machine, until: u64, host: &mut dyn Onlooker) -> Option<Stop> {
+    loop {
+        host.step(machine);
+        // Whatever it does costs a cycle at least.
+        let next = until.min(machine.cycle().saturating_add(1));
+        match machine.run_awake(next, host) {
+            Some(Stop::Deadline) if machine.cycle() < until => {}
+            stop => return stop,
         }
     }
 }

@@ -33,6 +33,15 @@ pub trait Watcher {
 
     /// Live input is given to the machine.
     fn arrived(&mut self, _arrival: &Arrival) {}
+
+    /// True for one who wants to see the machine before each instruction. It
+    /// then takes several times as long, and does the same.
+    fn steps(&self) -> bool {
+        false
+    }
+
+    /// The machine is about to execute an instruction, if anybody steps.
+    fn step(&mut self, _machine: &Machine) {}
 }
 
 /// How a run ended.
@@ -260,6 +269,16 @@ impl Onlooker for Watched<'_, '_> {
     fn arrived(&mut self, arrival: &Arrival) {
         for watcher in self.watchers.iter_mut() {
             watcher.arrived(arrival);
+        }
+    }
+
+    fn steps(&self) -> bool {
+        self.watchers.iter().any(|watcher| watcher.steps())
+    }
+
+    fn step(&mut self, machine: &Machine) {
+        for watcher in self.watchers.iter_mut() {
+            watcher.step(machine);
         }
     }
 }

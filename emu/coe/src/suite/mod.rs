@@ -203,14 +203,16 @@ impl Suite {
         let base = path.parent().unwrap_or(Path::new(""));
         let setup = Setup::with_guests(&scenario, base, &self.guests)?;
         let mut checker = Checker::with_script(&scenario.expect, &scenario.schedule.script);
-        let mut transcript = scenario.golden.map(Transcript::new);
+        let mut transcript = scenario
+            .golden
+            .map(|level| Transcript::profiled(level, &setup.kernel));
         let mut watchers: Vec<&mut dyn Watcher> = vec![&mut checker];
         if let Some(transcript) = &mut transcript {
             watchers.push(transcript);
         }
         let finished = run::run(&setup, &mut watchers)?;
         let mut failures = expectations(checker.failures(&finished));
-        let golden = transcript.map(|transcript| transcript.text(&finished, &setup.kernel));
+        let golden = transcript.map(|mut transcript| transcript.text(&finished, &setup.kernel));
         // What the scenario itself does not expect is never blessed.
         let blessed = match &golden {
             Some(now) if self.bless && failures.is_empty() => {

@@ -1,19 +1,25 @@
 //! Goldens: what a scenario did when a person last looked at it, as small text
 //! beside the scenario.
 
+mod difference;
+mod phases;
+mod profile;
+mod text;
+
+pub use difference::difference;
+pub use profile::{Costs, Profile};
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use machine::{Event, Payload};
+use machine::{Event, Machine, Payload};
 
 use crate::events::Teller;
 use crate::events::order::Order;
 use crate::run::{Finished, Watcher};
 use crate::scenario::Level;
+use crate::symbols::Symbols;
 use crate::trace;
-
-/// Lines of context around a difference.
-const CONTEXT: usize = 3;
 
 /// The golden of this scenario's file: `NAME.golden` beside `NAME.toml`.
 #[must_use]
@@ -28,8 +34,17 @@ pub struct Transcript {
     teller: Teller,
     order: Order,
     console: Vec<u8>,
-    /// The lines of the events, with their cycles.
-    events: Vec<(u64, String)>,
+    events: Vec<Told>,
+    /// Counts what the phases cost, if that is wanted.
+    profile: Option<Profile>,
+}
+
+/// An event of the golden, and the phase that it ends.
+#[derive(Clone, Debug)]
+struct Told {
+    cycle: u64,
+    line: String,
+    costs: Costs,
 }
 
 impl Transcript {
@@ -42,12 +57,25 @@ impl Transcript {
             order: Order::default(),
             console: Vec::new(),
             events: Vec::new(),
+            profile: None,
         }
+    }
+
+    /// The same for a run on this kernel. At level `exact` it has the machine
+    /// go one instruction at a time and says of each phase which of the kernel's
+    /// functions its cycles went to.
+    #[must_use]
+    pub fn profiled(level: Level, kernel: &[u8]) -> Self {
+        let mut transcript = Transcript::new(level);
+        if level == Level::Exact {
+            transcript.profile = Some(Profile::new(Symbols::from_elf(kernel)));
+        }
+        transcript
     }
 
     /// The golden's text.
     #[must_use]
-    pub fn text(&self, finished: &Finished, kernel: &[u8]) -> String {
+    pub fn text(&mut self, finished: &Finished, kernel: &[u8]) -> String {
         let mut text = format!(
             "# What the scenario did; `coe test --bless` writes this file again.\nlevel {}\n",
             self.level.name()
@@ -66,24 +94,39 @@ impl Transcript {
             self.events_into(&mut text);
         }
         if self.level == Level::Exact {
-            let _ = writeln!(
-                text,
-                "end at cycle {}\ndigest {}",
-                finished.cycle, finished.digest
-            );
+            let _ = writeln!(text, "end at cycle {}", finished.cycle);
+            let rest = self.cut(finished.cycle);
+            costs_into(&mut text, &rest);
+            let _ = writeln!(text, "digest {}", finished.digest);
         }
         text
     }
 
     fn events_into(&self, text: &mut String) {
         let mut last = 0;
-        for (cycle, line) in &self.events {
+        for told in &self.events {
+            let line = &told.line;
             let _ = match self.level {
-                Level::Exact => writeln!(text, "+{} {line}", cycle - last),
+                Level::Exact => writeln!(text, "+{} {line}", told.cycle - last),
                 _ => writeln!(text, "{line}"),
             };
-            last = *cycle;
+            costs_into(text, &told.costs);
+            last = told.cycle;
         }
+    }
+
+    /// What has been counted since the last phase ended.
+    fn cut(&mut self, cycle: u64) -> Costs {
+        self.profile
+            .as_mut()
+            .map_or_else(Costs::new, |profile| profile.cut(cycle))
+    }
+}
+
+/// A line for each function that a phase's cycles went to.
+fn costs_into(text: &mut String, costs: &Costs) {
+    for (name, cycles) in costs {
+        let _ = writeln!(text, "  {cycles} {name}");
     }
 }
 
@@ -94,10 +137,22 @@ impl Watcher for Transcript {
             Payload::Kernel { .. } if self.level != Level::Outcome => {
                 let line = self.teller.tell(event);
                 if let Some(line) = self.order.line(&line) {
-                    self.events.push((event.at.cycle, line));
+                    let cycle = event.at.cycle;
+                    let costs = self.cut(cycle);
+                    self.events.push(Told { cycle, line, costs });
                 }
             }
             _ => {}
+        }
+    }
+
+    fn steps(&self) -> bool {
+        self.profile.is_some()
+    }
+
+    fn step(&mut self, machine: &Machine) {
+        if let Some(profile) = &mut self.profile {
+            profile.step(machine);
         }
     }
 }
@@ -107,84 +162,6 @@ impl Watcher for Transcript {
 pub fn console_lines(console: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(console).replace('\r', "");
     text.lines().map(str::to_owned).collect()
-}
-
-/// What differs between a golden and a run, in words; nothing if they are equal.
-#[must_use]
-pub fn difference(golden: &str, now: &str) -> Option<String> {
-    if golden == now {
-        return None;
-    }
-    let (golden, now): (Vec<_>, Vec<_>) = (golden.lines().collect(), now.lines().collect());
-    let at = golden.iter().zip(&now).take_while(|(a, b)| a == b).count();
-    let mut text = String::new();
-    if let Some(kernels) = kernels_differ(&golden, &now) {
-        text.push_str(&kernels);
-    }
-    let _ = writeln!(text, "first difference in line {}:", at + 1);
-    for line in &golden[at.saturating_sub(CONTEXT)..at] {
-        let _ = writeln!(text, "    {line}");
-    }
-    // As many lines as differ in the same place, but not a whole file of them.
-    let differing = (at..golden.len().max(now.len()))
-        .take_while(|at| golden.get(*at) != now.get(*at))
-        .count()
-        .min(CONTEXT);
-    for (lines, sign) in [(&golden, '-'), (&now, '+')] {
-        for line in lines.iter().skip(at).take(differing) {
-            let _ = writeln!(text, "  {sign} {line}");
-        }
-        if lines.len() <= at {
-            let _ = writeln!(text, "  {sign} (nothing more)");
-        }
-    }
-    text.push_str(&phases(&golden, &now));
-    Some(text)
-}
-
-/// An exact golden belongs to one kernel: say so before anything else.
-fn kernels_differ(golden: &[&str], now: &[&str]) -> Option<String> {
-    let kernel = |lines: &[&str]| {
-        lines
-            .iter()
-            .find_map(|line| line.strip_prefix("kernel "))
-            .map(str::to_owned)
-    };
-    let (old, new) = (kernel(golden)?, kernel(now)?);
-    (old != new).then(|| {
-        "the kernel is another one than the golden's (an exact golden holds for one kernel)\n"
-            .to_owned()
-    })
-}
-
-/// Where the events are the same and only their cycles differ: which phases
-/// gained or lost how many.
-fn phases(golden: &[&str], now: &[&str]) -> String {
-    fn timed<'a>(line: &&'a str) -> Option<(i128, &'a str)> {
-        let (cycles, event) = line.strip_prefix('+')?.split_once(' ')?;
-        Some((cycles.parse().ok()?, event))
-    }
-    let old: Vec<_> = golden.iter().filter_map(timed).collect();
-    let new: Vec<_> = now.iter().filter_map(timed).collect();
-    let same = old.len() == new.len() && old.iter().zip(&new).all(|(a, b)| a.1 == b.1);
-    if !same || old.is_empty() {
-        return String::new();
-    }
-    let changed: Vec<_> = old
-        .iter()
-        .zip(&new)
-        .filter(|(a, b)| a.0 != b.0)
-        .map(|(a, b)| (b.0 - a.0, a.1))
-        .collect();
-    let total: i128 = changed.iter().map(|(cycles, _)| cycles).sum();
-    let mut text = format!(
-        "the events are the same; {} phases changed, together by {total:+} cycles\n",
-        changed.len()
-    );
-    for (cycles, event) in changed.iter().take(10) {
-        let _ = writeln!(text, "  {cycles:+} cycles before {event}");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -253,6 +230,7 @@ mod tests {
         let golden = transcript(Level::Exact);
         let now = golden
             .replace("+2 sched_process_exec", "+302 sched_process_exec")
+            .replace("end at cycle 9", "end at cycle 309")
             .replace("kernel ", "kernel f");
         let text = difference(&golden, &now).unwrap();
         assert!(text.contains("the kernel is another one"));
