@@ -256,7 +256,7 @@ fn through_terminal(command: &mut Command, input: &[u8]) -> Outcome {
 }
 
 /// A pseudo terminal: the side of who sits at it, and the program's side.
-fn open_terminal() -> io::Result<(File, File)> {
+pub(crate) fn open_terminal() -> io::Result<(File, File)> {
     let controller = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     pty::grantpt(&controller)?;
     pty::unlockpt(&controller)?;
