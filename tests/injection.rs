@@ -212,7 +212,6 @@ impl Subject {
         let (mut tried, mut wrong) = (HashSet::new(), Vec::new());
         loop {
             let (outcome, sent) = self.sweep(|place| tried.insert(place));
-            eprintln!(self.name, sent.len(), tried.len());
             if sent.is_empty() {
                 return (tried.len(), wrong);
             }
