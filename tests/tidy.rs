@@ -34,9 +34,10 @@ const COE: Rooms = Rooms {
         (
             "scenario",
             &[
-                "embedded", "error", "events", "exit", "golden", "images", "names",
+                "embedded", "error", "events", "exit", "golden", "images", "names", "schedule",
             ],
         ),
+        ("schedule", &["error", "events", "names"]),
         ("timeline", &["events", "names"]),
         ("report", &["events", "names", "timeline"]),
         ("diff", &["events", "golden", "names", "run"]),

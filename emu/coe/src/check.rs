@@ -1,15 +1,18 @@
 //! Holds a run against what its scenario expects.
 
+use std::sync::Arc;
+
 use abi::event::EventId;
 use machine::{Event, Payload};
 
 use crate::events::Teller;
 use crate::events::counters::Tally;
 use crate::events::pattern::Search;
-use crate::events::script::{Script, Step};
 use crate::golden::console_lines;
 use crate::run::{self, Finished, Watcher};
 use crate::scenario::{Ending, Expect};
+use crate::schedule::Schedule;
+use crate::schedule::follow::Follower;
 
 /// Collects what the expectations ask for while a machine runs.
 #[derive(Clone, Debug)]
@@ -20,21 +23,21 @@ pub struct Checker {
     teller: Teller,
     console: Vec<u8>,
     leaks: Vec<String>,
-    script: Script,
+    follower: Option<Follower>,
 }
 
 impl Checker {
     /// Starts with nothing seen.
     #[must_use]
     pub fn new(expect: &Expect) -> Self {
-        Checker::with_script(expect, &[])
+        Checker::following(expect, None)
     }
 
-    /// The same for a run that follows a script.
+    /// The same for a run that follows a schedule: it has to fit.
     #[must_use]
-    pub fn with_script(expect: &Expect, script: &[Step]) -> Self {
+    pub fn following(expect: &Expect, schedule: Option<Arc<Schedule>>) -> Self {
         Checker {
-            script: Script::new(script),
+            follower: schedule.map(Follower::new),
             expect: expect.clone(),
             tally: Tally::default(),
             search: Search::new(&expect.order),
@@ -51,7 +54,8 @@ impl Checker {
         failures.extend(self.ending(finished));
         failures.extend(self.stdout());
         failures.extend(self.leaks.iter().cloned());
-        failures.extend(self.script.unfinished());
+        let misfit = self.follower.as_ref().and_then(|f| f.misfit(true));
+        failures.extend(misfit.map(|misfit| misfit.to_string()));
         for (name, bound) in &self.expect.counters {
             let count = self.tally.get(name);
             if !bound.holds(count) {
@@ -136,7 +140,9 @@ impl Watcher for Checker {
             return;
         }
         self.tally.count(event);
-        self.script.see(event);
+        if let Some(follower) = &mut self.follower {
+            follower.see(event);
+        }
         self.leaks.extend(leak(event));
         if !self.expect.order.is_empty() {
             let line = self.teller.tell(event);

@@ -10,6 +10,7 @@ use crate::exit::Code;
 use crate::replay::ReplayError;
 use crate::scenario::ScenarioError;
 use crate::scenario::program::ProgramError;
+use crate::schedule::ScheduleError;
 use crate::trace::TraceError;
 
 /// An error of the host: the guest has nothing to do with it.
@@ -19,6 +20,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Scenario(#[from] Box<ScenarioError>),
+    /// A mistake in a schedule.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Schedule(#[from] Box<ScheduleError>),
     /// A program or a file that is not there or cannot be used.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -102,6 +107,7 @@ impl Error {
             Error::Program(error) => error.exit_code(),
             Error::Trace(error) => error.exit_code(),
             Error::Replay(error) => error.exit_code(),
+            Error::Schedule(_) => Code::BadInput,
             Error::Load(_) | Error::Input(_) | Error::NotText { .. } | Error::Memory { .. } => {
                 Code::BadInput
             }

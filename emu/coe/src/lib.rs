@@ -21,6 +21,7 @@ pub mod replay;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod schedule;
 pub mod suite;
 pub mod symbols;
 pub mod timeline;

@@ -1,8 +1,9 @@
 //! Runs the machine of a trace again and compares everything that happens.
 
+use std::collections::VecDeque;
 use std::fmt;
 
-use machine::{Choice, Event, Host, Input, Machine, Payload, RestoreError, Stop};
+use machine::{Choice, Event, Host, Input, Machine, Payload, Position, RestoreError, Stop};
 use miette::Diagnostic;
 use thiserror::Error;
 
@@ -186,7 +187,14 @@ fn unusable(cycle: u64, why: String) -> Error {
 /// Holds what the machine does against the trace.
 struct Judge<'a, 'b, 'c> {
     trace: &'a Trace,
-    items: std::iter::Peekable<Items<'a>>,
+    items: Items<'a>,
+    /// Items that were looked at ahead of their time.
+    ahead: VecDeque<Result<Item, TraceError>>,
+    /// Where the last event was.
+    last: Position,
+    /// Where the recording has its next event, if that is an interrupt of the
+    /// laboratory's, in user instructions.
+    alarm: Option<u64>,
     /// Events that both have.
     common: usize,
     /// Arrivals among the items so far.
@@ -202,7 +210,10 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
     fn new(trace: &'a Trace, watchers: &'b mut [&'c mut dyn Watcher]) -> Self {
         Judge {
             trace,
-            items: trace.items().peekable(),
+            items: trace.items(),
+            ahead: VecDeque::new(),
+            last: Position::default(),
+            alarm: None,
             common: 0,
             arrivals: 0,
             watchers,
@@ -216,24 +227,53 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
     /// The next item but for arrivals, which the machine has from elsewhere;
     /// damage ends the replay at the next pause.
     fn next(&mut self) -> Option<Item> {
-        self.peek();
-        match self.items.next()? {
-            Ok(item) => Some(item),
-            Err(error) => {
-                self.damaged.get_or_insert(error);
-                None
+        loop {
+            let next = self.ahead.pop_front().or_else(|| self.items.next());
+            match next? {
+                Ok(Item::Record(Record::Arrival(_))) => self.arrivals += 1,
+                Ok(item) => return Some(item),
+                Err(error) => {
+                    self.damaged.get_or_insert(error);
+                    return None;
+                }
             }
         }
     }
 
-    /// What [`Judge::next`] is going to give.
-    fn peek(&mut self) -> Option<&Result<Item, TraceError>> {
-        let arrival =
-            |item: &Result<Item, TraceError>| matches!(item, Ok(Item::Record(Record::Arrival(_))));
-        while self.items.next_if(arrival).is_some() {
-            self.arrivals += 1;
+    /// The recorded event that comes next, whatever else lies before it.
+    fn next_event(&mut self) -> Option<&Event> {
+        let is_event =
+            |item: &Result<Item, TraceError>| matches!(item, Ok(Item::Record(Record::Event(_))));
+        while !self.ahead.back().is_some_and(is_event) {
+            if self.ahead.back().is_some_and(Result::is_err) {
+                return None;
+            }
+            let item = self.items.next()?;
+            self.ahead.push_back(item);
         }
-        self.items.peek()
+        // Events are taken one by one, so only the last item ahead can be one.
+        match self.ahead.back() {
+            Some(Ok(Item::Record(Record::Event(event)))) => Some(event),
+            _ => None,
+        }
+    }
+
+    /// The interrupt of the laboratory's that the recording has next.
+    fn interrupt(&mut self) -> Option<(Position, Input)> {
+        if self.parted {
+            return None;
+        }
+        match self.next_event()? {
+            Event {
+                at,
+                payload: Payload::Input(input @ Input::Interrupt(_)),
+            } => Some((*at, *input)),
+            _ => None,
+        }
+    }
+
+    fn set_alarm(&mut self) {
+        self.alarm = self.interrupt().map(|(at, _)| at.retired_user);
     }
 
     /// Takes what the trace has up to the snapshot from which this machine was
@@ -246,6 +286,7 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
                 Some(Item::Record(Record::Digest { cycle: at, digest })) if at == cycle => {
                     if digest == machine.digest().to_string() {
                         self.divergence.equal_until = Some(cycle);
+                        self.set_alarm();
                         return Ok(());
                     }
                     return Err(unusable(
@@ -403,42 +444,40 @@ impl Host for Judge<'_, '_, '_> {
             Some(_) => self.part(None, Some(&event)),
             None => {}
         }
+        self.last = event.at;
+        self.set_alarm();
     }
 
     /// The recorded answer, if the recording has this very question here.
     fn choose(&mut self, choice: &Choice) -> u32 {
-        match self.peek() {
-            Some(Ok(Item::Record(Record::Event(Event {
+        match self.next_event() {
+            Some(Event {
                 payload:
                     Payload::Choice {
                         choice: recorded,
                         answer,
                     },
                 ..
-            }))))
-                if recorded == choice =>
-            {
-                *answer
-            }
+            }) if recorded == choice => *answer,
             // Not the same question: the event that follows will part the two.
             _ => choice.default,
         }
     }
 
     /// What the recording has next, if that is an interrupt of the
-    /// laboratory's: all other inputs are known before the machine runs.
+    /// laboratory's at this very place: all other inputs the machine has from
+    /// elsewhere.
     fn interject(&mut self) -> Option<Input> {
-        let parted = self.parted;
-        match self.peek() {
-            Some(Ok(Item::Record(Record::Event(Event {
-                payload: Payload::Input(input @ Input::Interrupt(_)),
-                ..
-            }))))
-                if !parted =>
-            {
-                Some(*input)
-            }
-            _ => None,
-        }
+        let (at, input) = self.interrupt()?;
+        (at == self.last).then_some(input)
+    }
+
+    /// The same between two events.
+    fn alarm(&self) -> Option<u64> {
+        self.alarm
+    }
+
+    fn reached(&mut self) -> Option<Input> {
+        self.interrupt().map(|(_, input)| input)
     }
 }

@@ -14,6 +14,7 @@ use crate::exit::Code;
 use crate::images::{Chooser, Setup};
 use crate::input::{Arrival, Silence, Source};
 use crate::names::signals;
+use crate::schedule::follow::{Answer, Follower};
 
 /// The machine returns to its watchers at each multiple of so many cycles, and
 /// later if it is asleep then.
@@ -187,7 +188,11 @@ pub fn run_with(
 ) -> Result<Finished, Error> {
     let mut machine = boot(setup)?;
     let mut guest = Watched {
-        chooser: setup.chooser.clone(),
+        chooser: match &setup.chooser {
+            Chooser::Schedule(_, otherwise) => (**otherwise).clone(),
+            other => other.clone(),
+        },
+        follower: setup.schedule().map(Follower::new),
         reschedule: false,
         watchers,
         panic: None,
@@ -246,7 +251,8 @@ pub fn panic_message(event: &Event) -> Option<String> {
 
 struct Watched<'a, 'b> {
     chooser: Chooser,
-    /// The script wants another task to run from here on.
+    follower: Option<Follower>,
+    /// The schedule wants the kernel to be interrupted here.
     reschedule: bool,
     watchers: &'a mut [&'b mut dyn Watcher],
     panic: Option<String>,
@@ -288,8 +294,8 @@ impl Host for Watched<'_, '_> {
         if self.panic.is_none() {
             self.panic = panic_message(&event);
         }
-        if let Chooser::Script(script) = &mut self.chooser {
-            self.reschedule = script.see(&event);
+        if let Some(follower) = &mut self.follower {
+            self.reschedule = follower.see(&event);
         }
         for watcher in self.watchers.iter_mut() {
             watcher.event(&event);
@@ -301,10 +307,28 @@ impl Host for Watched<'_, '_> {
         now.then_some(Input::Interrupt(RESCHEDULE_VECTOR))
     }
 
+    fn alarm(&self) -> Option<u64> {
+        self.follower.as_ref().and_then(Follower::alarm)
+    }
+
+    fn reached(&mut self) -> Option<Input> {
+        Some(Input::Interrupt(RESCHEDULE_VECTOR))
+    }
+
     fn choose(&mut self, choice: &Choice) -> u32 {
+        let answer = self.follower.as_ref().map(|f| f.answer(choice));
+        match answer {
+            Some(Answer::Given(answer)) => answer,
+            Some(Answer::Default) => choice.default,
+            Some(Answer::Policy) | None => self.by_policy(choice),
+        }
+    }
+}
+
+impl Watched<'_, '_> {
+    fn by_policy(&self, choice: &Choice) -> u32 {
         match &self.chooser {
-            Chooser::Defaults => choice.default,
-            Chooser::Script(script) => script.answer(choice).unwrap_or(choice.default),
+            Chooser::Defaults | Chooser::Schedule(..) => choice.default,
             // Only the order of tasks is drawn: a failing allocation is an
             // injected fault, and nobody asked for one.
             Chooser::Seeded(seed) => match choice.kind {

@@ -150,6 +150,19 @@ pub trait Host {
     fn interject(&mut self) -> Option<Input> {
         None
     }
+
+    /// How many user instructions the machine will have retired when
+    /// [`Host::reached`] is to be called; asked before the machine goes on from
+    /// an event. A number that is reached already is none.
+    fn alarm(&self) -> Option<u64> {
+        None
+    }
+
+    /// The machine is at the boundary after the alarm's instruction: an input
+    /// that takes effect here.
+    fn reached(&mut self) -> Option<Input> {
+        None
+    }
 }
 
 /// A host that drops all events and lets the kernel have its defaults.

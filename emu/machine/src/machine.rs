@@ -212,7 +212,8 @@ impl Machine {
             if self.is_asleep() {
                 return self.next_wake().is_none().then_some(Stop::Idle);
             }
-            let deadline = until.min(self.next_due());
+            let alarm = self.alarm(host);
+            let deadline = until.min(self.next_due()).min(self.not_before(alarm));
             let mut cx = Cx::new(
                 &mut self.cpu,
                 &mut self.mmu,
@@ -222,6 +223,7 @@ impl Machine {
             );
             let result = run_until(&mut cx, &mut self.code);
             self.settle(result, host);
+            self.ring(alarm, host);
         }
     }
 
@@ -257,6 +259,7 @@ impl Machine {
             return None;
         }
         let at_once = self.cpu.cycle;
+        let alarm = self.alarm(host);
         let mut cx = Cx::new(
             &mut self.cpu,
             &mut self.mmu,
@@ -266,6 +269,7 @@ impl Machine {
         );
         let result = cx.step(&mut self.code);
         self.settle(result, host);
+        self.ring(alarm, host);
         self.stopped.clone()
     }
 
@@ -376,6 +380,30 @@ impl Machine {
             self.emit(host, Payload::Input(queued.input));
         }
         self.bus.advance(now);
+    }
+
+    /// The host's alarm, if it lies ahead.
+    fn alarm(&self, host: &dyn Host) -> Option<u64> {
+        host.alarm().filter(|at| *at > self.cpu.retired_user)
+    }
+
+    /// A cycle before which the alarm is not reached: no instruction costs less
+    /// than one. So what runs counts nothing for the alarm's sake; the machine
+    /// comes nearer in ever smaller runs.
+    fn not_before(&self, alarm: Option<u64>) -> u64 {
+        alarm.map_or(u64::MAX, |at| {
+            self.cpu.cycle.saturating_add(at - self.cpu.retired_user)
+        })
+    }
+
+    /// Tells the host if its alarm, which lay ahead, has been reached.
+    fn ring(&mut self, alarm: Option<u64>, host: &mut dyn Host) {
+        if alarm == Some(self.cpu.retired_user)
+            && let Some(input) = host.reached()
+        {
+            let at = self.cpu.cycle;
+            self.queue.push_front(Queued { at, input });
+        }
     }
 
     /// The next cycle at which something happens by itself.

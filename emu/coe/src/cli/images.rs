@@ -50,6 +50,7 @@ pub(super) fn main(arguments: Arguments) -> Result<ExitCode, Error> {
         seed: None,
         policy: None,
         slice: None,
+        schedule: None,
         cycles: None,
         run: arguments
             .target

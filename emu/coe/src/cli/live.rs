@@ -8,6 +8,7 @@ use machine::{Event, Machine, Payload};
 use crate::events::counters::Tally;
 use crate::images::Setup;
 use crate::run::{Finished, Watcher};
+use crate::schedule::follow::Follower;
 
 /// Says something on stderr. If nobody listens any more there is still the exit code.
 pub(super) fn say(text: &str) {
@@ -98,6 +99,38 @@ impl Watcher for Progress {
     fn pause(&mut self, machine: &Machine) {
         if let Some(bar) = &self.bar {
             bar.set_position(machine.cycle());
+        }
+    }
+}
+
+/// Says where a run's schedule no longer fits.
+#[derive(Debug)]
+pub(super) struct Fitting {
+    follower: Option<Follower>,
+}
+
+impl Fitting {
+    pub(super) fn new(setup: &Setup) -> Self {
+        Fitting {
+            follower: setup.schedule().map(Follower::new),
+        }
+    }
+
+    /// To be called at the end.
+    pub(super) fn tell(&self) {
+        let misfit = self.follower.as_ref().and_then(|f| f.misfit(true));
+        let Some(misfit) = misfit else { return };
+        say(&format!("coe: the schedule does not fit: {misfit}"));
+        if misfit.cycle.is_some() {
+            say("     the run went on under the scenario's policy and seed");
+        }
+    }
+}
+
+impl Watcher for Fitting {
+    fn event(&mut self, event: &Event) {
+        if let Some(follower) = &mut self.follower {
+            follower.see(event);
         }
     }
 }

@@ -111,12 +111,17 @@ fn draw(error: &Error, renderer: Renderer) -> String {
     let message = error.to_string();
     let help = error.help().map(|help| help.to_string());
     let mut report = Group::with_title(Level::ERROR.primary_title(&message));
-    if let Error::Scenario(error) = error {
-        let place = AnnotationKind::Primary.span(error.span());
+    let place = match error {
+        Error::Scenario(at) => Some((at.text(), at.file(), at.span(), at.label())),
+        Error::Schedule(at) => Some((at.text(), at.file(), at.span(), at.label())),
+        _ => None,
+    };
+    if let Some((text, file, span, label)) = place {
+        let place = AnnotationKind::Primary.span(span);
         report = report.element(
-            Snippet::source(error.text())
-                .path(error.file())
-                .annotation(place.label(error.label())),
+            Snippet::source(text)
+                .path(file)
+                .annotation(place.label(label)),
         );
     }
     if let Some(help) = &help {

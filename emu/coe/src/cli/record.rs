@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::interactive::{Interactive, Manners};
-use super::live::{self, Console, Progress, Summary};
+use super::live::{self, Console, Fitting, Progress, Summary};
 use super::target::{self, Target};
 use crate::Error;
 use crate::run;
@@ -46,11 +46,18 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&setup);
     let mut summary = Summary::default();
-    let watchers: &mut [&mut dyn run::Watcher] =
-        &mut [&mut writer, &mut console, &mut progress, &mut summary];
+    let mut fitting = Fitting::new(&setup);
+    let watchers: &mut [&mut dyn run::Watcher] = &mut [
+        &mut writer,
+        &mut console,
+        &mut progress,
+        &mut summary,
+        &mut fitting,
+    ];
     let finished = session.run(&setup, watchers)?;
     progress.done();
     writer.finish(&finished)?;
+    fitting.tell();
     live::tell(&finished, &summary, arguments.quiet);
     Ok(session.code(&finished))
 }

@@ -9,7 +9,7 @@ use machine::devices::disk::Contents;
 use clap::Args;
 
 use super::interactive::{Interactive, Manners};
-use super::live::{self, Console, Progress, Summary};
+use super::live::{self, Console, Fitting, Progress, Summary};
 use super::target::{self, Target};
 use crate::Error;
 use crate::run::Watcher;
@@ -39,15 +39,23 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&setup);
     let mut summary = Summary::default();
+    let mut fitting = Fitting::new(&setup);
     let mut disk = DiskOut::default();
     let finished = session.run(
         &setup,
-        &mut [&mut console, &mut progress, &mut summary, &mut disk],
+        &mut [
+            &mut console,
+            &mut progress,
+            &mut summary,
+            &mut disk,
+            &mut fitting,
+        ],
     )?;
     progress.done();
     if let Some(path) = &arguments.disk_out {
         disk.write(path)?;
     }
+    fitting.tell();
     live::tell(&finished, &summary, arguments.quiet);
     Ok(session.code(&finished))
 }

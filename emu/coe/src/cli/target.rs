@@ -12,6 +12,7 @@ use crate::scenario::{
     At, DEFAULT_ENV, Expect, Hardware, Policy, Program, Scenario, Schedule, Slice, Stdio,
     parse_memory,
 };
+use crate::schedule::Schedule as Choices;
 
 /// Another kernel and other programs than those that coe brings along.
 #[derive(Debug, Args)]
@@ -56,6 +57,9 @@ pub(super) struct Target {
     /// Give up after so many cycles
     #[arg(long, value_name = "N")]
     pub(super) cycles: Option<u64>,
+    /// Follow the choices of this file; `coe trace --format schedule` writes one
+    #[arg(long, value_name = "FILE")]
+    pub(super) schedule: Option<PathBuf>,
     /// A scenario (*.toml), an embedded program by name, or a path with a / in it
     #[arg(value_name = "SCENARIO|PROGRAM")]
     pub(super) run: String,
@@ -75,6 +79,14 @@ pub(super) fn setup(target: &Target) -> Result<Setup, Error> {
 
 /// What this target starts, and what its program's stdout is.
 pub(super) fn load(target: &Target) -> Result<(Setup, Stdio), Error> {
+    let (mut setup, stdio) = without_schedule(target)?;
+    if let Some(path) = &target.schedule {
+        setup.follow(Choices::from_bytes(path, program::read(path)?)?);
+    }
+    Ok((setup, stdio))
+}
+
+fn without_schedule(target: &Target) -> Result<(Setup, Stdio), Error> {
     let guests = guests(&target.guests)?;
     let path = Path::new(&target.run);
     if path
@@ -174,7 +186,8 @@ fn program(target: &Target) -> Result<Scenario, Error> {
         schedule: Schedule {
             policy: word("--policy", target.policy.as_deref(), &Policy::WORDS)?.unwrap_or_default(),
             slice,
-            script: Vec::new(),
+            script: Choices::default(),
+            file: None,
         },
         expect: Expect::default(),
         golden: None,

@@ -15,6 +15,7 @@ use crate::exit::Code;
 use crate::report::perfetto::Perfetto;
 use crate::report::statistics::{self, Statistics, Window};
 use crate::report::{Lines, jsonl, text};
+use crate::schedule::extract::Extractor;
 use crate::trace::{Item, Record, Trace};
 
 /// How events are written.
@@ -29,12 +30,19 @@ pub(super) enum Format {
     Perfetto,
     /// One page to look at in a browser: a timeline of all tasks
     Html,
+    /// The schedule that the run took, for `coe run --schedule`
+    Schedule,
 }
 
 impl Format {
     /// True for a picture of the whole run, which no terminal can show.
     fn is_picture(self) -> bool {
         matches!(self, Format::Perfetto | Format::Html)
+    }
+
+    /// True for what is written from all events and nothing less.
+    fn is_whole(self) -> bool {
+        self.is_picture() || self == Format::Schedule
     }
 }
 
@@ -70,6 +78,8 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         perfetto(&trace, &mut out)
     } else if arguments.format == Format::Html {
         html::write(&trace, overlay.as_ref(), &mut out)
+    } else if arguments.format == Format::Schedule {
+        schedule(&trace, &mut out)
     } else {
         show(&trace, arguments, &mut out)
     };
@@ -106,7 +116,7 @@ fn check_format(arguments: &Arguments) -> Result<(), Error> {
             "add --format html to see two, or use `coe diff`",
         );
     }
-    if !arguments.format.is_picture() {
+    if !arguments.format.is_whole() {
         return Ok(());
     }
     if arguments.statistics {
@@ -118,10 +128,13 @@ fn check_format(arguments: &Arguments) -> Result<(), Error> {
     if !arguments.filter.is_empty() {
         return refuse(
             format!("--format {name} cannot be filtered"),
-            "leave --event, --task and the like out: the picture can be searched",
+            match arguments.format {
+                Format::Schedule => "leave --event, --task and the like out",
+                _ => "leave --event, --task and the like out: the picture can be searched",
+            },
         );
     }
-    if arguments.output.is_none() && io::stdout().is_terminal() {
+    if arguments.format.is_picture() && arguments.output.is_none() && io::stdout().is_terminal() {
         return refuse(
             format!("--format {name} is not for a terminal"),
             match arguments.format {
@@ -179,7 +192,7 @@ fn figures(
         Format::Text => write!(out, "{}", statistics::text::write(&statistics))?,
         Format::Jsonl => writeln!(out, "{}", statistics::json::write(&statistics))?,
         // It cannot be asked for.
-        Format::Perfetto | Format::Html => {}
+        Format::Perfetto | Format::Html | Format::Schedule => {}
     }
     Ok(damage)
 }
@@ -215,6 +228,24 @@ fn show(trace: &Trace, arguments: &Arguments, out: &mut impl Write) -> io::Resul
     Ok(None)
 }
 
+/// The schedule of what there is.
+fn schedule(trace: &Trace, out: &mut impl Write) -> io::Result<Option<Error>> {
+    let mut extractor = Extractor::default();
+    let mut damage = None;
+    for item in trace.items() {
+        match item {
+            Ok(Item::Record(Record::Event(event))) => extractor.see(&event),
+            Ok(_) => {}
+            Err(error) => damage = Some(error.into()),
+        }
+    }
+    let header = &trace.header;
+    writeln!(out, "# {}", header.title)?;
+    writeln!(out, "# kernel command line: {}", header.cmdline)?;
+    write!(out, "{}", extractor.finish())?;
+    Ok(damage)
+}
+
 fn head(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     let header = &trace.header;
     writeln!(out, "# {}", header.title)?;
@@ -238,7 +269,7 @@ fn put(lines: &[Line], arguments: &Arguments, out: &mut impl Write) -> io::Resul
             Format::Text => writeln!(out, "{}", text::line(line))?,
             Format::Jsonl => writeln!(out, "{}", jsonl::line(line))?,
             // It writes events, not lines.
-            Format::Perfetto | Format::Html => {}
+            Format::Perfetto | Format::Html | Format::Schedule => {}
         }
     }
     Ok(())

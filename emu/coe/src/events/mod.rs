@@ -3,7 +3,6 @@
 pub mod counters;
 pub mod order;
 pub mod pattern;
-pub mod script;
 mod value;
 
 use std::fmt;
@@ -59,17 +58,44 @@ pub struct Teller {
 impl Teller {
     /// The event in words.
     pub fn tell(&mut self, event: &Event) -> Line {
+        self.begin(event);
+        let line = self.line(event);
+        self.end(event);
+        line
+    }
+
+    /// Takes the event in, and puts it into words if it is `wanted`, which is
+    /// asked with the name of the task that ran.
+    pub fn tell_if(&mut self, event: &Event, wanted: impl FnOnce(&str) -> bool) -> Option<Line> {
+        self.begin(event);
+        let line = wanted(&self.running(event.at.cpu)).then(|| self.line(event));
+        self.end(event);
+        line
+    }
+
+    /// The name of the task that this CPU runs after the last event.
+    #[must_use]
+    pub fn running(&self, cpu: u8) -> String {
+        self.tasks.name(self.tasks.current(cpu))
+    }
+
+    fn begin(&mut self, event: &Event) {
         if let Payload::Kernel { id, args, .. } = &event.payload {
             self.tasks.before(*id, args);
         }
-        let by = self.tasks.name(self.tasks.current(event.at.cpu));
-        let (name, fields) = self.describe(&event.payload);
+    }
+
+    fn end(&mut self, event: &Event) {
         if let Payload::Kernel { id, args, text } = &event.payload {
             self.tasks.after(*id, event.at.cpu, args, text);
         }
+    }
+
+    fn line(&self, event: &Event) -> Line {
+        let (name, fields) = self.describe(&event.payload);
         Line {
             at: event.at,
-            by,
+            by: self.running(event.at.cpu),
             name,
             fields,
         }

@@ -55,6 +55,12 @@ impl Pattern {
                 .all(|(name, value)| line.get(name) == Some(value.as_str()))
     }
 
+    /// The kind of event.
+    #[must_use]
+    pub fn event(&self) -> EventId {
+        self.event
+    }
+
     /// The pattern as it was written.
     #[must_use]
     pub fn text(&self) -> &str {

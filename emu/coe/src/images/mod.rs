@@ -9,14 +9,15 @@ mod guests;
 pub use guests::Guests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use abi::boot;
 use machine::devices::disk::Contents;
 use machine::{Config, Images, Input, bus, devices};
 
-use crate::events::script::Script;
 use crate::scenario::program::{self, GuestProgram, ProgramError};
 use crate::scenario::{Disk, Hardware, Policy, Scenario, Slice, Typed};
+use crate::schedule::Schedule;
 
 /// Time between two bytes on a serial line of 115200 baud, in cycles of 1 ns.
 const BYTE_CYCLES: u64 = 86_806;
@@ -28,18 +29,22 @@ pub enum Chooser {
     Defaults,
     /// Drawn from this seed and the choice's place.
     Seeded(u64),
-    /// As a script says, otherwise the defaults.
-    Script(Script),
+    /// As a schedule says, otherwise the defaults; where it does not fit any
+    /// more, whoever else there is.
+    Schedule(Arc<Schedule>, Box<Chooser>),
 }
 
 impl Chooser {
-    /// Who answers under this scenario's policy.
+    /// Who answers under this scenario's policy, or its script.
     #[must_use]
     pub fn of(scenario: &Scenario) -> Chooser {
         match scenario.schedule.policy {
             Policy::Random => Chooser::Seeded(scenario.machine.seed),
-            Policy::Script => Chooser::Script(Script::new(&scenario.schedule.script)),
             Policy::RoundRobin | Policy::Fifo | Policy::Fair => Chooser::Defaults,
+            Policy::Script => {
+                let script = Arc::new(scenario.schedule.script.clone());
+                Chooser::Schedule(script, Box::new(Chooser::Defaults))
+            }
         }
     }
 }
@@ -103,7 +108,7 @@ impl Setup {
         describe(&mut archive, scenario, &found);
         let mut initrd = guests.archive();
         initrd.extend(archive.finish());
-        Ok(Setup {
+        let mut setup = Setup {
             title: scenario.title.clone(),
             scenario: scenario.text.clone(),
             hardware: scenario.machine,
@@ -115,7 +120,32 @@ impl Setup {
             live: false,
             chooser: Chooser::of(scenario),
             limit: scenario.limit,
-        })
+        };
+        if let Some(file) = &scenario.schedule.file {
+            let path = base.join(&file.value);
+            let bytes = program::read(&path).map_err(|error| blame(scenario, file, error))?;
+            setup.follow(Schedule::from_bytes(&path, bytes)?);
+        }
+        Ok(setup)
+    }
+
+    /// Lets the run follow this schedule, and no other that the scenario has.
+    pub fn follow(&mut self, schedule: Arc<Schedule>) {
+        let chooser = std::mem::replace(&mut self.chooser, Chooser::Defaults);
+        let otherwise = match chooser {
+            Chooser::Schedule(_, otherwise) => otherwise,
+            other => Box::new(other),
+        };
+        self.chooser = Chooser::Schedule(schedule, otherwise);
+    }
+
+    /// The schedule that the run follows, if there is one.
+    #[must_use]
+    pub fn schedule(&self) -> Option<Arc<Schedule>> {
+        match &self.chooser {
+            Chooser::Schedule(schedule, _) => Some(Arc::clone(schedule)),
+            Chooser::Defaults | Chooser::Seeded(_) => None,
+        }
     }
 
     /// The machine's configuration.

@@ -388,6 +388,13 @@ pub fn names() -> impl Iterator<Item = &'static str> + Clone {
     NAMES.iter().map(|(_, name)| *name)
 }
 
+/// The number of the system call with this name.
+#[must_use]
+pub fn number(name: &str) -> Option<u64> {
+    let entry = NAMES.iter().find(|entry| entry.1 == name)?;
+    Some(u64::from(entry.0))
+}
+
 /// True if a result above zero is a task's id.
 #[must_use]
 pub fn returns_task(nr: u64) -> bool {
@@ -410,6 +417,7 @@ mod tests {
         assert_eq!(name(231), Some("exit_group"));
         assert_eq!(name(435), Some("clone3"));
         assert_eq!(name(400), None);
+        assert_eq!((number("clone3"), number("clone4")), (Some(435), None));
         assert_eq!(name(0x1_0000), None);
     }
 

@@ -20,7 +20,7 @@ use machine::CostModel;
 
 use crate::events::counters::Bound;
 use crate::events::pattern::Pattern;
-use crate::events::script::Step;
+use crate::schedule::Schedule as Choices;
 use error::Fault;
 use program::ProgramError;
 
@@ -153,7 +153,9 @@ pub struct Schedule {
     /// For how long.
     pub slice: Slice,
     /// Who runs next at which events, under the policy of that name.
-    pub script: Vec<Step>,
+    pub script: Choices,
+    /// A file with a schedule, beside the scenario.
+    pub file: Option<At<String>>,
 }
 
 /// How much a golden holds.

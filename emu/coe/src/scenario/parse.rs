@@ -16,8 +16,8 @@ use super::{
 };
 use crate::events::counters::{self, Bound};
 use crate::events::pattern::Pattern;
-use crate::events::script::Step;
 use crate::names;
+use crate::schedule::{Action, Anchor, Line, Schedule as Choices, What};
 
 pub(super) fn scenario(file: &str, source: &str) -> Result<Scenario, Fault> {
     let document = DeTable::parse(source).map_err(|error| syntax(&error, source))?;
@@ -317,12 +317,21 @@ fn schedule(mut section: Section<'_>) -> Result<Schedule, Fault> {
     let slice = section.value("slice").map(slice).transpose()?;
     let list = section.value("script");
     let script = list.map(steps).transpose()?.unwrap_or_default();
+    let file = section.text("file")?.map(|file| not_empty(file, "file"));
+    let file = file.transpose()?;
     let span = section.span.clone();
     section.finish()?;
     let policy = policy
         .map(|text| word(&text, "policy", &Policy::WORDS))
         .transpose()?
         .unwrap_or_default();
+    if let (Some(file), Policy::Script) = (&file, policy) {
+        return Err(Fault::new(
+            &file.span,
+            "a script is a schedule: there cannot be another one",
+            "leave out `file` or `script`",
+        ));
+    }
     match (policy == Policy::Script, list) {
         (true, None) => Err(Fault::new(
             &span,
@@ -338,12 +347,14 @@ fn schedule(mut section: Section<'_>) -> Result<Schedule, Fault> {
             policy,
             slice: slice.unwrap_or_default(),
             script,
+            file,
         }),
     }
 }
 
-fn steps(value: &Spanned<DeValue<'_>>) -> Result<Vec<Step>, Fault> {
-    let step = |item: &Spanned<DeValue<'_>>| {
+/// A script is a schedule in which each line counts from the one before on.
+fn steps(value: &Spanned<DeValue<'_>>) -> Result<Choices, Fault> {
+    let step = |(number, item): (usize, &Spanned<DeValue<'_>>)| {
         let mut section = table(item, "script", "`script`")?;
         let at = section.text("at")?;
         let nth = section.number("nth")?;
@@ -354,13 +365,22 @@ fn steps(value: &Spanned<DeValue<'_>>) -> Result<Vec<Step>, Fault> {
             let message = "a step of a script has an event and a task";
             return Err(Fault::new(&item.span(), message, expected));
         };
-        Ok(Step {
-            at: pattern(&at)?,
-            nth: nth.map_or(1, |nth| nth.value.max(1)),
-            run: not_empty(run, "run")?.value,
+        Ok(Line {
+            anchor: Anchor {
+                task: None,
+                what: What::Event(pattern(&at)?),
+                nth: nth.map_or(1, |nth| nth.value.max(1)),
+                then: true,
+                plus: None,
+            },
+            action: Action::Run(not_empty(run, "run")?.value),
+            place: format!("script: step {}", number + 1),
         })
     };
-    array(value, "script")?.iter().map(step).collect()
+    let lines = array(value, "script")?.iter().enumerate().map(step);
+    Ok(Choices {
+        lines: lines.collect::<Result<_, _>>()?,
+    })
 }
 
 fn slice(value: &Spanned<DeValue<'_>>) -> Result<Slice, Fault> {

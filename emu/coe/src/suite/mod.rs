@@ -202,7 +202,7 @@ impl Suite {
         let scenario = Scenario::load(path)?;
         let base = path.parent().unwrap_or(Path::new(""));
         let setup = Setup::with_guests(&scenario, base, &self.guests)?;
-        let mut checker = Checker::with_script(&scenario.expect, &scenario.schedule.script);
+        let mut checker = Checker::following(&scenario.expect, setup.schedule());
         let mut transcript = scenario
             .golden
             .map(|level| Transcript::profiled(level, &setup.kernel));
