@@ -5,8 +5,8 @@ const STATE_COLOURS = ["user", "kernel", "runnable", "sleeping", "blocked", "sto
 /** How high a state stands in its lane; what waits is a thin line. */
 const LEVEL = [1, 1, 0.45, 0.12, 0.12, 0.2, 0.2, 0];
 /** In a column of many segments the busy states stand below the waiting ones. */
-const STACK = [USER, KERNEL, RUNNABLE];
-const MAX_ARROWS = 1500;
+const STACK = [USER, KERNEL, RUNNABLE], BUSY = [USER, KERNEL];
+const MOST_ARROWS = 400;
 const FONT = "12px system-ui, sans-serif", SMALL = "10.5px system-ui, sans-serif";
 
 class Painter {
@@ -15,6 +15,8 @@ class Painter {
     this.overview = overview;
     this.picture = picture;
     this.context = lanes.getContext("2d");
+    this.raster = new Raster();
+    this.strip = document.createElement("canvas");
     this.readColours();
   }
 
@@ -22,12 +24,14 @@ class Painter {
     const style = getComputedStyle(document.documentElement);
     const get = (name) => style.getPropertyValue("--" + name).trim();
     this.colours = { states: STATE_COLOURS.map(get), classes: CLASSES.map((c) => get(c.name)) };
+    this.packed = { states: this.colours.states.map(packedColour), classes: this.colours.classes.map(packedColour) };
+    this.stripOf = "";
     for (const name of ["page", "panel", "ink", "soft", "rule", "accent", "mark", "hover"]) this.colours[name] = get(name);
   }
 
   /** Makes a canvas as sharp as the screen is. */
   fit(canvas) {
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = this.ratio = window.devicePixelRatio || 1;
     const { clientWidth: width, clientHeight: height } = canvas;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.width = Math.round(width * ratio);
@@ -54,6 +58,7 @@ class Painter {
     context.beginPath();
     context.rect(0, RULER, width, height - RULER);
     context.clip();
+    this.dense = this.isDense(rows);
     for (const row of rows) this.drawRow(row, state);
     context.beginPath();
     context.rect(GUTTER, RULER, width - GUTTER, height - RULER);
@@ -63,6 +68,28 @@ class Painter {
     context.restore();
     this.drawRuler(width);
     this.drawCursor(state, height);
+  }
+
+  /** True if the rows have so many segments in view that they are better drawn by
+   *  columns of pixels: all of them, so that what is alike looks alike. */
+  isDense(rows) {
+    let segments = 0, pixels = 0;
+    for (const row of rows) {
+      row.tracks.forEach((track, run) => {
+        const part = track && this.inView(track, this.picture.shift(run));
+        if (!part) return;
+        segments += part.last - part.first;
+        pixels += (part.to - part.from) * this.scale;
+      });
+    }
+    return segments > pixels / 6;
+  }
+
+  /** The part of a track that is in view, or nothing. */
+  inView(track, shift) {
+    const from = Math.max(this.view.from - shift, track.born), to = Math.min(this.view.to - shift, track.end);
+    if (from >= to) return null;
+    return { from, to, first: search(track.to, from, true), last: Math.min(search(track.to, to), track.count - 1) };
   }
 
   drawRow(row, state) {
@@ -78,12 +105,14 @@ class Painter {
     context.beginPath();
     context.rect(GUTTER, y, this.width - GUTTER, row.height);
     context.clip();
+    this.raster.begin(Math.ceil((this.width - GUTTER) * this.ratio), Math.round(row.height * this.ratio));
     row.tracks.forEach((track, run) => {
-      if (!track) return;
-      const top = y + 5 + run * (PAIR - ROW);
-      this.drawTrack(row, track, run, top);
+      if (track) this.drawTrack(row, track, run, y, 5 + run * (PAIR - ROW));
     });
-    if (row.lanes) this.drawMarks(row, y);
+    const dense = row.lanes ? this.drawMarks(row, y) : [];
+    dense.forEach((of, nth) => this.rasterMarks(row, of, nth / dense.length, (nth + 1) / dense.length));
+    this.raster.put(context, GUTTER, y, this.ratio);
+    if (this.dense) this.drawLongLabels(row, y);
     context.restore();
     this.drawName(row, y, state);
   }
@@ -112,19 +141,17 @@ class Painter {
   }
 
   /** One lane of one run: segment by segment, or column by column if they are too many. */
-  drawTrack(row, track, run, top) {
+  drawTrack(row, track, run, y, top) {
     const shift = this.picture.shift(run);
-    const from = Math.max(this.view.from - shift, track.born);
-    const to = Math.min(this.view.to - shift, track.end);
-    if (from >= to) return;
-    const first = search(track.to, from, true);
-    const last = Math.min(search(track.to, to), track.count - 1);
-    const pixels = (to - from) * this.scale;
-    if (last - first > pixels / 3) this.drawColumns(row, track, shift, from, to, top);
-    else this.drawSegments(row, track, shift, first, last, top);
+    const part = this.inView(track, shift);
+    if (!part) return;
+    const own = part.last - part.first > (part.to - part.from) * this.scale;
+    if (this.dense || own) this.rasterTrack(row, track, shift, part.from, part.to, top);
+    else this.drawSegments(row, track, run, part.first, part.last, y + top);
   }
 
-  drawSegments(row, track, shift, first, last, top) {
+  drawSegments(row, track, run, first, last, top) {
+    const shift = this.picture.shift(run);
     const { context, colours } = this;
     for (let at = first; at <= last; at++) {
       const state = track.state[at];
@@ -136,14 +163,30 @@ class Painter {
       const tall = BAR * level;
       context.fillStyle = colours.states[state];
       context.fillRect(left, top + BAR - tall, width, tall);
-      if (width > 22) this.drawLabel(row, track, at, left, right, top);
+      if (width > 22) this.drawLabel(row, track, run, at, left, right, top);
     }
   }
 
+  /** Among many short segments those that are long enough still say what they are. */
+  drawLongLabels(row, y) {
+    row.tracks.forEach((track, run) => {
+      if (!track) return;
+      const shift = this.picture.shift(run), top = y + 5 + run * (PAIR - ROW);
+      let last = -1;
+      for (let x = GUTTER; x < this.width; x += 20) {
+        const at = track.at(this.cycle(x) - shift);
+        if (at < 0 || at === last) continue;
+        last = at;
+        const left = Math.max(this.x(track.from(at) + shift), GUTTER), right = Math.min(this.x(track.to[at] + shift), this.width);
+        if (right - left > 22) this.drawLabel(row, track, run, at, left, right, top);
+      }
+    });
+  }
+
   /** What a segment is, if there is room to say it. */
-  drawLabel(row, track, at, left, right, top) {
+  drawLabel(row, track, run, at, left, right, top) {
     const state = track.state[at];
-    const words = labelOf(this.picture.runs[0], row, track, at);
+    const words = labelOf(this.picture.runs[run], row, track, at);
     if (!words) return;
     const { context, colours } = this;
     context.font = SMALL;
@@ -155,84 +198,92 @@ class Painter {
     context.fillText(words, Math.max(left, GUTTER) + 3, top + (busy ? BAR / 2 : BAR / 2 - 2));
   }
 
-  /** Each pixel shows which part of its cycles went to what. */
-  drawColumns(row, track, shift, from, to, top) {
-    const { context, colours } = this;
-    const start = Math.floor(this.x(from + shift)), end = Math.ceil(this.x(to + shift));
-    const spent = new Float64Array(STATES);
-    const idle = row.name === "idle";
+  /** Each column of pixels shows which part of its cycles went to what. */
+  rasterTrack(row, track, shift, from, to, top) {
+    const { raster, ratio, packed } = this;
+    const perColumn = 1 / (this.scale * ratio);
+    const origin = this.view.from - shift;
+    const start = Math.max(Math.floor((from - origin) / perColumn), 0), end = Math.min(Math.ceil((to - origin) / perColumn), raster.width);
+    const floor = Math.round((top + BAR) * ratio), tall = BAR * ratio;
+    let before = new Float64Array(STATES), after = new Float64Array(STATES);
+    let at = track.reach(origin + start * perColumn, 0, before);
     for (let x = start; x < end; x++) {
-      const a = Math.max(this.cycle(x) - shift, track.born), b = Math.min(this.cycle(x + 1) - shift, track.end);
-      if (b <= a) continue;
-      spent.fill(0);
-      track.spent(a, b, spent);
-      const total = b - a;
-      let bottom = top + BAR;
-      const waiting = spent[SLEEPING] + spent[BLOCKED] + spent[STOPPED] + spent[ZOMBIE];
-      if (waiting > 0) {
-        const most = [SLEEPING, BLOCKED, STOPPED, ZOMBIE].reduce((m, s) => (spent[s] > spent[m] ? s : m), SLEEPING);
-        context.fillStyle = colours.states[most];
-        context.fillRect(x, bottom - BAR * LEVEL[most], 1, BAR * LEVEL[most]);
+      at = track.reach(origin + (x + 1) * perColumn, at, after);
+      let bottom = floor, waiting = SLEEPING, most = 0, total = 0;
+      for (let state = 0; state < STATES; state++) {
+        const share = after[state] - before[state];
+        total += share;
+        if (state >= SLEEPING && state <= ZOMBIE && share > most) { most = share; waiting = state; }
       }
-      for (const state of STACK) {
-        if (idle && state === RUNNABLE) continue;
-        const tall = BAR * (spent[state] / total) * (state === RUNNABLE ? LEVEL[RUNNABLE] : 1);
-        if (tall <= 0) continue;
-        context.fillStyle = colours.states[state];
-        context.fillRect(x, bottom - tall, 1, tall);
-        bottom -= tall;
+      if (most > 0) raster.column(x, floor - Math.round(tall * LEVEL[waiting]), floor, packed.states[waiting]);
+      for (const state of row.name === "idle" ? BUSY : STACK) {
+        const share = (after[state] - before[state]) / total;
+        if (!(share > 0)) continue;
+        const high = Math.max(Math.round(tall * share * LEVEL[state]), share > 0.02 ? 1 : 0);
+        raster.column(x, bottom - high, bottom, packed.states[state]);
+        bottom -= high;
       }
+      [before, after] = [after, before];
     }
   }
 
-  /** The events below a lane; where several fall onto one pixel one of them stands for all. */
+  /** The events below a lane that are few enough for shapes; gives the classes that are not. */
   drawMarks(row, y) {
     const { context, colours } = this;
-    const top = y + row.height - STRIP - 4, middle = top + STRIP / 2;
-    const lane = row.lanes[0] ?? row.lanes[1];
-    const shift = row.lanes[0] ? 0 : this.picture.shift(1);
-    const from = this.view.from - shift, to = this.view.to - shift;
+    const middle = y + row.height - STRIP / 2 - 4;
+    const dense = [];
     for (let of = CLASSES.length - 1; of >= 0; of--) {
       if (!CLASSES[of].shown) continue;
-      const cycles = lane.byClass[of];
-      let at = search(cycles, from);
-      const end = search(cycles, to, true);
-      if (at >= end) continue;
-      const sparse = (end - at) < (this.width - GUTTER) / 8;
-      const shape = sparse ? CLASSES[of].shape : "tick";
+      const { cycles, shift, first, end } = this.marksInView(row, of);
+      if (end - first >= (this.width - GUTTER) / 8) { dense.push(of); continue; }
       context.fillStyle = colours.classes[of];
-      while (at < end) {
-        const x = this.x(cycles[at] + shift);
-        drawShape(context, shape, x, middle, sparse);
-        // On to the first event that is not within the same pixel.
-        const beyond = this.cycle(Math.floor(x) + 1) - shift;
-        at = Math.max(at + 1, search(cycles, beyond, false, at, Math.min(end, gallop(cycles, beyond, at, end))));
-      }
+      for (let at = first; at < end; at++) drawShape(context, CLASSES[of].shape, this.x(cycles[at] + shift), middle);
+    }
+    return dense.reverse();
+  }
+
+  marksInView(row, of) {
+    const lane = row.lanes[0] ?? row.lanes[1];
+    const shift = row.lanes[0] ? 0 : this.picture.shift(1);
+    const cycles = lane.byClass[of];
+    return { cycles, shift, first: search(cycles, this.view.from - shift), end: search(cycles, this.view.to - shift, true) };
+  }
+
+  /** Many events of one class: a tick for each column of pixels that has one. The
+   *  classes share the strip: this one has its height from `high` to `low`, of 0 to 1. */
+  rasterMarks(row, of, high, low) {
+    const { raster, ratio, packed } = this;
+    const { cycles, shift, first, end } = this.marksInView(row, of);
+    const perColumn = 1 / (this.scale * ratio);
+    const origin = this.view.from - shift;
+    const edge = row.height - STRIP - 4;
+    const top = Math.round((edge + STRIP * high) * ratio), bottom = Math.round((edge + STRIP * low) * ratio);
+    for (let at = first; at < end;) {
+      const x = Math.floor((cycles[at] - origin) / perColumn);
+      raster.column(x, top, bottom, packed.classes[of]);
+      // On to the first event that is not within the same column.
+      const beyond = origin + (x + 1) * perColumn;
+      at = Math.max(at + 1, search(cycles, beyond, false, at, Math.min(end, gallop(cycles, beyond, at, end))));
     }
   }
 
   drawArrows(height) {
-    const { context, colours, picture } = this;
+    const { context, picture } = this;
     picture.runs.forEach((run, which) => {
       const shift = picture.shift(which);
-      const { arrows } = run;
-      const first = search(arrows.cycle, this.view.from - shift), end = search(arrows.cycle, this.view.to - shift, true);
-      // Of too many arrows a part is drawn, creations first.
-      const step = Math.max(1, Math.ceil((end - first) / MAX_ARROWS));
-      let lastX = -9;
-      for (let at = first; at < end; at++) {
-        const deed = arrows.deed[at];
-        if (step > 1 && deed !== CLONE && (at - first) % step) continue;
-        const x = this.x(arrows.cycle[at] + shift);
-        if (step > 1 && deed === CLONE && x - lastX < 1) continue;
-        if (!CLASSES[classNamed(DEEDS[deed])].shown) continue;
-        const from = picture.rowOf[which].get(arrows.from[at]), to = picture.rowOf[which].get(arrows.to[at]);
-        if (!from || !to || from === to) continue;
-        lastX = x;
-        context.globalAlpha = (deed === WAKE ? 0.7 : 0.9) * (which ? 0.5 : 1);
-        this.drawArrow(x, from, to, which, deed, height);
-      }
-      context.globalAlpha = 1;
+      run.deeds.forEach((places, deed) => {
+        if (!CLASSES[classNamed(DEEDS[deed])].shown) return;
+        const cycle = (at) => run.arrows.cycle[places[at]];
+        const first = searchBy(cycle, this.view.from - shift, places.length), end = searchBy(cycle, this.view.to - shift, places.length);
+        // Of too many arrows every so many-th is drawn.
+        const step = Math.max(1, Math.ceil((end - first) / MOST_ARROWS));
+        context.globalAlpha = (deed === WAKE ? 0.7 : 0.9) * (which ? 0.5 : 1) * (step > 1 ? 0.35 : 1);
+        for (let at = first; at < end; at += step) {
+          const from = picture.rowOf[which].get(run.arrows.from[places[at]]), to = picture.rowOf[which].get(run.arrows.to[places[at]]);
+          if (from && to && from !== to) this.drawArrow(this.x(cycle(at) + shift), from, to, which, deed, height);
+        }
+        context.globalAlpha = 1;
+      });
     });
   }
 
@@ -345,31 +396,11 @@ class Painter {
   drawOverview(view, state) {
     const { context, width, height } = this.fit(this.overview);
     const { colours, picture } = this;
-    const span = picture.to - picture.from;
-    context.fillStyle = colours.page;
-    context.fillRect(0, 0, width, height);
-    const scale = (width - GUTTER) / span;
-    const tracks = picture.runs[0].cpus.map((cpu) => cpu.track);
-    const spent = new Float64Array(STATES);
-    for (let x = 0; x < width - GUTTER; x++) {
-      const from = picture.from + x / scale, to = picture.from + (x + 1) / scale;
-      spent.fill(0);
-      for (const track of tracks) track.spent(from, to, spent);
-      let bottom = height - 4;
-      for (const of of [USER, KERNEL]) {
-        const tall = (height - 10) * spent[of] / ((to - from) * tracks.length);
-        context.fillStyle = colours.states[of];
-        context.fillRect(GUTTER + x, bottom - tall, 1, tall);
-        bottom -= tall;
-      }
-    }
-    context.fillStyle = colours.panel;
-    context.fillRect(0, 0, GUTTER - 1, height);
-    context.fillStyle = colours.soft;
-    context.font = SMALL;
-    context.textBaseline = "middle";
-    context.fillText("whole run", 10, 14);
-    context.fillText(grouped(picture.runs[0].end) + " cycles", 10, 29);
+    const key = [width, height, this.ratio, picture.alignStart].join();
+    if (this.stripOf !== key) this.drawStrip(width, height);
+    this.stripOf = key;
+    context.drawImage(this.strip, 0, 0, width, height);
+    const scale = (width - GUTTER) / (picture.to - picture.from);
     const left = GUTTER + (view.from - picture.from) * scale, wide = Math.max((view.to - view.from) * scale, 3);
     context.fillStyle = colours.page;
     context.globalAlpha = 0.6;
@@ -383,6 +414,38 @@ class Painter {
       context.fillStyle = colours.accent;
       context.fillRect(GUTTER + (state.cursor - picture.from) * scale, 0, 1, height);
     }
+  }
+
+  /** What of the overview stays the same while the view moves. */
+  drawStrip(width, height) {
+    const { colours, picture, ratio } = this;
+    Object.assign(this.strip, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+    const context = this.strip.getContext("2d");
+    context.scale(ratio, ratio);
+    context.fillStyle = colours.page;
+    context.fillRect(0, 0, width, height);
+    const columns = width - GUTTER, perColumn = (picture.to - picture.from) / columns;
+    const tracks = picture.runs[0].cpus.map((cpu) => cpu.track);
+    const spent = new Float64Array(STATES);
+    for (let x = 0; x < columns; x++) {
+      const from = picture.from + x * perColumn;
+      spent.fill(0);
+      for (const track of tracks) track.spent(from, from + perColumn, spent);
+      let bottom = height - 4;
+      for (const of of BUSY) {
+        const tall = (height - 10) * spent[of] / (perColumn * tracks.length);
+        context.fillStyle = colours.states[of];
+        context.fillRect(GUTTER + x, bottom - tall, 1, tall);
+        bottom -= tall;
+      }
+    }
+    context.fillStyle = colours.panel;
+    context.fillRect(0, 0, GUTTER - 1, height);
+    context.fillStyle = colours.soft;
+    context.font = SMALL;
+    context.textBaseline = "middle";
+    context.fillText("whole run", 10, 14);
+    context.fillText(grouped(picture.runs[0].end) + " cycles", 10, 29);
   }
 }
 
@@ -403,17 +466,10 @@ const gallop = (array, value, from, end) => {
   return from + step + 1;
 };
 
-const firstHit = (run, hits, cycle) => {
-  let from = 0, to = hits.length;
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if (run.cycle[hits[middle]] < cycle) from = middle + 1; else to = middle;
-  }
-  return from;
-};
+const firstHit = (run, hits, cycle) => searchBy((at) => run.cycle[hits[at]], cycle, hits.length);
 
-const drawShape = (context, shape, x, y, sparse) => {
-  if (shape === "tick") return context.fillRect(x, y - 3, sparse ? 1.5 : 1, 7);
+const drawShape = (context, shape, x, y) => {
+  if (shape === "tick") return context.fillRect(x, y - 3.5, 1.5, 7);
   context.beginPath();
   if (shape === "dot") context.arc(x, y, 3, 0, 2 * Math.PI);
   if (shape === "square") context.rect(x - 3, y - 3, 6, 6);

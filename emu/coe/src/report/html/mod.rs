@@ -22,10 +22,11 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
 /// The page's code in the order in which it is read.
-const CODE: [&str; 7] = [
+const CODE: [&str; 8] = [
     include_str!("unpack.js"),
     include_str!("run.js"),
     include_str!("rows.js"),
+    include_str!("raster.js"),
     include_str!("draw.js"),
     include_str!("sharing.js"),
     include_str!("panel.js"),

@@ -52,25 +52,34 @@ class Track {
 
   /** How many cycles of [from, to) each state has, added to `out`. */
   spent(from, to, out) {
-    this.sums ??= this.sum();
-    this.upTo(Math.min(to, this.end), 1, out);
-    this.upTo(Math.min(Math.max(from, this.born), this.end), -1, out);
+    const before = new Float64Array(STATES), after = new Float64Array(STATES);
+    const hint = this.reach(from, 0, before);
+    this.reach(to, hint, after);
+    for (let state = 0; state < STATES; state++) out[state] += after[state] - before[state];
   }
 
-  upTo(cycle, sign, out) {
-    if (cycle <= this.born) return;
-    const at = Math.min(search(this.to, cycle, true), this.count - 1);
-    for (let state = 0; state < STATES; state++) out[state] += sign * this.sums[at * STATES + state];
-    out[this.state[at]] += sign * (cycle - this.from(at));
+  /** Writes to `out` how many cycles each state has had up to a cycle. Gives the
+   *  segment's place, which is a good hint for the next cycle that is not less. */
+  reach(cycle, hint, out) {
+    this.sums ??= this.sum();
+    const until = Math.min(Math.max(cycle, this.born), this.end);
+    if (!this.count) { out.fill(0); return 0; }
+    const { to } = this;
+    let step = 1;
+    while (hint + step < this.count && to[hint + step] <= until) step *= 2;
+    const at = Math.min(search(to, until, true, hint, Math.min(hint + step + 1, this.count)), this.count - 1);
+    for (let state = 0, from = at * STATES; state < STATES; state++) out[state] = this.sums[from + state];
+    out[this.state[at]] += until - this.from(at);
+    return at;
   }
 
   /** For each segment, how many cycles each state had before it. */
   sum() {
     const sums = new Float64Array(this.count * STATES);
-    for (let at = 1; at < this.count; at++) {
-      const here = at * STATES;
-      sums.copyWithin(here, here - STATES, here);
-      sums[here + this.state[at - 1]] += this.to[at - 1] - this.from(at - 1);
+    const sofar = new Float64Array(STATES);
+    for (let at = 0; at < this.count; at++) {
+      sums.set(sofar, at * STATES);
+      sofar[this.state[at]] += this.to[at] - this.from(at);
     }
     return sums;
   }
@@ -84,6 +93,7 @@ class Run {
     this.lanes.forEach((lane) => { lane.track = readTrack(numbers, lane.born); });
     this.readEvents(numbers);
     this.arrows = columns(numbers, ["cycle", "deed", "from", "to"]);
+    this.deeds = DEEDS.map((_, deed) => this.arrows.deed.reduce((found, other, at) => { if (other === deed) found.push(at); return found; }, []));
     this.changes = columns(numbers, ["cycle", "lane", "part", "object"]);
     this.text = numbers.text();
     this.findLines();
@@ -152,12 +162,7 @@ class Run {
   /** The place among a lane's events of the first one that is not before a cycle. */
   eventFrom(lane, cycle) {
     const { events } = this.lanes[lane];
-    let from = 0, to = events.length;
-    while (from < to) {
-      const middle = (from + to) >>> 1;
-      if (this.cycle[events[middle]] < cycle) from = middle + 1; else to = middle;
-    }
-    return from;
+    return searchBy((at) => this.cycle[events[at]], cycle, events.length);
   }
 
   /** The contexts of all tasks just after a cycle: by lane, an object for each part. */

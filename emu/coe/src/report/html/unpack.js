@@ -67,5 +67,15 @@ const search = (array, value, after = false, from = 0, to = array.length) => {
   return from;
 };
 
+/** The first place below `count` at which a growing function is not less than the value. */
+const searchBy = (valueAt, value, count) => {
+  let from = 0, to = count;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (valueAt(middle) < value) from = middle + 1; else to = middle;
+  }
+  return from;
+};
+
 /** 1234567 as 1_234_567, the way coe writes numbers everywhere. */
 const grouped = (value) => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "_");
