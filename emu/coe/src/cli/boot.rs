@@ -69,5 +69,6 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let finished = session.run(&setup, &mut [&mut console, &mut progress, &mut summary])?;
     progress.done();
     live::tell(&finished, &summary, arguments.quiet);
+    live::tell_pace(&progress, &finished, arguments.quiet);
     Ok(session.code(&finished))
 }

@@ -14,6 +14,7 @@ use crate::diff::text::Limits;
 use crate::diff::{self, Collector, Comparison, Detail, Side};
 use crate::exit::Code;
 use crate::images::{Guests, Setup};
+use crate::input::{Recorded, Silence, Source};
 use crate::run;
 use crate::scenario::{Scenario, program};
 use crate::trace::{self, Item, Record, Trace};
@@ -119,7 +120,7 @@ fn is_scenario(path: &Path) -> bool {
 fn side(path: &Path, detail: Detail, guests: &Guests) -> Result<Side, Error> {
     let name = path.display().to_string();
     if is_scenario(path) {
-        return run_setup(&name, &scenario(path, guests)?, detail);
+        return run_setup(&name, &scenario(path, guests)?, &mut Silence, detail);
     }
     let bytes = program::read(path)?;
     match std::str::from_utf8(&bytes) {
@@ -138,7 +139,7 @@ fn scenario(path: &Path, guests: &Guests) -> Result<Setup, Error> {
 fn again(path: &Path, detail: Detail, guests: &Guests) -> Result<Side, Error> {
     let name = format!("{}, run again", path.display());
     if is_scenario(path) {
-        return run_setup(&name, &scenario(path, guests)?, detail);
+        return run_setup(&name, &scenario(path, guests)?, &mut Silence, detail);
     }
     let bytes = program::read(path)?;
     if std::str::from_utf8(&bytes).is_ok_and(diff::is_golden) {
@@ -153,7 +154,8 @@ fn again(path: &Path, detail: Detail, guests: &Guests) -> Result<Side, Error> {
     }
     let trace = Trace::from_bytes(bytes)?;
     let setup = trace.setup().on_guests(guests, answered(&trace))?;
-    run_setup(&name, &setup, detail)
+    // What was typed is typed again at the same cycles.
+    run_setup(&name, &setup, &mut Recorded::new(trace.arrivals()), detail)
 }
 
 /// True if a recorded choice was not answered as the kernel would have done.
@@ -167,10 +169,15 @@ fn answered(trace: &Trace) -> bool {
     })
 }
 
-fn run_setup(name: &str, setup: &Setup, detail: Detail) -> Result<Side, Error> {
+fn run_setup(
+    name: &str,
+    setup: &Setup,
+    source: &mut dyn Source,
+    detail: Detail,
+) -> Result<Side, Error> {
     let mut collector = Collector::new(detail);
     let mut progress = Progress::beside_console(setup);
-    let finished = run::run(setup, &mut [&mut collector, &mut progress])?;
+    let finished = run::run_with(setup, source, &mut [&mut collector, &mut progress])?;
     progress.done();
     Ok(collector.finish(name, trace::hash(&setup.kernel), Ok(&finished)))
 }

@@ -1,6 +1,7 @@
 //! What a person sees while a machine runs, and at its end.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use machine::{Event, Machine, Payload};
@@ -58,33 +59,20 @@ impl Watcher for Console {
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
+    limit: u64,
+    start: Instant,
 }
 
 impl Progress {
-    /// A bar where the console does not go to the terminal as well.
+    /// A bar where the console does not go to the terminal as well, and nobody
+    /// types there.
     pub(super) fn beside_console(setup: &Setup) -> Self {
-        if io::stdout().is_terminal() {
-            Progress { bar: None }
-        } else {
-            Progress::new(setup.limit)
+        let apart = io::stderr().is_terminal() && !io::stdout().is_terminal();
+        Progress {
+            bar: (apart && !setup.live).then(bar),
+            limit: setup.limit,
+            start: Instant::now(),
         }
-    }
-
-    fn new(limit: u64) -> Self {
-        if !io::stderr().is_terminal() {
-            return Progress { bar: None };
-        }
-        let bar = if limit == u64::MAX {
-            ProgressBar::no_length()
-        } else {
-            ProgressBar::new(limit)
-        };
-        let style =
-            ProgressStyle::with_template("{spinner} cycle {human_pos} ({per_sec}) {elapsed}");
-        if let Ok(style) = style {
-            bar.set_style(style);
-        }
-        Progress { bar: Some(bar) }
     }
 
     /// Takes the bar away.
@@ -93,12 +81,32 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+
+    /// How much time of the guest's has passed, and how fast the machine is.
+    pub(super) fn pace(&self, cycle: u64, retired: u64) -> String {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let mips = retired as f64 / 1e6 / seconds.max(1e-6);
+        format!("{} of guest time, {mips:.1} MIPS", duration(cycle))
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 impl Watcher for Progress {
     fn pause(&mut self, machine: &Machine) {
         if let Some(bar) = &self.bar {
-            bar.set_position(machine.cycle());
+            let mut text = self.pace(machine.cycle(), machine.retired());
+            if self.limit != u64::MAX {
+                text.push_str(&format!(", at most {}", duration(self.limit)));
+            }
+            bar.set_message(text);
+            bar.tick();
         }
     }
 }
@@ -132,6 +140,24 @@ impl Watcher for Fitting {
         if let Some(follower) = &mut self.follower {
             follower.see(event);
         }
+    }
+}
+
+/// Cycles, which are nanoseconds, in a unit that fits them.
+fn duration(cycles: u64) -> String {
+    let (unit, name) = match cycles {
+        0..1_000_000 => (1e3, "us"),
+        1_000_000..1_000_000_000 => (1e6, "ms"),
+        _ => (1e9, "s"),
+    };
+    format!("{:.1} {name}", cycles as f64 / unit)
+}
+
+/// How fast it went, for people: what a script reads never varies.
+pub(super) fn tell_pace(progress: &Progress, finished: &Finished, quiet: bool) {
+    if !quiet && io::stderr().is_terminal() {
+        let pace = progress.pace(finished.cycle, finished.retired);
+        say(&format!("coe: {pace}"));
     }
 }
 

@@ -59,5 +59,6 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     writer.finish(&finished)?;
     fitting.tell();
     live::tell(&finished, &summary, arguments.quiet);
+    live::tell_pace(&progress, &finished, arguments.quiet);
     Ok(session.code(&finished))
 }

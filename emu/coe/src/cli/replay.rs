@@ -48,5 +48,6 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         ));
         live::say(&format!("coe: digest {}", finished.digest));
     }
+    live::tell_pace(&progress, &finished, arguments.quiet);
     Ok(Code::Success.into())
 }

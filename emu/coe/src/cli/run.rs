@@ -57,6 +57,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     }
     fitting.tell();
     live::tell(&finished, &summary, arguments.quiet);
+    live::tell_pace(&progress, &finished, arguments.quiet);
     Ok(session.code(&finished))
 }
 
