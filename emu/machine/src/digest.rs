@@ -19,14 +19,16 @@ impl fmt::Display for Digest {
 }
 
 impl Machine {
-    /// The digest of the whole state: what [`Machine::save`] writes, hashed.
+    /// The digest of the whole state: what [`Machine::save`] writes, hashed, with
+    /// the hash of each frame in its place. Frames that have not changed since
+    /// the last digest are not hashed again.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut hash = Xxh3::new();
         hash.update(&self.state());
-        for (index, bytes) in self.ram().contents() {
+        for (index, frame) in self.ram().hashes() {
             hash.update(&index.to_le_bytes());
-            hash.update(bytes);
+            hash.update(&frame.to_le_bytes());
         }
         if let (Some(state), Some(disk)) = (self.disk_state(), self.disk()) {
             hash.update(b"disk");

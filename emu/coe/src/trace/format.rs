@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use machine::{CostModel, Event, Input, Position};
+use machine::{CostModel, Event, Input, Payload, Position};
 use serde::{Deserialize, Serialize};
 
 use crate::images::{Chooser, Setup};
@@ -141,16 +141,23 @@ pub struct Place {
     pub cycle: u64,
 }
 
+/// What an event's record is encoded from, without a copy of the event: its
+/// number among the records, its relative position, its payload.
+pub(super) fn event_record(at: Position, payload: &Payload) -> (u8, Position, &Payload) {
+    (0, at, payload)
+}
+
 /// The counters of a position from which differences are taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Base(Position);
 
 impl Base {
-    /// Makes an event's position relative and moves on to it.
-    pub(super) fn subtract(&mut self, event: &mut Event) {
-        let absolute = event.at;
-        self.each(&mut event.at, u64::wrapping_sub);
-        self.0 = absolute;
+    /// The relative form of this position; moves on to it.
+    pub(super) fn relative(&mut self, at: Position) -> Position {
+        let mut relative = at;
+        self.each(&mut relative, u64::wrapping_sub);
+        self.0 = at;
+        relative
     }
 
     /// Makes a relative position absolute again.
@@ -173,7 +180,7 @@ impl Base {
 mod tests {
     use abi::choice::ChoiceKind;
     use abi::event::EventId;
-    use machine::{Choice, Payload};
+    use machine::Choice;
 
     use super::*;
 
@@ -187,7 +194,10 @@ mod tests {
             retired_user: 5,
             mode_since: 6,
         };
-        postcard::to_stdvec(&Record::Event(Event { at, payload })).unwrap()
+        let written = postcard::to_stdvec(&event_record(at, &payload)).unwrap();
+        let record = Record::Event(Event { at, payload });
+        assert_eq!(postcard::to_stdvec(&record).unwrap(), written);
+        written
     }
 
     /// The bytes that docs/trace-format.md promises.

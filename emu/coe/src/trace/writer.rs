@@ -6,10 +6,11 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use machine::{Event, Machine};
+use serde::Serialize;
 
 use super::TraceError;
 use super::chunk::{self, Kind};
-use super::format::{Base, Header, Place, Record};
+use super::format::{Base, Header, Place, Record, event_record};
 use super::preamble::{self, Version, WriterName};
 use crate::Error;
 use crate::images::Setup;
@@ -97,8 +98,9 @@ impl Writer {
             .map_err(|source| Error::write(&self.path, source))
     }
 
-    fn record(&mut self, record: &Record) -> Result<(), Error> {
-        self.records.extend(encode(record)?);
+    fn record<T: Serialize>(&mut self, record: &T) -> Result<(), Error> {
+        let records = std::mem::take(&mut self.records);
+        self.records = postcard::to_extend(record, records).map_err(|_| TraceError::Encode)?;
         if self.records.len() >= CHUNK {
             self.flush()
         } else {
@@ -150,9 +152,8 @@ impl Writer {
 
 impl Watcher for Writer {
     fn event(&mut self, event: &Event) {
-        let mut event = event.clone();
-        self.base.subtract(&mut event);
-        let result = self.record(&Record::Event(event));
+        let at = self.base.relative(event.at);
+        let result = self.record(&event_record(at, &event.payload));
         self.keep(result);
     }
 
@@ -174,6 +175,6 @@ impl Watcher for Writer {
     }
 }
 
-fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, TraceError> {
+fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, TraceError> {
     postcard::to_stdvec(value).map_err(|_| TraceError::Encode)
 }

@@ -1,5 +1,6 @@
 //! What the CPU reaches by address: RAM, the memory of devices, and ports.
 
+mod kept;
 pub mod ram;
 
 use alloc::vec::Vec;

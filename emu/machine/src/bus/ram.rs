@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::kept::{self, KeptHash, Notes};
 use crate::addr::{PAGE_SIZE, PhysAddr};
 
 /// Where low RAM ends at the latest; the rest lies above [`HIGH_START`].
@@ -15,15 +16,15 @@ pub const HIGH_START: u64 = 4 << 30;
 /// The bytes of one frame.
 pub type Page = [u8; PAGE_SIZE as usize];
 
-static ZERO: Page = [0; PAGE_SIZE as usize];
+pub(super) static ZERO: Page = [0; PAGE_SIZE as usize];
 
 /// One frame of RAM.
 #[derive(Clone, Debug, Default)]
 struct Frame {
     /// Absent until something is written; absent and all zero are the same.
     bytes: Option<Box<Page>>,
-    /// Host only: decoded instructions are kept for this frame.
-    holds_code: bool,
+    /// Host only: what the next write has to know of.
+    notes: Notes,
     /// Host only: how often code in this frame was overwritten.
     generation: u32,
 }
@@ -37,6 +38,9 @@ pub struct Ram {
     size: u64,
     #[serde(skip)]
     frames: Vec<Frame>,
+    /// Host only: the hashes of the frames that have [`Notes::HASH`].
+    #[serde(skip)]
+    hashes: Vec<KeptHash>,
     /// Host only: how often code was overwritten anywhere.
     #[serde(skip)]
     epoch: u64,
@@ -49,6 +53,7 @@ impl Ram {
         let mut ram = Ram {
             size,
             frames: Vec::new(),
+            hashes: Vec::new(),
             epoch: 0,
         };
         ram.allocate();
@@ -59,6 +64,7 @@ impl Ram {
     pub(crate) fn allocate(&mut self) {
         let count = (self.size / PAGE_SIZE) as usize;
         self.frames = (0..count).map(|_| Frame::default()).collect();
+        self.hashes = (0..count).map(|_| KeptHash::default()).collect();
     }
 
     /// Its size in bytes.
@@ -129,9 +135,8 @@ impl Ram {
         let Some(frame) = self.frames.get_mut(index) else {
             return false;
         };
-        if frame.holds_code {
-            frame.forget_code();
-            self.epoch += 1;
+        if frame.notes.any() {
+            self.epoch += frame.change();
         }
         let page = match &mut frame.bytes {
             Some(page) => page,
@@ -164,8 +169,7 @@ impl Ram {
             let Some(frame) = self.frames.get_mut(index) else {
                 return false;
             };
-            frame.forget_code();
-            self.epoch += 1;
+            self.epoch += frame.change();
             let page = frame.bytes.get_or_insert_with(|| Box::new(ZERO));
             let start = pa.offset() as usize;
             page[start..start + now.len()].copy_from_slice(now);
@@ -181,7 +185,7 @@ impl Ram {
         let index = self.index(pa);
         match self.frames.get_mut(index) {
             Some(frame) => {
-                frame.holds_code = true;
+                frame.notes.add(Notes::CODE);
                 frame.generation
             }
             None => 0,
@@ -214,13 +218,27 @@ impl Ram {
         })
     }
 
+    /// The hashes of those frames, with their numbers. Only what has changed
+    /// since the last time is hashed again.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = (u64, u128)> {
+        let frames = self.frames.iter().zip(&self.hashes).enumerate();
+        frames.filter_map(|(index, (frame, kept))| {
+            let bytes = frame.bytes.as_deref()?;
+            if !frame.notes.has(Notes::HASH) {
+                kept.set(kept::hash(bytes));
+                frame.notes.add(Notes::HASH);
+            }
+            let hash = kept.get();
+            (hash != kept::ALL_ZERO).then_some((index as u64, hash))
+        })
+    }
+
     /// Puts a frame's contents back by its number within RAM.
     pub(crate) fn put(&mut self, index: u64, bytes: &Page) -> bool {
         match self.frames.get_mut(index as usize) {
             Some(frame) => {
                 frame.bytes = Some(Box::new(*bytes));
-                frame.forget_code();
-                self.epoch += 1;
+                self.epoch += frame.change();
                 true
             }
             None => false,
@@ -244,10 +262,13 @@ fn zeroed() -> Box<Page> {
 }
 
 impl Frame {
+    /// The contents are about to change: nothing that is kept about them holds
+    /// any more. Returns 1 if there was code among it, otherwise 0.
     #[cold]
-    fn forget_code(&mut self) {
-        self.holds_code = false;
-        self.generation = self.generation.wrapping_add(1);
+    fn change(&mut self) -> u64 {
+        let code = self.notes.take_code();
+        self.generation = self.generation.wrapping_add(u32::from(code));
+        u64::from(code)
     }
 }
 
@@ -308,5 +329,31 @@ mod tests {
         ram.write(PhysAddr(0x3000), 8, 0);
         let frames: Vec<u64> = ram.contents().map(|(index, _)| index).collect();
         assert_eq!(frames, [4]);
+    }
+
+    #[test]
+    fn hashes_that_are_kept_are_those_of_the_contents() {
+        let mut ram = Ram::new(16 << 20);
+        let fresh = |ram: &Ram| -> Vec<(u64, u128)> {
+            let contents = ram.contents();
+            contents
+                .map(|(index, bytes)| (index, kept::hash(bytes)))
+                .collect()
+        };
+        let mut check = |change: &dyn Fn(&mut Ram)| {
+            change(&mut ram);
+            assert_eq!(ram.hashes().collect::<Vec<_>>(), fresh(&ram));
+            assert_eq!(ram.clone().hashes().collect::<Vec<_>>(), fresh(&ram));
+        };
+        check(&|_| ());
+        check(&|ram| assert!(ram.write(PhysAddr(0x3008), 8, 1)));
+        check(&|ram| assert!(ram.write(PhysAddr(0x4FFF), 1, 1)));
+        check(&|ram| {
+            ram.keep_code(PhysAddr(0x4000));
+        });
+        check(&|ram| assert!(ram.write(PhysAddr(0x4001), 2, 7)));
+        check(&|ram| assert!(ram.write(PhysAddr(0x3008), 8, 0)));
+        check(&|ram| assert!(ram.load(PhysAddr(0x3FFF), &[1, 2, 3])));
+        check(&|ram| assert!(ram.put(3, &[5; 4096])));
     }
 }
