@@ -102,6 +102,7 @@ fn build() -> Result<()> {
         )?;
     }
     code.push_str("];\n");
+    code.push_str(&about(&root.join("guest-user/src/bin"))?);
     fs::write(out.join("embedded.rs"), code)?;
     Ok(())
 }
@@ -119,6 +120,22 @@ fn program_names(folder: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// What each program's source says of it in the first paragraph of its comment.
+fn about(folder: &Path) -> Result<String> {
+    let mut code = String::from(
+        "/// What each program's source says of it, by name, sorted.\n\
+         pub const ABOUT: &[(&str, &str)] = &[\n",
+    );
+    for name in program_names(folder)? {
+        let source = fs::read_to_string(folder.join(&name).with_extension("rs"))?;
+        let lines = source.lines().map_while(|line| line.strip_prefix("//! "));
+        let paragraph: Vec<_> = lines.map(str::trim).collect();
+        writeln!(code, "    ({name:?}, {:?}),", paragraph.join(" "))?;
+    }
+    code.push_str("];\n");
+    Ok(code)
 }
 
 /// The cargo and rustc that build `coe`, and what of them could leak into the guests.
