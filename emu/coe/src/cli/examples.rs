@@ -33,6 +33,9 @@ pub(super) const TRACE: &str = "\
 Examples:
   coe trace cow.coe
   coe trace cow.coe --task main/1 --event page_fault
+  coe trace cow.coe --syscall write --from 1200000 --to 1400000
+  coe trace cow.coe --statistics
+  coe trace cow.coe --format html -o cow.html
   coe trace cow.coe --format jsonl -o cow.jsonl
   coe trace cow.coe --format perfetto -o cow.pftrace";
 
