@@ -176,3 +176,20 @@ fn all_events_and_addresses_count_if_they_are_wanted() {
     let (code, ..) = diff(folder.path(), &["t.coe"]);
     assert_eq!(code, 125, "B is missing");
 }
+
+#[test]
+fn what_was_typed_is_typed_again() {
+    let folder = folder();
+    let typed = write(&folder, "typed", "hello\n");
+    let mut record = common::coe();
+    record.current_dir(folder.path());
+    record.args(["record", "-i", "-q", "-o", "t.coe", "echo-stdin"]);
+    record.stdin(fs::File::open(typed).expect("a file"));
+    let output = record.output().expect("coe can be started");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(shown.matches("hello").count(), 2, "{output:?}");
+    holds(
+        &says(&folder, &["t.coe", "--run", "--cycles"], 0),
+        &["in the same order"],
+    );
+}

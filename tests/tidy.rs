@@ -28,7 +28,8 @@ const COE: Rooms = Rooms {
     src: "emu/coe/src",
     may: &[
         ("exit", &[]),
-        ("symbols", &[]),
+        // Which program a task runs is told by events, and what is in it by images.
+        ("symbols", &["events", "images"]),
         ("names", &[]),
         ("events", &["names"]),
         (

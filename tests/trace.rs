@@ -98,6 +98,12 @@ fn statistics_hold_the_time_of_each_task() {
     for part in ["time (cycles)", "main/3 in futex", "\nfutex ", "2^"] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
+    let faults = text.split("page faults in").nth(1).expect("a table");
+    let named = |line: &&str| !line.is_empty() && !line.starts_with("0x");
+    assert!(
+        faults.lines().skip(1).take(3).all(|line| named(&line)),
+        "{text}"
+    );
     let (_, json, _) = trace(&folder, &["--statistics", "--format", "json"]);
     let json: Value = serde_json::from_str(&json).expect("JSON");
     let last = events(&folder, &[])
@@ -120,4 +126,20 @@ fn statistics_hold_the_time_of_each_task() {
     let few: Value = serde_json::from_str(&few).expect("JSON");
     assert_eq!(few["tasks"].as_array().map(Vec::len), Some(1));
     assert_eq!(&few["tasks"][0], child);
+}
+
+#[test]
+fn code_addresses_are_named_for_people() {
+    let folder = recorded();
+    let (_, text, _) = trace(&folder, &["--event", "page_fault", "--task", "main"]);
+    let places = text
+        .lines()
+        .filter(|line| line.contains("> error="))
+        .count();
+    assert!(places > 20, "{text}");
+    let names = |name: &str| text.contains(&format!("<{name}+0x"));
+    assert!(
+        names("_start") || names("main") || names("memset") || names("memcpy"),
+        "{text}"
+    );
 }

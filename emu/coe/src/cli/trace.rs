@@ -10,12 +10,13 @@ use clap::{Args, ValueEnum};
 use super::filter::Filter;
 use super::html;
 use crate::Error;
-use crate::events::Line;
+use crate::events::{Line, Teller};
 use crate::exit::Code;
 use crate::report::perfetto::Perfetto;
 use crate::report::statistics::{self, Statistics, Window};
 use crate::report::{Lines, jsonl, text};
 use crate::schedule::extract::Extractor;
+use crate::symbols::GuestSymbols;
 use crate::trace::{Item, Record, Trace};
 
 /// How events are written.
@@ -171,6 +172,8 @@ fn figures(
         from: arguments.filter.from,
         to: arguments.filter.to,
     });
+    let mut teller = Teller::default();
+    let mut symbols = GuestSymbols::new(&trace.kernel, trace.initrd.as_deref());
     let mut last = 0;
     let mut damage = None;
     for item in trace.items() {
@@ -178,6 +181,11 @@ fn figures(
             Ok(Item::Record(Record::Event(event))) => {
                 last = event.at.cycle;
                 statistics.take(&event);
+                let line = teller.tell(&event);
+                symbols.take(&line);
+                if let Some(place) = symbols.place(&line) {
+                    statistics.fault_in(event.at, place);
+                }
             }
             Ok(Item::Record(_)) => {}
             Ok(Item::End(finished)) => last = finished.cycle,
@@ -202,13 +210,14 @@ fn show(trace: &Trace, arguments: &Arguments, out: &mut impl Write) -> io::Resul
     if arguments.format == Format::Text {
         head(trace, out)?;
     }
+    let mut symbols = GuestSymbols::new(&trace.kernel, trace.initrd.as_deref());
     let mut lines = Lines::default();
     for item in trace.items() {
         let ready = match item {
             Ok(Item::Record(Record::Event(event))) => lines.take(&event),
             Ok(Item::Record(Record::Digest { .. } | Record::Arrival(_))) => continue,
             Ok(Item::End(finished)) => {
-                put(&lines.finish(), arguments, out)?;
+                put(lines.finish(), &mut symbols, arguments, out)?;
                 if arguments.format == Format::Text {
                     writeln!(
                         out,
@@ -219,11 +228,11 @@ fn show(trace: &Trace, arguments: &Arguments, out: &mut impl Write) -> io::Resul
                 continue;
             }
             Err(error) => {
-                put(&lines.finish(), arguments, out)?;
+                put(lines.finish(), &mut symbols, arguments, out)?;
                 return Ok(Some(error.into()));
             }
         };
-        put(&ready, arguments, out)?;
+        put(ready, &mut symbols, arguments, out)?;
     }
     Ok(None)
 }
@@ -263,11 +272,23 @@ fn head(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     )
 }
 
-fn put(lines: &[Line], arguments: &Arguments, out: &mut impl Write) -> io::Result<()> {
-    for line in lines.iter().filter(|line| arguments.filter.wants(line)) {
+fn put(
+    lines: Vec<Line>,
+    symbols: &mut GuestSymbols<'_>,
+    arguments: &Arguments,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for mut line in lines {
+        symbols.take(&line);
+        if !arguments.filter.wants(&line) {
+            continue;
+        }
         match arguments.format {
-            Format::Text => writeln!(out, "{}", text::line(line))?,
-            Format::Jsonl => writeln!(out, "{}", jsonl::line(line))?,
+            Format::Text => {
+                symbols.annotate(&mut line);
+                writeln!(out, "{}", text::line(&line))?;
+            }
+            Format::Jsonl => writeln!(out, "{}", jsonl::line(&line))?,
             // It writes events, not lines.
             Format::Perfetto | Format::Html | Format::Schedule => {}
         }

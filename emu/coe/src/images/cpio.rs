@@ -77,34 +77,75 @@ impl Archive {
     }
 }
 
+/// One entry of an archive, and where the next one begins.
+struct Entry<'a> {
+    name: &'a [u8],
+    contents: &'a [u8],
+    next: usize,
+}
+
+impl Entry<'_> {
+    fn is_trailer(&self) -> bool {
+        self.name == TRAILER.as_bytes()
+    }
+}
+
+/// The entry that begins here; nothing if it is not whole.
+fn entry(bytes: &[u8], at: usize) -> Option<Entry<'_>> {
+    let header = bytes.get(at..at.checked_add(HEADER)?)?;
+    if !header.starts_with(MAGIC.as_bytes()) {
+        return None;
+    }
+    let field = |n: usize| {
+        let digits = std::str::from_utf8(&header[MAGIC.len() + n * 8..][..8]).ok()?;
+        usize::from_str_radix(digits, 16).ok()
+    };
+    let (size, name_size) = (field(SIZE)?, field(NAME_SIZE)?);
+    let name_end = (at + HEADER).checked_add(name_size)?;
+    let data = name_end.checked_next_multiple_of(4)?;
+    let end = data.checked_add(size)?;
+    Some(Entry {
+        name: bytes.get(at + HEADER..name_end)?.strip_suffix(&[0])?,
+        contents: bytes.get(data..end)?,
+        next: end.checked_next_multiple_of(4)?,
+    })
+}
+
 /// Takes the first of several archives that stand one behind the other; nothing
 /// if the bytes do not begin with a whole archive.
 #[must_use]
 pub fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut at = 0usize;
+    let mut at = 0;
     loop {
-        let header = bytes.get(at..at.checked_add(HEADER)?)?;
-        if !header.starts_with(MAGIC.as_bytes()) {
-            return None;
-        }
-        let field = |n: usize| {
-            let digits = std::str::from_utf8(&header[MAGIC.len() + n * 8..][..8]).ok()?;
-            usize::from_str_radix(digits, 16).ok()
-        };
-        let (size, name_size) = (field(SIZE)?, field(NAME_SIZE)?);
-        let name_at = at + HEADER;
-        let name = bytes.get(name_at..name_at.checked_add(name_size)?)?;
-        let data = (name_at + name_size).next_multiple_of(4);
-        at = data.checked_add(size)?.checked_next_multiple_of(4)?;
-        if name.strip_suffix(&[0])? == TRAILER.as_bytes() {
+        let entry = entry(bytes, at)?;
+        at = entry.next;
+        if entry.is_trailer() {
             return bytes.split_at_checked(at);
         }
     }
 }
 
+/// The files of archives that stand one behind the other, by their absolute
+/// paths, up to the first entry that is not whole. The last one of a path is
+/// the one that the kernel keeps.
+pub fn files(bytes: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
+    let mut at = 0;
+    let entries = std::iter::from_fn(move || {
+        let entry = entry(bytes, at)?;
+        at = entry.next;
+        Some(entry)
+    });
+    entries.filter(|entry| !entry.is_trailer()).map(|entry| {
+        (
+            format!("/{}", String::from_utf8_lossy(entry.name)),
+            entry.contents,
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Archive, split};
+    use super::{Archive, files, split};
 
     /// Reads an archive again, as (name, mode, contents).
     fn read(bytes: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
@@ -165,6 +206,9 @@ mod tests {
         let second = second.finish();
         let both = [first.clone(), second.clone()].concat();
         assert_eq!(split(&both), Some((first.as_slice(), second.as_slice())));
+        let names: Vec<_> = files(&both).map(|(name, _)| name).collect();
+        assert_eq!(names, ["/bin", "/bin/a", "/x"]);
+        assert_eq!(files(&both).nth(1).unwrap().1, b"12345");
         for len in 0..first.len() {
             assert_eq!(split(&first[..len]), None, "{len}");
         }

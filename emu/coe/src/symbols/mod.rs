@@ -1,5 +1,9 @@
 //! Which function an address lies in, by an ELF's symbol table.
 
+mod guest;
+
+pub use guest::GuestSymbols;
+
 use goblin::elf::Elf;
 use goblin::elf::header::EM_X86_64;
 use goblin::elf::section_header::{SHF_EXECINSTR, SHN_UNDEF};

@@ -32,6 +32,7 @@ fn task(task: &Task) -> Value {
         "stopped": distribution(&task.stopped),
         "switches": { "voluntary": task.voluntary, "involuntary": task.involuntary },
         "faults": task.faults,
+        "faults_in": task.places,
         "signals": task.signals,
         "system_calls": calls(task.calls.iter().map(|(name, call)| (name.as_str(), call))),
     })

@@ -111,6 +111,18 @@ impl Statistics {
         all
     }
 
+    /// Page faults by the function that made them, the most first.
+    #[must_use]
+    pub fn places(&self) -> Vec<(&str, u64)> {
+        let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+        for (place, count) in self.figures.iter().flat_map(|task| &task.places) {
+            *all.entry(place).or_default() += count;
+        }
+        let mut all: Vec<_> = all.into_iter().collect();
+        all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        all
+    }
+
     /// Cycles after the last event: the events do not say who had them.
     #[must_use]
     pub fn rest(&self) -> u64 {
@@ -155,6 +167,14 @@ impl Statistics {
         if let Some(at) = self.by_name.remove(old) {
             self.figures[at].name.clone_from(&new);
             self.by_name.insert(new, at);
+        }
+    }
+
+    /// Takes in where the page fault was that came last: the name of a function.
+    pub fn fault_in(&mut self, at: Position, place: String) {
+        if self.window.holds(at.cycle) {
+            let who = self.of(self.tasks.current(at.cpu));
+            *self.figures[who].places.entry(place).or_default() += 1;
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Task {
     pub involuntary: u64,
     /// Page faults by what was done about them.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Page faults by the function that made them.
+    pub places: BTreeMap<String, u64>,
     /// Signals that reached it.
     pub signals: u64,
     /// System calls by name.

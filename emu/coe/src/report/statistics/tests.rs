@@ -28,6 +28,9 @@ fn of(window: Window, events: &[Event], end: u64) -> Statistics {
     let mut statistics = Statistics::new(window);
     for event in boot().iter().chain(events) {
         statistics.take(event);
+        if matches!(event.payload, Payload::Kernel { id: PageFault, .. }) {
+            statistics.fault_in(event.at, "memset".to_owned());
+        }
     }
     statistics.finish(end);
     statistics
@@ -130,6 +133,7 @@ fn only_what_lies_in_the_window_counts() {
     let window = Window { from: 140, to: 350 };
     let statistics = of(window, &story(), 450);
     let main = task(&statistics, "main");
+    assert_eq!(main.places["memset"], 1);
     assert_eq!(main.call_count(), 1);
     assert_eq!(main.calls["futex"].latency.count(), 0);
     assert_eq!((main.user, main.kernel), (5, 75));
@@ -146,6 +150,7 @@ fn the_tables_hold_what_there_is() {
         "time (cycles)  user  kernel  runnable  asleep  stopped\nmain             90     177",
         "main in futex           1      80   80      80   80   80\n",
         "write             1       1      30   30      30   30   30\n",
+        "page faults in  times\nmemset              1\n",
         "write  2^4: 1\n",
         "50 cycles come after the last event",
     ];

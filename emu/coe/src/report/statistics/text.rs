@@ -2,6 +2,9 @@
 
 use super::{Distribution, Quantiles, Statistics, Task};
 
+/// So many functions are shown.
+const PLACES: usize = 15;
+
 /// A table whose first column stands left and all others right.
 struct Table {
     rows: Vec<Vec<String>>,
@@ -49,6 +52,7 @@ pub fn write(statistics: &Statistics) -> String {
         times(statistics),
         counts(statistics),
         waits(statistics),
+        places(statistics),
         calls(statistics),
         classes(statistics),
     ];
@@ -145,6 +149,20 @@ fn waits(statistics: &Statistics) -> String {
             row(task, &format!("in {reason}"), waits);
         }
         row(task, "stopped", &task.stopped);
+    }
+    table.text()
+}
+
+/// The functions that made the most page faults.
+fn places(statistics: &Statistics) -> String {
+    let mut table = Table::new(&["page faults in", "times"]);
+    let places = statistics.places();
+    for (place, count) in places.iter().take(PLACES) {
+        table.row(place, [grouped(*count)]);
+    }
+    if let Some(more @ 1..) = places.len().checked_sub(PLACES) {
+        let rest: u64 = places[PLACES..].iter().map(|(_, count)| count).sum();
+        table.row(&format!("{more} others"), [grouped(rest)]);
     }
     table.text()
 }
