@@ -86,6 +86,18 @@ fn another_order_is_told_as_an_order() {
     assert_eq!(json["a"]["events"].as_u64().map(|n| n > 100), Some(true));
 }
 
+#[test]
+fn the_recorded_order_is_followed_if_that_is_wanted() {
+    let folder = folder();
+    write(&folder, "s.toml", threads(42));
+    record(&folder, "t.coe", &["s.toml"]);
+    // Another draw on the same code: what the seed says is overruled.
+    let args = ["t.coe", "--run", "--same-order"];
+    holds(&says(&folder, &args, 0), &["in the same order"]);
+    let (code, _, error) = diff(folder.path(), &["t.coe", "s.toml", "--same-order"]);
+    assert_eq!(code, 125, "{error}");
+}
+
 /// A word that the kernel only reads: the same order, at another cost.
 const WORD: [&str; 2] = ["--kernel-option", "clone_stopped=off"];
 

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use machine::Payload;
 
-use super::live::Progress;
+use super::live::{Fitting, Progress};
 use super::target::{self, GuestArguments};
 use crate::Error;
 use crate::diff::text::Limits;
@@ -15,8 +15,10 @@ use crate::diff::{self, Collector, Comparison, Detail, Side};
 use crate::exit::Code;
 use crate::images::{Guests, Setup};
 use crate::input::{Recorded, Silence, Source};
-use crate::run;
+use crate::run::{self, Watcher};
 use crate::scenario::{Scenario, program};
+use crate::schedule::Schedule;
+use crate::schedule::extract::Extractor;
 use crate::trace::{self, Item, Record, Trace};
 
 /// How a comparison is written.
@@ -39,6 +41,10 @@ pub(super) struct Arguments {
     /// Run what A recorded again, on the kernel and the programs of today
     #[arg(long, conflicts_with = "b")]
     pub(super) run: bool,
+    /// The new run follows the recorded order as far as it fits, whatever the
+    /// scenario's policy: so that only costs differ
+    #[arg(long, requires = "run")]
+    pub(super) same_order: bool,
     /// How to write what differs
     #[arg(long, value_enum, default_value = "text")]
     pub(super) format: Format,
@@ -80,7 +86,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let a = side(&arguments.a, detail, &Guests::default())?;
     let b = match &arguments.b {
         Some(b) => side(b, detail, &guests)?,
-        None => again(&arguments.a, detail, &guests)?,
+        None => again(&arguments.a, detail, &guests, arguments.same_order)?,
     };
     let comparison = diff::compare(&a, &b);
     let written = match arguments.format {
@@ -136,7 +142,7 @@ fn scenario(path: &Path, guests: &Guests) -> Result<Setup, Error> {
 }
 
 /// The run of today of what A is.
-fn again(path: &Path, detail: Detail, guests: &Guests) -> Result<Side, Error> {
+fn again(path: &Path, detail: Detail, guests: &Guests, same_order: bool) -> Result<Side, Error> {
     let name = format!("{}, run again", path.display());
     if is_scenario(path) {
         return run_setup(&name, &scenario(path, guests)?, &mut Silence, detail);
@@ -153,20 +159,24 @@ fn again(path: &Path, detail: Detail, guests: &Guests) -> Result<Side, Error> {
         });
     }
     let trace = Trace::from_bytes(bytes)?;
-    let setup = trace.setup().on_guests(guests, answered(&trace))?;
+    let mut setup = trace.setup().on_guests(guests, choices(&trace))?;
+    if let (true, Some(choices)) = (same_order, choices(&trace)) {
+        setup.follow(choices);
+    }
     // What was typed is typed again at the same cycles.
     run_setup(&name, &setup, &mut Recorded::new(trace.arrivals()), detail)
 }
 
-/// True if a recorded choice was not answered as the kernel would have done.
-fn answered(trace: &Trace) -> bool {
-    trace.items().flatten().any(|item| match item {
-        Item::Record(Record::Event(event)) => match event.payload {
-            Payload::Choice { choice, answer } => answer != choice.default,
-            _ => false,
-        },
-        _ => false,
-    })
+/// The choices of a recording that the kernel would not have made itself.
+fn choices(trace: &Trace) -> Option<Arc<Schedule>> {
+    let mut extractor = Extractor::default();
+    for item in trace.items().flatten() {
+        if let Item::Record(Record::Event(event)) = item {
+            extractor.see(&event);
+        }
+    }
+    let schedule = extractor.finish();
+    (!schedule.lines.is_empty()).then(|| Arc::new(schedule))
 }
 
 fn run_setup(
@@ -177,8 +187,11 @@ fn run_setup(
 ) -> Result<Side, Error> {
     let mut collector = Collector::new(detail);
     let mut progress = Progress::beside_console(setup);
-    let finished = run::run_with(setup, source, &mut [&mut collector, &mut progress])?;
+    let mut fitting = Fitting::new(setup);
+    let watchers: &mut [&mut dyn Watcher] = &mut [&mut collector, &mut progress, &mut fitting];
+    let finished = run::run_with(setup, source, watchers)?;
     progress.done();
+    fitting.tell();
     Ok(collector.finish(name, trace::hash(&setup.kernel), Ok(&finished)))
 }
 
