@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::termios::tcgetattr;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 mod common;
 #[path = "tiny/mod.rs"]
@@ -30,6 +30,7 @@ struct Person {
     child: Child,
     keys: File,
     terminal: File,
+    cooked: Termios,
     before: String,
     screen: Arc<Mutex<Vec<u8>>>,
     reader: Option<thread::JoinHandle<()>>,
@@ -38,6 +39,7 @@ struct Person {
 impl Person {
     fn sits_at(command: &mut Command) -> Person {
         let (keys, terminal) = open_terminal().expect("a pseudo terminal");
+        let cooked = tcgetattr(&terminal).expect("its settings");
         let before = settings(&terminal);
         let mut child = command
             .stdin(terminal.try_clone().expect("the terminal"))
@@ -57,6 +59,7 @@ impl Person {
             child,
             keys,
             terminal,
+            cooked,
             before,
             screen,
             reader: Some(reader),
@@ -232,6 +235,32 @@ fn whoever_leaves_or_kills_has_a_sane_terminal_and_a_trace() {
             assert_eq!(replay(&trace), (0, screen));
         }
     }
+}
+
+/// A shell that stops coe has the terminal as it likes it; coe takes it back
+/// when it goes on.
+#[test]
+fn the_terminal_is_the_guests_again_after_a_stop() {
+    let folder = folder();
+    let kernel = write(&folder, "forever", tiny::kernel(tiny::FOREVER));
+    let mut command = coe();
+    command.args(["boot", "-i"]).arg(kernel);
+    let mut person = Person::sits_at(&mut command);
+    let becomes = |person: &Person, raw: bool| {
+        let start = Instant::now();
+        while (settings(&person.terminal) == person.before) == raw {
+            assert!(start.elapsed() < PATIENCE, "raw: {raw}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    };
+    becomes(&person, true);
+    kill_process(person.pid(), Signal::STOP).expect("a signal");
+    tcsetattr(&person.terminal, OptionalActions::Now, &person.cooked).expect("its settings");
+    becomes(&person, false);
+    kill_process(person.pid(), Signal::CONT).expect("a signal");
+    becomes(&person, true);
+    person.types("\x1d");
+    assert_eq!(person.leaves().0, 120);
 }
 
 /// How fast it goes is told to a person at a terminal, and to nobody else:
