@@ -51,7 +51,7 @@ fn point(browser: &Browser, lane: &str, cycle: f64, marks: bool) -> (f64, f64) {
     let place = browser.ask(&format!(
         "(() => {{ const row = coe.picture.rows.find((row) => row.name === {lane:?});
            const box = document.getElementById('lanes').getBoundingClientRect();
-           return [box.x + coe.painter.x({cycle}), box.y + coe.painter.y(row) + ({marks} ? row.height - 10 : 15)]; }})()"
+           return [box.x + coe.painter.x({cycle}), box.y + coe.painter.y(row) + ({marks} ? coe.picture.stripTop(0) + 6 : 15)]; }})()"
     ));
     (place[0].as_f64().expect("x"), place[1].as_f64().expect("y"))
 }
@@ -389,6 +389,12 @@ fn a_second_trace_lies_beside_the_first() {
         chosen.contains("sys_exit"),
         "the argument is read: {chosen}"
     );
+    // What is below belongs to the second run, and says so.
+    let second = browser.number("(coe.view.from + coe.view.to) / 2");
+    let (x, y) = point(&browser, "main", second, false);
+    browser.hover((x, y + 22.0));
+    let tip = browser.text("document.getElementById('tip').textContent");
+    assert!(tip.starts_with("B · main"), "{tip}");
     let lanes = browser.ask("coe.picture.rows.filter((row) => row.lanes).map((row) => row.lanes.map((lane) => lane && lane.name))");
     for pair in lanes.as_array().expect("rows") {
         assert_eq!(pair[0], pair[1], "the same task in both");
@@ -396,6 +402,38 @@ fn a_second_trace_lies_beside_the_first() {
     browser.keys("a");
     let starts = browser.ask(start);
     assert_ne!(starts[0], starts[1]);
+}
+
+#[test]
+fn a_run_in_which_nothing_happens_has_a_page() {
+    if !has_browser() {
+        return;
+    }
+    let folder = common::folder();
+    let page = folder.path().join("nothing.html");
+    let mut file = std::fs::File::create(&page).expect("a file");
+    let mut run = Run::new(Head::default());
+    run.finish(0, "exit 0".to_owned());
+    html::write(&run, None, &mut file).expect("the page is written");
+    let browser = Browser::start();
+    browser.open(&page);
+    browser.keys("+-0p]k");
+    let said = browser.text("document.getElementById('selection').textContent");
+    assert!(said.contains("exit 0"), "{said}");
+}
+
+#[test]
+fn what_a_page_cannot_do_is_said() {
+    let folder = common::folder();
+    let refused = |args: &[&str]| {
+        let output = common::coe_in(folder.path(), &[&["trace", "t.coe"], args].concat());
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = refused(&["--overlay", "other.coe"]);
+    assert!(said.contains("--format html"), "{said}");
+    let said = refused(&["--format", "html", "--task", "main"]);
+    assert!(said.contains("cannot be filtered"), "{said}");
 }
 
 #[test]
@@ -514,17 +552,18 @@ fn a_million_events_do_not_stall() {
     }
     screenshot(&browser, "million-zoomed");
     frames.sort_by(f64::total_cmp);
-    let (median, most) = (frames[frames.len() / 2], frames[frames.len() - 1]);
+    let part = |percent: usize| frames[(frames.len() - 1) * percent / 100];
+    let (median, slow, most) = (part(50), part(90), part(100));
     browser.keys("/kind=cow");
     let searched = browser.number("(() => { const begin = performance.now(); coe.find('kind=cow'); return performance.now() - begin; })()");
     eprintln!(
-        "{EVENTS} events: page {} KiB, there after {} ms; frames: median {median:.1} ms, at most {most:.1} ms; search {searched:.0} ms",
+        "{EVENTS} events: page {} KiB, there after {} ms; frames: median {median:.1} ms, of ten one over {slow:.1} ms, at most {most:.1} ms; search {searched:.0} ms",
         bytes >> 10,
         loading.as_millis()
     );
     assert!(loading.as_secs() < 30, "{loading:?}");
     // A frame of 60 Hz has 16 ms; a machine that is busy otherwise may need a few of them.
     assert!(median < 50.0, "median {median} ms");
-    assert!(most < 400.0, "at most {most} ms");
+    assert!(slow < 200.0, "of ten one over {slow} ms");
     assert!(searched < 2000.0, "{searched} ms");
 }

@@ -107,10 +107,11 @@ class Painter {
     context.clip();
     this.raster.begin(Math.ceil((this.width - GUTTER) * this.ratio), Math.round(row.height * this.ratio));
     row.tracks.forEach((track, run) => {
-      if (track) this.drawTrack(row, track, run, y, 5 + run * (PAIR - ROW));
+      if (track) this.drawTrack(row, track, run, y, barTop(run));
     });
-    const dense = row.lanes ? this.drawMarks(row, y) : [];
-    dense.forEach((of, nth) => this.rasterMarks(row, of, nth / dense.length, (nth + 1) / dense.length));
+    row.lanes?.forEach((lane, run) => {
+      if (lane) this.drawMarks(lane, run, y + this.picture.stripTop(run), this.picture.stripTop(run));
+    });
     this.raster.put(context, GUTTER, y, this.ratio);
     if (this.dense) this.drawLongLabels(row, y);
     context.restore();
@@ -136,7 +137,7 @@ class Painter {
     const only = row.lanes && (!row.lanes[0] ? "only in B" : !row.lanes[1] ? "only in A" : "");
     if (only) context.fillText(only, x, y + 45);
     row.tracks.forEach((track, run) => {
-      if (track) context.fillText("AB"[run], GUTTER - 14, y + 5 + run * (PAIR - ROW) + BAR / 2);
+      if (track) context.fillText("AB"[run], GUTTER - 14, y + barTop(run) + BAR / 2);
     });
   }
 
@@ -171,7 +172,7 @@ class Painter {
   drawLongLabels(row, y) {
     row.tracks.forEach((track, run) => {
       if (!track) return;
-      const shift = this.picture.shift(run), top = y + 5 + run * (PAIR - ROW);
+      const shift = this.picture.shift(run), top = y + barTop(run);
       let last = -1;
       for (let x = GUTTER; x < this.width; x += 20) {
         const at = track.at(this.cycle(x) - shift);
@@ -227,40 +228,35 @@ class Painter {
     }
   }
 
-  /** The events below a lane that are few enough for shapes; gives the classes that are not. */
-  drawMarks(row, y) {
+  /** The events below a lane: shapes where they are few, or else columns of pixels. */
+  drawMarks(lane, run, y, strip) {
     const { context, colours } = this;
-    const middle = y + row.height - STRIP / 2 - 4;
     const dense = [];
     for (let of = CLASSES.length - 1; of >= 0; of--) {
       if (!CLASSES[of].shown) continue;
-      const { cycles, shift, first, end } = this.marksInView(row, of);
-      if (end - first >= (this.width - GUTTER) / 8) { dense.push(of); continue; }
+      const { cycles, shift, first, end } = this.marksInView(lane, run, of);
+      if (end - first >= (this.width - GUTTER) / 8) { dense.unshift(of); continue; }
       context.fillStyle = colours.classes[of];
-      for (let at = first; at < end; at++) drawShape(context, CLASSES[of].shape, this.x(cycles[at] + shift), middle);
+      for (let at = first; at < end; at++) drawShape(context, CLASSES[of].shape, this.x(cycles[at] + shift), y + STRIP / 2);
     }
-    return dense.reverse();
+    dense.forEach((of, nth) => this.rasterMarks(lane, run, of, strip + STRIP * nth / dense.length, strip + STRIP * (nth + 1) / dense.length));
   }
 
-  marksInView(row, of) {
-    const lane = row.lanes[0] ?? row.lanes[1];
-    const shift = row.lanes[0] ? 0 : this.picture.shift(1);
+  marksInView(lane, run, of) {
+    const shift = this.picture.shift(run);
     const cycles = lane.byClass[of];
     return { cycles, shift, first: search(cycles, this.view.from - shift), end: search(cycles, this.view.to - shift, true) };
   }
 
-  /** Many events of one class: a tick for each column of pixels that has one. The
-   *  classes share the strip: this one has its height from `high` to `low`, of 0 to 1. */
-  rasterMarks(row, of, high, low) {
+  /** Many events of one class: a tick for each column of pixels that has one. */
+  rasterMarks(lane, run, of, top, bottom) {
     const { raster, ratio, packed } = this;
-    const { cycles, shift, first, end } = this.marksInView(row, of);
+    const { cycles, shift, first, end } = this.marksInView(lane, run, of);
     const perColumn = 1 / (this.scale * ratio);
     const origin = this.view.from - shift;
-    const edge = row.height - STRIP - 4;
-    const top = Math.round((edge + STRIP * high) * ratio), bottom = Math.round((edge + STRIP * low) * ratio);
     for (let at = first; at < end;) {
       const x = Math.floor((cycles[at] - origin) / perColumn);
-      raster.column(x, top, bottom, packed.classes[of]);
+      raster.column(x, Math.round(top * ratio), Math.round(bottom * ratio), packed.classes[of]);
       // On to the first event that is not within the same column.
       const beyond = origin + (x + 1) * perColumn;
       at = Math.max(at + 1, search(cycles, beyond, false, at, Math.min(end, gallop(cycles, beyond, at, end))));
@@ -289,7 +285,7 @@ class Painter {
 
   drawArrow(x, from, to, which, deed, height) {
     const { context, colours } = this;
-    const offset = 5 + which * (PAIR - ROW);
+    const offset = barTop(which);
     const down = to.y > from.y;
     const y0 = this.y(from) + offset + (down ? BAR : 0), y1 = this.y(to) + offset + (down ? -1 : BAR + 1);
     if (Math.max(y0, y1) < RULER || Math.min(y0, y1) > height) return;
@@ -388,7 +384,7 @@ class Painter {
     context.strokeStyle = colours.accent;
     context.lineWidth = 2;
     context.beginPath();
-    context.arc(x, this.y(row) + row.height - STRIP / 2 - 4, 7, 0, 2 * Math.PI);
+    context.arc(x, this.y(row) + picture.stripTop(state.run) + STRIP / 2, 7, 0, 2 * Math.PI);
     context.stroke();
   }
 
@@ -433,7 +429,7 @@ class Painter {
       for (const track of tracks) track.spent(from, from + perColumn, spent);
       let bottom = height - 4;
       for (const of of BUSY) {
-        const tall = (height - 10) * spent[of] / (perColumn * tracks.length);
+        const tall = (height - 10) * spent[of] / (perColumn * Math.max(tracks.length, 1));
         context.fillStyle = colours.states[of];
         context.fillRect(GUTTER + x, bottom - tall, 1, tall);
         bottom -= tall;

@@ -259,22 +259,23 @@ class Page {
     const place = { row, cycle: this.painter.cycle(x), run: 0, lane: null, at: -1, event: null };
     if (!row || x < GUTTER) return place;
     const dy = y - this.painter.y(row);
-    if (this.picture.both && (!row.tracks[0] || dy >= 5 + BAR && dy < row.height - STRIP - 6)) place.run = row.tracks[1] ? 1 : 0;
+    const marks = dy >= this.picture.stripTop(0) - 2;
+    const second = dy >= (marks ? this.picture.stripTop(1) - 1 : barTop(1) - 2);
+    if (this.picture.both && row.tracks[1] && (second || !row.tracks[0])) place.run = 1;
     const track = row.tracks[place.run];
     const local = place.cycle - this.picture.shift(place.run);
     place.at = track ? track.at(local) : -1;
     if (row.cpu) place.lane = place.at >= 0 ? track.lane[place.at] : null;
-    else place.lane = row.lanes[place.run].id;
-    if (!row.cpu && dy >= row.height - STRIP - 6) this.eventUnder(place, x);
+    else place.lane = row.lanes[place.run]?.id ?? null;
+    if (!row.cpu && marks && place.lane !== null) this.eventUnder(place, x);
     return place;
   }
 
   /** The event nearest to the pointer, if it is near; important ones first. */
   eventUnder(place, x) {
-    const which = place.row.lanes[0] ? 0 : 1;
-    const run = this.picture.runs[which];
-    const lane = place.row.lanes[which];
-    const shift = this.picture.shift(which);
+    const run = this.picture.runs[place.run];
+    const lane = run.lanes[place.lane];
+    const shift = this.picture.shift(place.run);
     let best = null, least = 7;
     const from = run.eventFrom(lane.id, this.painter.cycle(x - 7) - shift);
     for (let at = from; at < lane.events.length && at < from + 3000; at++) {
@@ -286,10 +287,7 @@ class Page {
       const weight = distance + kind * 0.2;
       if (weight < least) { least = weight; best = event; }
     }
-    if (best === null) return;
     place.event = best;
-    place.run = which;
-    place.lane = lane.id;
   }
 
   hover(event) {

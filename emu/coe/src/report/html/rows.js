@@ -1,6 +1,12 @@
 // ---- The rows of the picture: CPUs, then tasks as a tree; two runs side by side.
 
-const ROW = 44, PAIR = 66, BAR = 18, STRIP = 12, INDENT = 10;
+/** Heights: of a row with one run and with two, of a bar, of a strip of events. */
+const ROW = 44, PAIR = 80, BAR = 18, STRIP = 12, INDENT = 10;
+/** From a bar to the one of the other run, and from a strip to the other one. */
+const NEXT_BAR = 22, NEXT_STRIP = 14;
+
+/** Where a run's bar begins in its row. */
+const barTop = (run) => 5 + run * NEXT_BAR;
 
 /** The runs of the page with the rows in which they are shown. */
 class Picture {
@@ -20,7 +26,7 @@ class Picture {
   }
 
   get from() { return Math.min(0, ...this.runs.map((_, at) => this.shift(at))); }
-  get to() { return Math.max(...this.runs.map((run, at) => run.end + this.shift(at))); }
+  get to() { return Math.max(this.from + 1, ...this.runs.map((run, at) => run.end + this.shift(at))); }
 
   /** Makes the rows anew. */
   arrange() {
@@ -56,12 +62,24 @@ class Picture {
     }
   }
 
+  /** Where the strip of a run's events begins in its row. */
+  stripTop(run) { return (this.both ? 5 + 2 * NEXT_BAR : 5 + BAR + 5) + run * NEXT_STRIP; }
+
+  /** The program of a lane: the last one that it ran, or that of who created it. */
+  program(run, lane) {
+    for (let at = lane; at && !at.system; at = run.lanes[at.parent]) {
+      const begun = at === lane ? at.programs : at.programs.filter(([cycle]) => cycle <= lane.born);
+      if (begun.length) return begun[begun.length - 1][1];
+    }
+    return lane.programs.length ? lane.programs[lane.programs.length - 1][1] : "";
+  }
+
   row(lanes) {
     const lane = lanes[0] ?? lanes[1];
     const shown = lanes.slice(0, this.runs.length);
     return {
       name: lane.name, lanes: shown, system: lane.system, depth: lane.depth,
-      program: lane.programs.length ? lane.programs[lane.programs.length - 1][1] : "",
+      program: this.program(this.runs[lanes[0] ? 0 : 1], lane),
       tracks: shown.map((one) => one?.track),
     };
   }
