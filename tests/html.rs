@@ -143,6 +143,9 @@ fn hovering_and_clicking_tell_what_is_there() {
     let tip = browser.text("document.getElementById('tip').textContent");
     assert!(tip.contains("page_fault kind=cow"), "{tip}");
     assert!(tip.contains(&format!("cycle {}", grouped(cow))), "{tip}");
+    browser.hover(point(&browser, "main/1", cow, false));
+    let tip = browser.text("document.getElementById('tip').textContent");
+    assert!(tip.starts_with("main/1 · kernel, page fault"), "{tip}");
     browser.click(mark);
     let chosen = browser.text("document.getElementById('selection').textContent");
     assert!(chosen.contains(&grouped(cow)), "{chosen}");
@@ -420,6 +423,8 @@ fn a_run_in_which_nothing_happens_has_a_page() {
     browser.keys("+-0p]k");
     let said = browser.text("document.getElementById('selection').textContent");
     assert!(said.contains("exit 0"), "{said}");
+    let (from, to) = view(&browser);
+    assert!(from < to, "{from} to {to}");
 }
 
 #[test]

@@ -162,6 +162,13 @@ impl Lanes {
         self.open[lane as usize].map_or(Cause::None, |open| open.cause)
     }
 
+    /// What the lane is busy with turns out to be something else.
+    pub(super) fn recall(&mut self, lane: LaneId, cause: Cause) {
+        if let Some(open) = &mut self.open[lane as usize] {
+            open.cause = cause;
+        }
+    }
+
     /// A task that waits can run again; one that runs already goes on.
     pub(super) fn wake(&mut self, lane: LaneId, cycle: u64) {
         if let Some(open) = self.open[lane as usize]

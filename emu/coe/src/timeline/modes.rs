@@ -25,10 +25,14 @@ impl Modes {
     pub(super) fn advance(&mut self, lanes: &mut Lanes, at: &Position, cause: Cause) {
         let last = self.last.insert(at.cpu, *at).unwrap_or_default();
         let user = at.user.saturating_sub(last.user);
+        let lane = lanes.running(at.cpu);
         if user == 0 {
+            // A fault is told when it is dealt with: other events may come first.
+            if cause == Cause::Fault && lanes.cause(lane) == Cause::Other {
+                lanes.recall(lane, cause);
+            }
             return;
         }
-        let lane = lanes.running(at.cpu);
         // If there was more than one stay, which no event tells, they count as one.
         let (from, to) = (at.mode_since.saturating_sub(user), at.mode_since);
         lanes.enter(lane, from.max(last.cycle), State::User, Cause::None, at.cpu);

@@ -124,6 +124,24 @@ fn the_kernel_is_left_and_entered_where_positions_say() {
 }
 
 #[test]
+fn a_fault_that_is_told_late_is_a_fault_from_its_entry_on() {
+    // A frame is taken before the fault is told.
+    let fault = [0, 0x4000, 0x1000, 6, 0];
+    let mut timeline = Timeline::default();
+    for event in [
+        at(100, 0, EventId::SchedProcessFork, [0, 1, 1, 0x100, 0]),
+        at(200, 0, EventId::SchedSwitch, [0, 6, 1, 0, 0]),
+        at(900, 400, EventId::MmPageAlloc, [7, 0, 0, 0, 0]),
+        at(950, 400, EventId::PageFault, fault),
+        at(1900, 900, EventId::SysEnter, [39, 0, 0, 0, 0]),
+    ] {
+        timeline.take(&event);
+    }
+    let kernel = timeline.segments().iter().find(|s| s.from == 850).unwrap();
+    assert_eq!((kernel.state, kernel.cause), (State::Kernel, Cause::Fault));
+}
+
+#[test]
 fn a_task_that_waits_says_in_which_system_call() {
     let timeline = family();
     let main = lane(&timeline, "main");
