@@ -11,7 +11,7 @@ mod modes;
 pub mod sharing;
 
 use abi::event::EventId;
-use machine::{Event, Input, Payload};
+use machine::{Event, Payload};
 
 use crate::names::tasks::Tasks;
 use lanes::Lanes;
@@ -177,7 +177,7 @@ impl Timeline {
         self.end = self.end.max(cycle);
         let by = self.lanes.running(cpu);
         // An input comes from outside and says nothing about where the CPU is.
-        if matches!(event.payload, Payload::Input(Input::Console(_))) {
+        if matches!(event.payload, Payload::Input(_)) {
             return by;
         }
         self.modes

@@ -1,7 +1,7 @@
 //! Timelines of runs that are written down by hand.
 
 use abi::event::EventId;
-use machine::{Event, Payload, Position};
+use machine::{Event, Input, Payload, Position};
 
 use super::sharing::Part;
 use super::*;
@@ -229,16 +229,29 @@ fn a_new_namespace_of_numbers_is_for_the_children() {
 }
 
 #[test]
-fn console_input_from_outside_is_nobodys_deed() {
-    let mut timeline = family();
-    let before = timeline.segments().len();
-    timeline.take(&Event {
-        at: Position {
-            cycle: 6000,
-            user: 99_999,
-            ..Position::default()
-        },
-        payload: Payload::Input(Input::Console(b'x')),
-    });
-    assert_eq!(timeline.segments().len(), before);
+fn what_comes_from_outside_says_nothing_about_modes() {
+    let events = |inputs: &[Input]| {
+        let mut timeline = Timeline::default();
+        timeline.take(&at(100, 0, EventId::SchedProcessFork, [0, 1, 1, 0x100, 0]));
+        timeline.take(&at(200, 0, EventId::SchedSwitch, [0, 6, 1, 0, 0]));
+        for input in inputs {
+            // The task has been in user mode since cycle 400.
+            let place = Position {
+                cycle: 700,
+                user: 300,
+                mode_since: 400,
+                ..Position::default()
+            };
+            timeline.take(&Event {
+                at: place,
+                payload: Payload::Input(*input),
+            });
+        }
+        timeline.take(&at(900, 450, EventId::SysEnter, [39, 0, 0, 0, 0]));
+        timeline.finish(1000);
+        timeline.segments().to_vec()
+    };
+    let alone = events(&[]);
+    assert_eq!(events(&[Input::Console(b'x')]), alone);
+    assert_eq!(events(&[Input::Interrupt(0xEF)]), alone);
 }
