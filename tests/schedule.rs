@@ -2,12 +2,13 @@
 //! what it says; mistakes and misfits are shown.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use coe::images::Setup;
+use coe::golden::{self, Transcript};
+use coe::images::{Guests, Setup};
 use coe::run::{self, Finished, Watcher};
-use coe::scenario::{Policy, Scenario, Slice};
+use coe::scenario::{Level, Policy, Scenario, Slice};
 use coe::schedule::Schedule;
 use coe::schedule::extract::Extractor;
 use coe::schedule::follow::Follower;
@@ -15,17 +16,13 @@ use machine::Event;
 
 mod common;
 
-use common::coe;
+use common::{coe, root};
 
 /// Calls coe; its exit status and what it says on stderr.
 fn call(arguments: &[&str]) -> (i32, String) {
     let output = coe().args(arguments).output().expect("coe starts");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code().expect("it exits"), stderr)
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// What a run shows: all of its events, and the schedule that it took.
@@ -107,6 +104,51 @@ fn priorities_give_the_same_order_again() {
 #[test]
 fn futexes_give_the_same_order_again() {
     folder_gives_the_same_orders("futex", 30);
+}
+
+/// A run in the words of a golden that names no cycles.
+fn order(setup: &Setup) -> (String, Seen) {
+    let (mut transcript, mut seen) = (Transcript::new(Level::Order), Seen::default());
+    let finished = run::run(setup, &mut [&mut seen, &mut transcript]).expect("it starts");
+    (transcript.text(&finished, &[]), seen)
+}
+
+/// The kernel of another build has all of its code elsewhere and takes other
+/// times, and goes the same way where the schedule of the first one says so.
+#[test]
+fn a_schedule_survives_a_rebuild_of_the_kernel() {
+    let kernel = fs::read(common::mutants::kernel()).expect("it was built");
+    let mut rebuilt = Guests::default();
+    assert_ne!(*rebuilt.kernel, *kernel);
+    rebuilt.kernel = kernel.into();
+    let mut lines = 0;
+    for path in scenarios("seeds").iter().chain(&scenarios("futex")) {
+        let base = path.parent().expect("it lies in a folder");
+        let mut scenario = Scenario::load(path).expect("it can be read");
+        scenario.schedule.policy = Policy::Random;
+        scenario.schedule.slice = Slice::Instructions(700);
+        let setup = Setup::from_scenario(&scenario, base).expect("it can start");
+        let (before, seen) = order(&setup);
+        let schedule = seen.extractor.finish();
+        lines += schedule.lines.len();
+        // Another seed: what is the same comes from the schedule.
+        scenario.machine.seed += 1;
+        let mut setup = Setup::with_guests(&scenario, base, &rebuilt).expect("it can start");
+        setup.follow(again(&schedule));
+        let (after, seen) = order(&setup);
+        let mut judge = Follower::new(again(&schedule));
+        for event in &seen.events {
+            judge.see(event);
+        }
+        assert_eq!(judge.misfit(true), None, "{}", path.display());
+        assert_eq!(
+            golden::difference(&before, &after),
+            None,
+            "{}",
+            path.display()
+        );
+    }
+    assert!(lines > 150, "only {lines} lines");
 }
 
 /// The threads of a program are stopped between two of their own instructions,

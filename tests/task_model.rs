@@ -12,8 +12,6 @@ mod table;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -209,37 +207,6 @@ fn each<R: Send>(rows: &[&Row], work: impl Fn(&Row) -> R + Sync) -> Vec<R> {
 
 /// The kernel with its test switches.
 static KERNEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let path = std::env::var_os("COE_MUTANTS_KERNEL").map_or_else(build_kernel, PathBuf::from);
+    let path = common::mutants::kernel();
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 });
-
-/// Builds it as coe's build script builds the ordinary one, but in a hurry.
-fn build_kernel() -> PathBuf {
-    const TARGET: &str = "x86_64-unknown-none";
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
-    let mut cargo = Command::new(env!("CARGO"));
-    for (key, _) in std::env::vars_os() {
-        let name = key.to_string_lossy();
-        let keep = ["CARGO_HOME", "CARGO_MAKEFLAGS", "CARGO_BUILD_JOBS"].contains(&&*name);
-        if name.starts_with("CARGO") && !keep || name.starts_with("RUSTC") || name == "RUSTFLAGS" {
-            cargo.env_remove(&key);
-        }
-    }
-    cargo
-        .current_dir(root())
-        .env(
-            "CARGO_ENCODED_RUSTFLAGS",
-            "-Crelocation-model=static\x1f-Clinker=rust-lld",
-        )
-        .envs([
-            ("CARGO_PROFILE_GUEST_LTO", "off"),
-            ("CARGO_PROFILE_GUEST_CODEGEN_UNITS", "16"),
-            ("CARGO_PROFILE_GUEST_INCREMENTAL", "true"),
-        ])
-        .args(["build", "--locked", "--quiet", "--package", "guest-kernel"])
-        .args(["--features", "mutants", "--profile", "guest"])
-        .args(["--target", TARGET, "--target-dir"])
-        .arg(&folder);
-    common::succeed(&mut cargo);
-    folder.join(TARGET).join("guest/kernel")
-}

@@ -2,6 +2,7 @@
 //! guest, with the same kind of stdout, and tools that may be missing.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub(crate) mod mutants;
 pub(crate) mod python;
 pub(crate) mod rows;
 

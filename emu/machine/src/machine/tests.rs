@@ -820,6 +820,52 @@ fn what_is_on_the_disk_is_in_the_digest() {
     assert_ne!(with(&[1; 4096]), with(&[0; 4096]));
 }
 
+/// Asks to be told when so many user instructions have retired.
+struct Alarm {
+    at: u64,
+    rang: Vec<u64>,
+}
+
+impl Host for Alarm {
+    fn event(&mut self, event: Event) {
+        let wake = Payload::Input(Input::Interrupt(0x77));
+        self.rang
+            .extend((event.payload == wake).then_some(event.at.retired_user));
+    }
+
+    fn choose(&mut self, choice: &Choice) -> u32 {
+        choice.default
+    }
+
+    fn alarm(&self) -> Option<u64> {
+        Some(self.at)
+    }
+
+    fn reached(&mut self) -> Option<Input> {
+        Some(Input::Interrupt(0x77))
+    }
+}
+
+/// However the run is cut; what lies behind or beyond never rings.
+#[test]
+fn an_alarm_rings_once_right_after_its_user_instruction() {
+    for at in 0..6 {
+        let expected = if (1..5).contains(&at) {
+            vec![at]
+        } else {
+            vec![]
+        };
+        for stride in [u64::MAX, 1, 3, 50] {
+            let (mut m, mut alarm) = (machine_with_a_program(), Alarm { at, rang: vec![] });
+            while m.run(m.cycle().saturating_add(stride), &mut alarm) == Stop::Deadline {}
+            assert_eq!(alarm.rang, expected, "{at}, stride {stride}");
+        }
+        let (mut m, mut alarm) = (machine_with_a_program(), Alarm { at, rang: vec![] });
+        while m.step(&mut alarm).is_none() {}
+        assert_eq!(alarm.rang, expected, "{at}, stepped");
+    }
+}
+
 /// A machine whose program at CPL 3 makes a fault, writes to memory, and then a system call that
 /// ends the run. It is entered by SYSRET.
 fn machine_with_a_program() -> Machine {
