@@ -43,9 +43,8 @@ const APART: u64 = 3_000;
 const RSP: usize = 4;
 
 /// A walk that was sent astray ends after so many times the steps of one that
-/// was left alone, and so many more for each interrupt.
-const PATIENCE: u64 = 10;
-const STEPS_EACH: u64 = 20_000;
+/// was left alone, counted from its last interrupt.
+const PATIENCE: u64 = 4;
 
 /// So many walks that went astray are enough to begin with.
 const ENOUGH: usize = 3;
@@ -139,9 +138,9 @@ impl Subject {
     /// taken in the kernel, `pick` may send one. The outcome, and the steps.
     fn walk(&self, mut pick: impl FnMut(&Machine) -> Option<u8>) -> (Outcome, u64) {
         let (mut machine, mut collector) = (self.machine.clone(), self.collector.clone());
-        let (mut steps, mut patience) = (0, self.steps * PATIENCE);
+        let (mut steps, mut last) = (0, 0);
         let mut end = "it never ended".to_owned();
-        while steps < patience {
+        while steps - last < self.steps * PATIENCE {
             let cpu = machine.cpu();
             if cpu.cpl() == 0
                 && cpu.flag(flag::IF)
@@ -150,7 +149,7 @@ impl Subject {
                 machine
                     .push_input(machine.cycle(), Input::Interrupt(vector))
                     .expect("now is not the past");
-                patience += STEPS_EACH;
+                last = steps;
             }
             if let Some(stop) = machine.step(&mut collector) {
                 end = stop.to_string();
