@@ -1,6 +1,6 @@
 //! Chunks: the pieces of a trace, compressed and with a checksum each.
 
-use super::TraceError;
+use super::{FUZZING, TraceError};
 
 /// What a chunk holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl<'a> Chunk<'a> {
         let from = offset + FRAME;
         let end = from.checked_add(stored_len as usize);
         let stored = end.and_then(|end| bytes.get(from..end)).ok_or(cut_off)?;
-        if crc32c::crc32c_append(crc32c::crc32c(&frame[..12]), stored) != crc {
+        if !FUZZING && crc32c::crc32c_append(crc32c::crc32c(&frame[..12]), stored) != crc {
             return Err(damaged("its checksum is wrong"));
         }
         if words[0][1..] != [0; 3] {

@@ -18,6 +18,10 @@ use thiserror::Error;
 
 use crate::exit::Code;
 
+/// A build for fuzzing looks behind the checksums, which no mutation would hit.
+#[allow(unexpected_cfgs, reason = "fuzz/run sets it, as cargo fuzz does")]
+const FUZZING: bool = cfg!(fuzzing);
+
 /// Why a trace cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Diagnostic)]
 pub enum TraceError {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::TraceError;
+use super::{FUZZING, TraceError};
 
 /// The first bytes of every trace.
 const MAGIC: [u8; 8] = *b"coe\x1atrc\n";
@@ -106,7 +106,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Preamble, TraceError> {
 /// Holds the first `len` bytes against the checksum that follows them.
 fn check(bytes: &[u8], len: usize) -> Result<(), TraceError> {
     let crc = word(bytes, len)?;
-    if crc32c::crc32c(&bytes[..len]) == crc {
+    if FUZZING || crc32c::crc32c(&bytes[..len]) == crc {
         Ok(())
     } else {
         Err(damaged("its checksum is wrong"))
