@@ -2,7 +2,7 @@
 //!
 //! A trace holds every event with its cycle and a digest of the whole machine
 //! at regular intervals and at the end, so equal traces mean equal machines at
-//! each of those points. The traces of a debug build, a release build and an
+//! each of those points. The traces of a debug build, an optimised build and an
 //! aarch64 build (under qemu-user) of coe are compared byte for byte.
 
 use std::path::{Path, PathBuf};
@@ -13,6 +13,18 @@ mod common;
 /// Scenarios that between them fork, copy pages, share descriptors, run threads
 /// and are preempted; small, since the aarch64 build is itself emulated.
 const SCENARIOS: [&str; 3] = ["cow-fork", "threads", "busy-two"];
+
+/// The profile of the other builds: without a debug build's checks, optimised
+/// otherwise than the build under test, and built soon.
+const PROFILE: &str = "judge";
+const SETTINGS: [&str; 6] = [
+    "inherits='release'",
+    "opt-level=1",
+    "lto=false",
+    "debug=false",
+    "codegen-units=16",
+    "incremental=false",
+];
 
 /// One build of coe and how to start it.
 struct Build {
@@ -31,25 +43,31 @@ impl Build {
         }
     }
 
-    /// An optimised build, in the target folder that `cargo run --release` uses too.
-    fn release(
+    /// An optimised build in the target folder of the build under test, for
+    /// the host unless a triple is given.
+    fn judge(
         name: &'static str,
-        args: &[&str],
-        under: &str,
+        triple: Option<&'static str>,
         runner: Option<&'static str>,
     ) -> Self {
         let target_dir = target_dir();
-        common::succeed(
-            Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--locked", "--release", "-p", "coe"])
-                .args(args)
-                .arg("--target-dir")
-                .arg(&target_dir)
-                .current_dir(common::root()),
-        );
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .args(["build", "--quiet", "--locked", "-p", "coe"])
+            .args(["--profile", PROFILE, "--target-dir"])
+            .arg(&target_dir)
+            .current_dir(common::root());
+        for setting in SETTINGS {
+            cargo.args(["--config", &format!("profile.{PROFILE}.{setting}")]);
+        }
+        if let Some(triple) = triple {
+            cargo.args(["--target", triple]);
+        }
+        common::succeed(&mut cargo);
+        let folder = target_dir.join(triple.unwrap_or_default()).join(PROFILE);
         Build {
             name,
-            coe: target_dir.join(under).join("coe"),
+            coe: folder.join("coe"),
             runner,
         }
     }
@@ -119,11 +137,10 @@ fn one_trace_over_runs_builds_and_hosts() {
     }
     let builds = [
         Build::debug(),
-        Build::release("release", &[], "release", None),
-        Build::release(
+        Build::judge("optimised", None, None),
+        Build::judge(
             "aarch64",
-            &["--target", "aarch64-unknown-linux-musl"],
-            "aarch64-unknown-linux-musl/release",
+            Some("aarch64-unknown-linux-musl"),
             Some("qemu-aarch64-static"),
         ),
     ];
