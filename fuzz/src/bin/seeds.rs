@@ -10,6 +10,8 @@ use coe::images::cpio::Archive;
 use coe::run::{self, Watcher};
 use coe::trace::Writer;
 use coe_fuzz::{HELLO, Silent, boot, elf, hello_setup};
+// The code is instrumented, so what counts has to be linked.
+use libfuzzer_sys as _;
 use machine::Event;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
