@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use abi::event::{EventId, FaultKind, FrameKind};
 use coe::trace::{Item, Record, Trace};
-use common::{coe_in, folder, python, root};
+use common::{coe_in, folder, python, root, write};
 use machine::{Event, Payload};
 use serde_json::Value;
 
@@ -247,22 +247,24 @@ fn faults_of_user_mode_are_slices_that_end_at_their_event() {
     assert!(copies >= 3, "{copies} copies");
 }
 
+/// The marks at which arrows begin (`from`) or end (`to`), by arrow.
+fn ends<'a>(case: &'a Case, side: &str) -> BTreeMap<u64, &'a Value> {
+    let mut ends = BTreeMap::new();
+    for mark in case.of("track_event") {
+        for arrow in mark[side].as_array().expect("a list") {
+            let before = ends.insert(number(arrow), mark);
+            assert!(before.is_none(), "arrow {arrow} twice in {side}");
+        }
+    }
+    ends
+}
+
 #[test]
 fn arrows_lead_from_clone_wake_and_signal_to_whom_they_concern() {
     let Some(case) = &*COW else {
         return;
     };
-    let ends = |side: &str| {
-        let mut ends = BTreeMap::new();
-        for mark in case.of("track_event") {
-            for arrow in mark[side].as_array().expect("a list") {
-                let before = ends.insert(number(arrow), mark);
-                assert!(before.is_none(), "arrow {arrow} twice in {side}");
-            }
-        }
-        ends
-    };
-    let (from, to) = (ends("from"), ends("to"));
+    let (from, to) = (ends(case, "from"), ends(case, "to"));
     let (main, child) = (case.track("main"), case.track("main/1"));
     let mut seen = BTreeSet::new();
     for (arrow, end) in &to {
@@ -281,6 +283,57 @@ fn arrows_lead_from_clone_wake_and_signal_to_whom_they_concern() {
             ("sched_wakeup", "runs again")
         ]
     );
+}
+
+/// Numbers of tasks that are taken over by exec or used again, tasks that never
+/// return from a call, that are stopped, that sleep in a fault.
+#[test]
+fn unusual_lives_make_whole_pictures_too() {
+    for scenario in [
+        "tasks/identity-exec.toml",
+        "tasks/set-tid.toml",
+        "jobs/group-stop.toml",
+        "disk/lazy-tlb.toml",
+        "ptrace/threads.toml",
+    ] {
+        let Some(case) = Case::record(scenario) else {
+            return;
+        };
+        // Every slice has an end, and on its own track.
+        assert!(case.slices().len() > 10, "{scenario}");
+        let (from, to) = (ends(&case, "from"), ends(&case, "to"));
+        for (arrow, end) in &to {
+            let begin = from.get(arrow).expect("an arrow that begins nowhere");
+            assert!(number(&begin["ts"]) <= number(&end["ts"]), "{scenario}");
+        }
+        let described: BTreeSet<_> = case
+            .of("track_descriptor")
+            .map(|p| number(&p["fields"]["uuid"]))
+            .collect();
+        for mark in case.of("track_event") {
+            let track = number(&mark["track"]);
+            assert!(described.contains(&track), "{scenario}: {mark}");
+        }
+    }
+}
+
+#[test]
+fn a_trace_that_was_cut_off_gives_a_picture_as_far_as_it_goes() {
+    let folder = folder();
+    let scenario = root().join("scenarios/seeds/cow-fork.toml");
+    let scenario = scenario.to_str().expect("a path in UTF-8");
+    run(folder.path(), &["record", "-q", scenario, "-o", "a.coe"]);
+    let whole = std::fs::read(folder.path().join("a.coe")).expect("the trace");
+    write(&folder, "cut.coe", &whole[..whole.len() - 5]);
+    let arguments = ["trace", "cut.coe", "--format", "perfetto", "-o", "cut.pf"];
+    let output = coe_in(folder.path(), &arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(126), "{said}");
+    assert!(said.contains("cut off"), "{said}");
+    let picture = folder.path().join("cut.pf");
+    if let Some(printed) = python::judge("perfetto_trace.py", &[&picture]) {
+        assert!(printed.contains("parent sees 1"), "{printed}");
+    }
 }
 
 #[test]
@@ -343,5 +396,5 @@ fn a_whole_picture_cannot_be_filtered() {
     let output = coe_in(folder.path(), &arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(125), "{said}");
-    assert!(said.contains("Perfetto has filters of its own"), "{said}");
+    assert!(said.contains("cannot be filtered"), "{said}");
 }
