@@ -2,7 +2,7 @@
 
 mod tiny;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::num::NonZeroU64;
 use std::path::Path;
@@ -11,11 +11,12 @@ use std::thread;
 use std::time::Duration;
 
 use coe::images::{Chooser, Setup};
+use coe::input::{Arrival, Asleep, Source};
 use coe::replay::{self, Replayed};
 use coe::run::{self, Watcher};
 use coe::scenario::Hardware;
 use coe::trace::{Item, Trace, Writer};
-use machine::{Event, Input};
+use machine::{Event, Input, Payload};
 
 /// A run of this kernel, with one byte typed.
 fn setup(code: &[u8], limit: u64) -> Setup {
@@ -97,6 +98,65 @@ fn a_replay_starts_from_the_nearest_snapshot_and_nothing_else_differs() {
         0,
         "a whole replay believes nothing"
     );
+}
+
+/// Types at the first boundary from each of these cycles.
+struct Typist(VecDeque<(u64, &'static str)>);
+
+impl Source for Typist {
+    fn ask_at(&self) -> u64 {
+        self.0.front().map_or(u64::MAX, |next| next.0)
+    }
+
+    fn awake(&mut self, now: u64) -> Result<Option<Arrival>, coe::Error> {
+        let typed = self.0.pop_front();
+        Ok(typed.map(|(_, text)| Arrival::Typed {
+            at: now,
+            bytes: text.into(),
+        }))
+    }
+
+    fn asleep(&mut self, _machine: Asleep) -> Result<Option<Arrival>, coe::Error> {
+        Ok(None)
+    }
+}
+
+/// Live input from before a snapshot is in the machine already, the rest is not.
+#[test]
+fn live_input_comes_once_whatever_a_replay_starts_from() {
+    let setup = Setup {
+        live: true,
+        ..setup(tiny::ECHOES, 21_000_000)
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.coe");
+    let every = NonZeroU64::new(5_000_000).expect("not zero");
+    let writer = Writer::create(&path, &setup).expect("a trace can be started");
+    let mut writer = writer.with_snapshots(every);
+    let mut source = Typist(VecDeque::from([
+        (2_000_000, "a"),
+        (7_000_000, "bc"),
+        (12_000_000, "d"),
+        (17_000_000, "e"),
+    ]));
+    let finished = run::run_with(&setup, &mut source, &mut [&mut writer]).expect("it runs");
+    writer.finish(&finished).expect("a trace can be ended");
+    let trace = Trace::open(&path).expect("the trace opens");
+    let (whole, heard) = replay_to(&trace, None);
+    assert_eq!((whole.whole, &whole.finished), (true, &finished));
+    let console = |event: &Event| match event.payload {
+        Payload::Console(byte) => Some(char::from(byte)),
+        _ => None,
+    };
+    let said = |events: &[Event]| events.iter().filter_map(console).collect::<String>();
+    assert_eq!(said(&heard), "qabcde");
+    for (to, from, expected) in [(9, 5, "qabc"), (14, 10, "qabcd"), (19, 15, "qabcde")] {
+        let (part, heard) = replay_to(&trace, Some(to * 1_000_000));
+        assert_eq!(
+            (part.from / 1_000_000, said(&heard).as_str()),
+            (from, expected)
+        );
+    }
 }
 
 /// What docs/trace-format.md says, once more: a preamble and chunks.

@@ -47,6 +47,18 @@ pub(crate) const ECHO: &[u8] = &[
     0xEB, 0xFE, // jmp .
 ];
 
+/// Sends each byte back that comes in through the serial port, for ever.
+pub(crate) const ECHOES: &[u8] = &[
+    0x66, 0xBA, 0xFD, 0x03, // mov dx, 0x3FD
+    0xEC, // in al, dx
+    0xA8, 0x01, // test al, 1
+    0x74, 0xFB, // jz to the in
+    0x66, 0xBA, 0xF8, 0x03, // mov dx, 0x3F8
+    0xEC, // in al, dx
+    0xEE, // out dx, al
+    0xEB, 0xEF, // jmp to the start
+];
+
 /// An ELF with a PVH note that enters this code.
 pub(crate) fn kernel(code: &[u8]) -> Vec<u8> {
     const PLACE: u64 = 0x10_0000;
