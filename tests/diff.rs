@@ -91,9 +91,24 @@ fn the_recorded_order_is_followed_if_that_is_wanted() {
     let folder = folder();
     write(&folder, "s.toml", threads(42));
     record(&folder, "t.coe", &["s.toml"]);
-    // Another draw on the same code: what the seed says is overruled.
     let args = ["t.coe", "--run", "--same-order"];
     holds(&says(&folder, &args, 0), &["in the same order"]);
+    // What does not fit is said; the draw from the seed fits whatever runs.
+    fs::create_dir(folder.path().join("mine")).expect("a folder");
+    fs::copy(embedded("hello"), folder.path().join("mine/threads")).expect("a copy");
+    let other = ["t.coe", "--run", "--programs", "mine"];
+    let (code, _, error) = diff(folder.path(), &other);
+    assert_eq!(
+        (code, error.contains("does not fit")),
+        (123, false),
+        "{error}"
+    );
+    let (code, _, error) = diff(folder.path(), &[&other[..], &["--same-order"]].concat());
+    assert_eq!(
+        (code, error.contains("does not fit")),
+        (123, true),
+        "{error}"
+    );
     let (code, _, error) = diff(folder.path(), &["t.coe", "s.toml", "--same-order"]);
     assert_eq!(code, 125, "{error}");
 }

@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     pub(super) run: bool,
     /// The new run follows the recorded order as far as it fits, whatever the
     /// scenario's policy: so that only costs differ
-    #[arg(long, requires = "run")]
+    #[arg(long, requires = "run", conflicts_with = "b")]
     pub(super) same_order: bool,
     /// How to write what differs
     #[arg(long, value_enum, default_value = "text")]
