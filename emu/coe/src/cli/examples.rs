@@ -17,17 +17,19 @@ Examples:
   coe run scenarios/seeds/cow-fork.toml
   coe run cow-fork 5
   coe run --policy random --seed 7 threads 3
-  coe run --quiet --env GREETING=hello hello you";
+  coe run --schedule cow.schedule scenarios/seeds/cow-fork.toml
+  coe run --interactive echo-stdin";
 
 pub(super) const RECORD: &str = "\
 Examples:
   coe record scenarios/seeds/cow-fork.toml -o cow.coe
+  coe record --snapshot-every 500000 scenarios/seeds/threads.toml -o threads.coe
   coe record --quiet -o hello.coe hello";
 
 pub(super) const REPLAY: &str = "\
 Examples:
   coe replay cow.coe
-  coe replay cow.coe --to 1200000";
+  coe replay threads.coe --to 1200000";
 
 pub(super) const TRACE: &str = "\
 Examples:
@@ -37,12 +39,14 @@ Examples:
   coe trace cow.coe --statistics
   coe trace cow.coe --format html -o cow.html
   coe trace cow.coe --format jsonl -o cow.jsonl
-  coe trace cow.coe --format perfetto -o cow.pftrace";
+  coe trace cow.coe --format perfetto -o cow.pftrace
+  coe trace cow.coe --format schedule -o cow.schedule";
 
 pub(super) const TEST: &str = "\
 Examples:
   coe test scenarios/seeds
   coe test --filter fork --jobs 2 scenarios/seeds
+  coe test --partition 1/4 --junit results.xml scenarios/seeds
   coe test --bless first.toml";
 
 pub(super) const IMAGES: &str = "\

@@ -22,10 +22,8 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments, command: Command) -> Result<ExitCode, Error> {
     let Some(out) = &arguments.out else {
-        let mut page = Vec::new();
-        let written = Man::new(command).render(&mut page);
-        written.map_err(|source| Error::write(Path::new("stdout"), source))?;
-        return put(&page);
+        let written = page(command).map_err(|source| Error::write(Path::new("stdout"), source));
+        return put(written?.as_bytes());
     };
     let pages = write(command, out).map_err(|source| Error::write(out, source))?;
     live::say(&format!("coe: wrote {pages} pages into {}", out.display()));
@@ -40,16 +38,26 @@ fn write(mut command: Command, out: &Path) -> io::Result<usize> {
     let name = command.get_name().to_owned();
     let commands: Vec<Command> = command.get_subcommands().cloned().collect();
     let mut pages = 1;
-    Man::new(command).render(&mut fs::File::create(out.join(format!("{name}.1")))?)?;
+    fs::write(out.join(format!("{name}.1")), page(command)?)?;
     for command in commands {
         if command.get_name() == "help" {
             continue;
         }
         let name = format!("{name}-{}", command.get_name());
         let file = out.join(format!("{name}.1"));
-        let command = command.display_name(name.clone());
-        Man::new(command).render(&mut fs::File::create(file)?)?;
+        fs::write(file, page(command.display_name(name))?)?;
         pages += 1;
     }
     Ok(pages)
+}
+
+/// One page, with the sections' names that manual pages have.
+fn page(command: Command) -> io::Result<String> {
+    let mut page = Vec::new();
+    let version = concat!("coe ", env!("CARGO_PKG_VERSION"));
+    Man::new(command).source(version).render(&mut page)?;
+    let page = String::from_utf8_lossy(&page);
+    Ok(page
+        .replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n")
+        .replace(".SH EXTRA\nExit codes:\n", ".SH \"EXIT STATUS\"\n"))
 }
