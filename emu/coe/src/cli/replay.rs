@@ -48,6 +48,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         ));
         live::say(&format!("coe: digest {}", finished.digest));
     }
-    live::tell_pace(&progress, &finished, arguments.quiet);
+    // From a snapshot on, the figures are not those of this run alone.
+    live::tell_pace(&progress, finished, arguments.quiet || replayed.from > 0);
     Ok(Code::Success.into())
 }
