@@ -556,11 +556,11 @@ mod tests {
         );
         assert!(said("main write => pick init", &[write(5), write(6)]).contains("before"));
         assert_eq!(
-            said("main write => pick init", &[gone.clone()]),
+            said("main write => pick init", std::slice::from_ref(&gone)),
             "main ends: the event came 0 times, expected 1"
         );
         assert_eq!(
-            said("main start +9 => run init", &[gone.clone()]),
+            said("main start +9 => run init", std::slice::from_ref(&gone)),
             "main ends without it"
         );
         assert_eq!(
