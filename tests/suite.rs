@@ -267,10 +267,29 @@ fn the_junit_file_says_the_same() {
         ]
     );
     assert!(xml.contains("to see it again: coe test s/b.toml"), "{xml}");
+    assert_eq!(as_python_reads(&path), ["6", "3", "1"]);
     test(&folder, &["--fail-fast", "--junit", "report.xml", "s"], 123);
     let xml = fs::read_to_string(&path).expect("the file");
     let report = quick_junit::Report::deserialize_from_str(&xml).expect("JUnit XML");
     assert_eq!((report.tests, report.test_suites[0].skipped), (6, 3));
+}
+
+/// What a reader of XML that is not ours finds: cases, failures, errors.
+fn as_python_reads(path: &Path) -> Vec<String> {
+    let script = "import sys, xml.etree.ElementTree as e; root = e.parse(sys.argv[1]).getroot(); \
+        assert root.tag == 'testsuites'; suites = root.findall('testsuite'); \
+        [print(len(root.findall('testsuite/testcase' + kind))) for kind in ('', '/failure', '/error')]; \
+        assert all(int(s.get('tests')) == len(s.findall('testcase')) for s in suites)";
+    let mut python = std::process::Command::new("python3");
+    let output = python
+        .args(["-c", script])
+        .arg(path)
+        .output()
+        .expect("python3 starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let found = String::from_utf8_lossy(&output.stdout);
+    found.lines().map(str::to_owned).collect()
 }
 
 /// The phases of an exact golden: what each took, and what its functions add up to.

@@ -322,9 +322,9 @@ mod tests {
     #[test]
     fn a_panic_stays_in_its_scenario() {
         let path = Path::new("x.toml");
-        let report = isolated(path, || panic!("this is {} test", "a"));
+        let report = isolated(path, || panic!("{} is bad", path.display()));
         assert!(
-            matches!(&report.verdict, Verdict::Crashed(why) if why == "this is a test"),
+            matches!(&report.verdict, Verdict::Crashed(why) if why == "x.toml is bad"),
             "{report:?}"
         );
         let report = isolated(path, || panic!("as it is"));
