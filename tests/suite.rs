@@ -382,7 +382,7 @@ fn a_hundred_runs_give_a_hundred_equal_results() {
         ("random", "threads"),
     ] {
         let text = format!(
-            "title = \"{name}\"\nprogram = \"{program}\"\ngolden = \"exact\"\n[schedule]\npolicy = \"random\"\nslice = 500\n"
+            "title = \"{name}\"\nprogram = \"{program}\"\ngolden = \"order\"\n[schedule]\npolicy = \"random\"\nslice = 500\n"
         );
         write(&folder, &format!("{name}.toml"), text);
     }

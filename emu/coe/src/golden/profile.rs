@@ -2,6 +2,7 @@
 //! machine go one instruction at a time.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use machine::Machine;
 
@@ -35,6 +36,10 @@ pub struct Profile {
     /// Where the machine stands, and since when its cycles count for there.
     place: Place,
     since: u64,
+    /// The addresses of the function that was looked up last: most steps stay
+    /// in it.
+    function: Range<u64>,
+    index: usize,
     cycles: BTreeMap<Place, u64>,
 }
 
@@ -46,6 +51,8 @@ impl Profile {
             symbols,
             place: Place::Elsewhere,
             since: 0,
+            function: 0..0,
+            index: 0,
             cycles: BTreeMap::new(),
         }
     }
@@ -58,16 +65,27 @@ impl Profile {
         } else if cpu.cpl() == 3 {
             Place::User
         } else {
-            self.symbols
-                .index(cpu.rip)
-                .map_or(Place::Elsewhere, Place::Kernel)
+            self.kernel(cpu.rip)
         };
         self.enter(place, machine.cycle());
     }
 
+    fn kernel(&mut self, rip: u64) -> Place {
+        if !self.function.contains(&rip) {
+            let Some(index) = self.symbols.index(rip) else {
+                return Place::Elsewhere;
+            };
+            self.index = index;
+            self.function = self.symbols.range(index);
+        }
+        Place::Kernel(self.index)
+    }
+
     fn enter(&mut self, place: Place, cycle: u64) {
-        self.charge(cycle);
-        self.place = place;
+        if place != self.place {
+            self.charge(cycle);
+            self.place = place;
+        }
     }
 
     fn charge(&mut self, cycle: u64) {

@@ -4,6 +4,8 @@ mod guest;
 
 pub use guest::GuestSymbols;
 
+use std::ops::Range;
+
 use goblin::elf::Elf;
 use goblin::elf::header::EM_X86_64;
 use goblin::elf::section_header::{SHF_EXECINSTR, SHN_UNDEF};
@@ -86,6 +88,16 @@ impl Symbols {
     #[must_use]
     pub fn name(&self, index: usize) -> &str {
         &self.functions[index].name
+    }
+
+    /// The addresses of the function with this index.
+    ///
+    /// # Panics
+    /// If there is no such function.
+    #[must_use]
+    pub fn range(&self, index: usize) -> Range<u64> {
+        let function = &self.functions[index];
+        function.start..function.end
     }
 
     /// The number of functions.
