@@ -103,6 +103,7 @@ mod tests {
     fn classes_are_powers_of_two_without_gaps() {
         let histogram = of([0, 1, 2, 3, 9]).histogram();
         assert_eq!(histogram, [(0, 2), (1, 2), (2, 0), (3, 1)]);
+        assert_eq!(of([9]).histogram(), [(3, 1)]);
         assert!(of([]).histogram().is_empty());
     }
 }

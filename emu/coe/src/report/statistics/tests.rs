@@ -170,8 +170,12 @@ fn a_task_of_the_kernel_has_the_name_that_it_gets() {
     if let Payload::Kernel { text, .. } = &mut rename.payload {
         text.extend(b"kworker");
     }
-    let events = [event(10, 5, SchedProcessFork, &[0, 6, 6, 0]), rename];
-    let statistics = of(Window::ALL, &events, 30);
+    let events = [
+        event(10, 5, SchedProcessFork, &[0, 6, 6, 0]),
+        rename,
+        event(30, 5, SchedSwitch, &[4, RUNNING, 6]),
+    ];
+    let statistics = of(Window::ALL, &events, 40);
     let names: Vec<_> = statistics.tasks().iter().map(|task| &task.name).collect();
     assert_eq!(names, ["idle", "init", "main", "kworker"]);
     assert_eq!(task(&statistics, "kworker").runnable.sum(), 20);
