@@ -85,6 +85,16 @@ fn grouped(number: f64) -> String {
     text
 }
 
+/// The words of an event without the names that its addresses have.
+fn without_symbols(words: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), words);
+    while let Some((before, name)) = rest.split_once('<') {
+        plain.push_str(before);
+        rest = name.split_once('>').map_or("", |(_, after)| after);
+    }
+    plain + rest
+}
+
 #[test]
 fn the_page_knows_what_the_trace_knows() {
     if !has_browser() {
@@ -104,7 +114,8 @@ fn the_page_knows_what_the_trace_knows() {
         .filter(|line| !line.starts_with('#'))
         .map(|line| {
             let (cycle, rest) = line.trim_start().split_once(' ').expect("a cycle");
-            format!("{cycle} {}", rest.split_once("] ").expect("a task").1)
+            let words = rest.split_once("] ").expect("a task").1;
+            format!("{cycle} {}", without_symbols(words))
         })
         .collect();
     assert_eq!(told.lines().count(), expected.len());
