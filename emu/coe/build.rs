@@ -1,5 +1,6 @@
 //! Builds the guests, the kernel and the user programs, with the same cargo
 //! that builds `coe`, and leaves them in OUT_DIR for `embedded.rs` to include.
+//! They are built once for all profiles and targets of `coe` (see `workshop`).
 //!
 //! Their bytes depend on their sources, the toolchain and nothing else: what
 //! the outer cargo sets for `coe` is scrubbed, the profile is fixed, and every
@@ -9,7 +10,8 @@
 use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -87,24 +89,63 @@ fn build() -> Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
 
     let toolchain = Toolchain::find()?;
-    let kernel = toolchain.build(&KERNEL, &root, &out)?.join("kernel");
-    let programs = toolchain.build(&USER, &root, &out)?;
+    let workshop = workshop(&out, &root)?;
+    fs::create_dir_all(&workshop)?;
+    // Whoever else builds the guests here waits until these have been copied.
+    let lock = File::create(workshop.join("lock"))?;
+    lock.lock()?;
+    let kernel = toolchain.build(&KERNEL, &root, &workshop)?;
+    let programs = toolchain.build(&USER, &root, &workshop)?;
+    embed(&kernel, &programs, &root, &out)
+}
 
+/// Copies the guests to OUT_DIR and writes `embedded.rs`, which includes them.
+fn embed(kernel: &Path, programs: &Path, root: &Path, out: &Path) -> Result<()> {
+    let guests = out.join("guests");
+    fs::create_dir_all(&guests)?;
+    let copy = |from: &Path, name: &str| -> Result<PathBuf> {
+        let to = guests.join(name);
+        fs::copy(from.join(name), &to)?;
+        Ok(to)
+    };
     let mut code = format!(
-        "/// The kernel's ELF.\npub const KERNEL: &[u8] = include_bytes!({kernel:?});\n\n\
-         /// The user programs' ELFs by name, sorted.\npub const PROGRAMS: &[(&str, &[u8])] = &[\n"
+        "/// The kernel's ELF.\npub const KERNEL: &[u8] = include_bytes!({:?});\n\n\
+         /// The user programs' ELFs by name, sorted.\npub const PROGRAMS: &[(&str, &[u8])] = &[\n",
+        copy(kernel, "kernel")?
     );
     for name in program_names(&root.join("guest-user/src/bin"))? {
-        writeln!(
-            code,
-            "    ({name:?}, include_bytes!({:?})),",
-            programs.join(&name)
-        )?;
+        let path = copy(programs, &name)?;
+        writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
     }
     code.push_str("];\n");
     code.push_str(&about(&root.join("guest-user/src/bin"))?);
     fs::write(out.join("embedded.rs"), code)?;
     Ok(())
+}
+
+/// The folder in which the guests are built: one for every profile and target
+/// that coe is built with from these sources, since none of that reaches the
+/// guests' bytes. Cargo does not name the target folder to build scripts, but
+/// OUT_DIR is `<target>[/<triple>]/<profile>/build/<package>-<hash>/out`.
+/// Where it is not, the guests are built in it.
+fn workshop(out: &Path, root: &Path) -> Result<PathBuf> {
+    let triple = variable("TARGET")?;
+    let target_dir = || {
+        let build = out.parent()?.parent()?;
+        let top = build.parent()?.parent()?;
+        match build.file_name()? == "build" {
+            true if top.ends_with(&triple) => top.parent(),
+            true => Some(top),
+            false => None,
+        }
+    };
+    let Some(target_dir) = target_dir() else {
+        return Ok(out.join("workshop"));
+    };
+    // Two checkouts may share a target folder.
+    let mut hasher = DefaultHasher::new();
+    root.hash(&mut hasher);
+    Ok(target_dir.join(format!("guests/{:016x}", hasher.finish())))
 }
 
 /// The programs: one source file each.
@@ -181,13 +222,12 @@ impl Toolchain {
     }
 
     /// Builds one guest; the folder in which its ELFs are.
-    fn build(&self, guest: &Guest, root: &Path, out: &Path) -> Result<PathBuf> {
+    fn build(&self, guest: &Guest, root: &Path, target_dir: &Path) -> Result<PathBuf> {
         self.check_target(guest.target)?;
-        let target_dir = out.join("guests");
         let mut flags: Vec<String> = guest.flags.iter().map(|&flag| flag.to_owned()).collect();
         // Sources in the workspace are named relative to it already; these are
         // for what is not: generated files and the like.
-        for (from, to) in [(target_dir.as_path(), "/guests"), (root, "/coe")] {
+        for (from, to) in [(target_dir, "/guests"), (root, "/coe")] {
             flags.push(remap(&from.display().to_string(), to));
         }
         flags.extend_from_slice(&self.remaps);
@@ -204,7 +244,7 @@ impl Toolchain {
             .args(["build", "--locked", "--quiet", "--package", guest.package])
             .args(["--profile", PROFILE, "--target", guest.target])
             .arg("--target-dir")
-            .arg(&target_dir)
+            .arg(target_dir)
             .status()?;
         if !status.success() {
             return Err(format!(
