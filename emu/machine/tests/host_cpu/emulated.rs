@@ -24,9 +24,11 @@ const KERNEL_CODE: u16 = 0x10;
 const USER_DATA: u16 = 0x2B;
 const USER_CODE: u16 = 0x33;
 
-/// A CPU with its memory.
+/// A CPU with its memory. Translations live as long as decoded code: a new
+/// `Mmu` would count its changes from the beginning again.
 pub struct Emulated {
     bus: Bus,
+    mmu: Mmu,
     code: CodeCache,
 }
 
@@ -65,6 +67,7 @@ impl Emulated {
         }
         Emulated {
             bus,
+            mmu: Mmu::default(),
             code: CodeCache::default(),
         }
     }
@@ -76,12 +79,11 @@ impl Emulated {
         code[..case.bytes.len()].copy_from_slice(&case.bytes);
         self.copy_in(CODE, &code);
         let mut cpu = user_cpu(&case.state);
-        let mut mmu = Mmu::default();
         loop {
             let retired = cpu.retired;
             let mut cx = Cx::new(
                 &mut cpu,
-                &mut mmu,
+                &mut self.mmu,
                 &mut self.bus,
                 CostModel::Standard,
                 u64::MAX,
