@@ -12,6 +12,10 @@ use machine::{Event, Input, Payload, Position};
 
 use crate::names::tasks::Tasks;
 
+/// So many answers of a choice are listed if they have no names: a guest may
+/// ask with any number of them.
+const LISTED: usize = 8;
+
 /// One event in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -122,7 +126,11 @@ impl Teller {
                     Some(task) => self.tasks.name(u64::from(*task)),
                     None => at.to_string(),
                 };
-                let candidates: Vec<_> = (0..choice.n).map(named).collect();
+                let listed = choice.n.min(choice.candidates.len().max(LISTED) as u32);
+                let mut candidates: Vec<_> = (0..listed).map(named).collect();
+                if listed < choice.n {
+                    candidates.push(format!("..{}", choice.n - 1));
+                }
                 let fields = vec![
                     ("kind", choice.kind.name().to_owned()),
                     ("candidates", candidates.join(",")),
@@ -238,6 +246,31 @@ pub(crate) mod tests {
             tell(EventId::SchedProcessExit, [5, 11, 0, 0, 0]).1,
             "sched_process_exit task=main/1 status=SIGSEGV"
         );
+    }
+
+    #[test]
+    fn a_choice_of_any_size_is_told_in_a_line() {
+        let choice = |n, candidates: &[u32]| Event {
+            at: Position::default(),
+            payload: Payload::Choice {
+                choice: machine::Choice {
+                    kind: abi::choice::ChoiceKind::AllocFail,
+                    n,
+                    default: 0,
+                    candidates: candidates.to_vec(),
+                    index: 0,
+                },
+                answer: 1,
+            },
+        };
+        let tell = |event| {
+            let line = Teller::default().tell(&event);
+            line.get("candidates").unwrap_or_default().to_owned()
+        };
+        assert_eq!(tell(choice(2, &[])), "0,1");
+        assert_eq!(tell(choice(u32::MAX, &[])), "0,1,2,3,4,5,6,7,..4294967294");
+        let all: Vec<u32> = (100..120).collect();
+        assert_eq!(tell(choice(20, &all)).split(',').count(), 20);
     }
 
     #[test]
