@@ -12,7 +12,7 @@ pub enum Code {
     /// All went well.
     Success = 0,
     /// The machine stopped: a triple fault, an instruction that it does not
-    /// have, or everything asleep for ever.
+    /// have, or everything asleep for ever; or a person left it with Ctrl-].
     Stopped = 120,
     /// The guest's kernel panicked.
     Panic = 121,
@@ -35,7 +35,7 @@ impl Code {
     pub const ALL: [(Code, &'static str); 8] = [
         (
             Code::Stopped,
-            "the machine stopped: triple fault, missing instruction, or all asleep for ever",
+            "the machine stopped: triple fault, missing instruction, or all asleep for ever; or left with Ctrl-]",
         ),
         (Code::Panic, "the guest's kernel panicked"),
         (

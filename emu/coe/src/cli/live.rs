@@ -47,10 +47,12 @@ impl Watcher for Console {
     }
 
     fn pause(&mut self, _machine: &Machine) {
+        // As above: nobody has to read it.
         let _ = self.out.flush();
     }
 
     fn lull(&mut self) {
+        // As above.
         let _ = self.out.flush();
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Target {
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
     /// Who picks the next task
-    #[arg(long, value_name = "round-robin|fifo|random")]
+    #[arg(long, value_name = "round-robin|fifo|fair|random")]
     pub(super) policy: Option<String>,
     /// Time slice in user instructions
     #[arg(long, value_name = "N")]

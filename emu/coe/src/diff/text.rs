@@ -1,4 +1,5 @@
-//! A comparison in words.
+//! A comparison in words. Writing into a `String` cannot fail, so its results
+//! are not looked at.
 
 use std::fmt::Write as _;
 use std::ops::Range;
