@@ -99,27 +99,64 @@ fn build() -> Result<()> {
     embed(&kernel, &programs, &root, &out)
 }
 
-/// Copies the guests to OUT_DIR and writes `embedded.rs`, which includes them.
+/// Copies the guests to OUT_DIR and writes `embedded.rs`, which includes them,
+/// each also packed as a trace stores it.
 fn embed(kernel: &Path, programs: &Path, root: &Path, out: &Path) -> Result<()> {
     let guests = out.join("guests");
     fs::create_dir_all(&guests)?;
     let copy = |from: &Path, name: &str| -> Result<PathBuf> {
         let to = guests.join(name);
         fs::copy(from.join(name), &to)?;
+        pack(&to)?;
         Ok(to)
     };
-    let mut code = format!(
-        "/// The kernel's ELF.\npub const KERNEL: &[u8] = include_bytes!({:?});\n\n\
-         /// The user programs' ELFs by name, sorted.\npub const PROGRAMS: &[(&str, &[u8])] = &[\n",
-        copy(kernel, "kernel")?
-    );
-    for name in program_names(&root.join("guest-user/src/bin"))? {
-        let path = copy(programs, &name)?;
-        writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
+    let path = copy(kernel, "kernel")?;
+    let mut code =
+        format!("/// The kernel's ELF.\npub const KERNEL: &[u8] = include_bytes!({path:?});\n");
+    let mut plain = String::new();
+    let mut packed = format!("    (KERNEL, include_bytes!({:?})),\n", packed_path(&path));
+    for (at, name) in program_names(&root.join("guest-user/src/bin"))?
+        .iter()
+        .enumerate()
+    {
+        let path = copy(programs, name)?;
+        writeln!(plain, "    ({name:?}, include_bytes!({path:?})),")?;
+        writeln!(
+            packed,
+            "    (PROGRAMS[{at}].1, include_bytes!({:?})),",
+            packed_path(&path)
+        )?;
     }
-    code.push_str("];\n");
+    writeln!(
+        code,
+        "/// The user programs' ELFs by name, sorted.\n\
+         pub const PROGRAMS: &[(&str, &[u8])] = &[\n{plain}];\n\
+         /// All of these files, and each as an LZ4 block.\n\
+         pub const PACKED: &[(&[u8], &[u8])] = &[\n{packed}];"
+    )?;
     code.push_str(&about(&root.join("guest-user/src/bin"))?);
     fs::write(out.join("embedded.rs"), code)?;
+    Ok(())
+}
+
+fn packed_path(path: &Path) -> PathBuf {
+    path.with_added_extension("lz4")
+}
+
+/// Packs a guest beside itself. This is done once, here, since it costs more
+/// than a short run.
+#[cfg(not(unpacked))]
+fn pack(path: &Path) -> Result<()> {
+    Ok(fs::write(
+        packed_path(path),
+        lz4_flex::block::compress(&fs::read(path)?),
+    )?)
+}
+
+/// Where this script is compiled without crates, as `tests/reproducible.rs`
+/// does it, guests are built and no more.
+#[cfg(unpacked)]
+fn pack(_path: &Path) -> Result<()> {
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Writes cpio archives in the format that the kernel's initrd has ("newc").
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Every field of a header after the magic is eight hexadecimal digits.
 const MAGIC: &str = "070701";
@@ -81,6 +82,7 @@ impl Archive {
 struct Entry<'a> {
     name: &'a [u8],
     contents: &'a [u8],
+    place: Range<usize>,
     next: usize,
 }
 
@@ -107,6 +109,7 @@ fn entry(bytes: &[u8], at: usize) -> Option<Entry<'_>> {
     Some(Entry {
         name: bytes.get(at + HEADER..name_end)?.strip_suffix(&[0])?,
         contents: bytes.get(data..end)?,
+        place: data..end,
         next: end.checked_next_multiple_of(4)?,
     })
 }
@@ -123,6 +126,16 @@ pub fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
             return bytes.split_at_checked(at);
         }
     }
+}
+
+/// Where the contents of each entry lie, as far as the entries are whole.
+pub fn places(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let entry = entry(bytes, at)?;
+        at = entry.next;
+        Some(entry.place)
+    })
 }
 
 /// The files of archives that stand one behind the other, by their absolute

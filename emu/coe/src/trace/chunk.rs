@@ -49,15 +49,19 @@ const LZ4_RATIO: usize = 256;
 
 /// A chunk as it is stored.
 pub(super) fn pack(kind: Kind, raw: &[u8]) -> Result<Vec<u8>, TraceError> {
-    let stored = lz4_flex::block::compress(raw);
-    let too_large = |_| TraceError::TooLarge { len: raw.len() };
-    let raw_len = u32::try_from(raw.len()).map_err(too_large)?;
+    packed(kind, raw.len(), &lz4_flex::block::compress(raw))
+}
+
+/// A chunk of this length whose data is packed already.
+pub(super) fn packed(kind: Kind, len: usize, stored: &[u8]) -> Result<Vec<u8>, TraceError> {
+    let too_large = |_| TraceError::TooLarge { len };
+    let raw_len = u32::try_from(len).map_err(too_large)?;
     let stored_len = u32::try_from(stored.len()).map_err(too_large)?;
     let mut bytes = Vec::with_capacity(FRAME + stored.len());
     bytes.extend([kind as u8, 0, 0, 0]);
     bytes.extend(raw_len.to_le_bytes());
     bytes.extend(stored_len.to_le_bytes());
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), &stored);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), stored);
     bytes.extend(crc.to_le_bytes());
     bytes.extend(stored);
     Ok(bytes)
@@ -106,6 +110,11 @@ impl<'a> Chunk<'a> {
             raw_len: raw_len as usize,
             stored,
         })
+    }
+
+    /// True if nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.raw_len == 0
     }
 
     /// What is in it.

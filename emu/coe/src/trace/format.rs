@@ -51,8 +51,8 @@ pub struct Header {
     pub digest_every: u64,
     /// The hash of the kernel's ELF, for people and for comparing.
     pub kernel_hash: String,
-    /// True if there is an initrd.
-    pub has_initrd: bool,
+    /// The bytes of the initrd, if there is one.
+    pub initrd: Option<u64>,
     /// True if there is a disk.
     pub has_disk: bool,
     /// Inputs with their times, pushed before the first instruction.
@@ -78,7 +78,7 @@ impl Header {
             limit: setup.limit,
             digest_every: crate::run::PAUSE_EVERY,
             kernel_hash: hash(&setup.kernel),
-            has_initrd: setup.initrd.is_some(),
+            initrd: setup.initrd.as_ref().map(|initrd| initrd.len() as u64),
             has_disk: setup.disk.is_some(),
             inputs: setup.inputs.clone(),
             live: setup.live,

@@ -62,8 +62,8 @@ impl Trace {
         let kernel = expect(&bytes, &mut at, Kind::Kernel)?;
         let kernel = named(&kernel, &header)?;
         let initrd = header
-            .has_initrd
-            .then(|| expect(&bytes, &mut at, Kind::Initrd)?.unpack())
+            .initrd
+            .map(|len| initrd(&bytes, &mut at, len))
             .transpose()?;
         let disk = header
             .has_disk
@@ -139,6 +139,19 @@ fn named(chunk: &Chunk<'_>, header: &Header) -> Result<Vec<u8>, TraceError> {
     } else {
         Err(chunk.damaged("it is not the kernel that the header names"))
     }
+}
+
+/// The initrd of this length, which may stand in several chunks.
+fn initrd(bytes: &[u8], at: &mut usize, len: u64) -> Result<Vec<u8>, TraceError> {
+    let mut initrd = Vec::new();
+    while (initrd.len() as u64) < len {
+        let chunk = expect(bytes, at, Kind::Initrd)?;
+        initrd.extend(chunk.unpack()?);
+        if chunk.is_empty() || initrd.len() as u64 > len {
+            return Err(chunk.damaged("its length is not what the header says"));
+        }
+    }
+    Ok(initrd)
 }
 
 const MISPLACED: &str = "another chunk belongs here";

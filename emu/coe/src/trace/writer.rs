@@ -13,7 +13,8 @@ use super::chunk::{self, Kind};
 use super::format::{Base, Header, Place, Record, event_record};
 use super::preamble::{self, Version, WriterName};
 use crate::Error;
-use crate::images::Setup;
+use crate::embedded::PACKED;
+use crate::images::{Setup, cpio};
 use crate::input::Arrival;
 use crate::run::{Finished, Watcher};
 
@@ -62,9 +63,9 @@ impl Writer {
         };
         writer.put(&preamble::write(Version::CURRENT, &WriterName::own()))?;
         writer.chunk(Kind::Header, &encode(&Header::new(setup))?)?;
-        writer.chunk(Kind::Kernel, &setup.kernel)?;
+        writer.file(Kind::Kernel, &setup.kernel)?;
         if let Some(initrd) = &setup.initrd {
-            writer.chunk(Kind::Initrd, initrd)?;
+            writer.initrd(initrd)?;
         }
         if let Some(disk) = &setup.disk {
             writer.chunk(Kind::Disk, disk)?;
@@ -132,6 +133,30 @@ impl Writer {
         self.file.flush().map_err(failed)
     }
 
+    /// Embedded files have chunks of their own, packed when coe was built:
+    /// packing them costs more than a short run.
+    fn initrd(&mut self, initrd: &[u8]) -> Result<(), Error> {
+        let mut done = 0;
+        for place in cpio::places(initrd) {
+            if embedded(&initrd[place.clone()]).is_some() {
+                self.chunk(Kind::Initrd, &initrd[done..place.start])?;
+                self.file(Kind::Initrd, &initrd[place.clone()])?;
+                done = place.end;
+            }
+        }
+        if done < initrd.len() {
+            self.chunk(Kind::Initrd, &initrd[done..])?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, kind: Kind, raw: &[u8]) -> Result<(), Error> {
+        match embedded(raw) {
+            Some(stored) => self.put(&chunk::packed(kind, raw.len(), stored)?),
+            None => self.chunk(kind, raw),
+        }
+    }
+
     fn chunk(&mut self, kind: Kind, raw: &[u8]) -> Result<(), Error> {
         let bytes = chunk::pack(kind, raw)?;
         self.put(&bytes)
@@ -173,6 +198,13 @@ impl Watcher for Writer {
             .and_then(|()| self.flush());
         self.keep(result);
     }
+}
+
+/// The embedded file of these bytes, packed.
+fn embedded(raw: &[u8]) -> Option<&'static [u8]> {
+    let mut files = PACKED.iter();
+    let (_, stored) = files.find(|(file, _)| *file == raw)?;
+    Some(stored)
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, TraceError> {
