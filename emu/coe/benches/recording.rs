@@ -3,15 +3,15 @@
 //! `cargo bench -p coe --bench recording [WORKLOAD]` runs, records and replays
 //! some scenarios and counts with `perf`, or with `valgrind` where the host's
 //! counters cannot be read. Instructions do not depend on what else the host
-//! does, so the limits are hard ones. What a recording costs whatever is
-//! recorded (it packs the kernel and the initrd) is shown beside.
+//! does, so the limits are hard ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-/// Scenarios with much work: moving data, switching tasks, faulting in memory.
-const WORKLOADS: [&str; 3] = ["files/pipes", "scheduling/shares", "memory/fork-64m"];
+/// A program that does next to nothing, and scenarios with much work: moving
+/// data, switching tasks, faulting in memory.
+const WORKLOADS: [&str; 4] = ["hello", "files/pipes", "scheduling/shares", "memory/fork-64m"];
 
 /// At most so many instructions for each one of `coe run`.
 const RECORD_LIMIT: f64 = 1.05;
@@ -26,19 +26,15 @@ fn main() -> ExitCode {
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let trace = folder.path().join("bench.coe");
-    let fixed = Fixed::of(&counter, &trace);
-    println!(
-        "each recording packs its images: {:.0} M instructions, {} KiB",
-        fixed.instructions as f64 / 1e6,
-        fixed.bytes >> 10
-    );
+    let images = images(&trace);
+    println!("each trace has {} KiB of images", images >> 10);
     println!(
         "{:<20} {:>9} {:>9} {:>8} {:>8} {:>10} {:>11}",
         "", "guest M", "run M", "record", "replay", "trace KiB", "B / guest M"
     );
     let mut good = true;
     for name in WORKLOADS.into_iter().filter(wanted) {
-        good &= Measured::of(&counter, name, &trace).show(name, &fixed);
+        good &= Measured::of(&counter, name, &trace).show(name, images);
     }
     if good {
         ExitCode::SUCCESS
@@ -50,25 +46,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a recording costs whatever is recorded: that of a program that does
-/// next to nothing. It packs the images.
-struct Fixed {
-    /// Instructions of the host.
-    instructions: u64,
-    /// Bytes of the trace.
-    bytes: u64,
-}
-
-impl Fixed {
-    fn of(counter: &Counter, trace: &Path) -> Fixed {
-        let to = trace.to_str().expect("a path in UTF-8");
-        let run = counter.count(&["run", "hello"]);
-        let record = counter.count(&["record", "hello", "-o", to]);
-        Fixed {
-            instructions: record - run,
-            bytes: size(trace),
-        }
-    }
+/// The bytes of a trace of a program that does next to nothing: its images.
+fn images(trace: &Path) -> u64 {
+    let coe = Command::new(env!("CARGO_BIN_EXE_coe"))
+        .args(["record", "hello", "-o"])
+        .arg(trace)
+        .stdout(Stdio::null())
+        .status();
+    assert!(coe.expect("coe starts").success(), "hello was not recorded");
+    size(trace)
 }
 
 /// The instructions of one workload.
@@ -84,12 +70,13 @@ struct Measured {
 
 impl Measured {
     fn of(counter: &Counter, name: &str, trace: &Path) -> Measured {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let scenario = root.join(format!("scenarios/{name}.toml"));
-        let scenario = scenario.to_str().expect("a path in UTF-8");
+        let scenario = match name.contains('/') {
+            true => format!("{}/../../scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR")),
+            false => name.to_owned(),
+        };
         let to = trace.to_str().expect("a path in UTF-8");
-        let run = counter.count(&["run", scenario]);
-        let record = counter.count(&["record", scenario, "-o", to]);
+        let run = counter.count(&["run", &scenario]);
+        let record = counter.count(&["record", &scenario, "-o", to]);
         let replay = counter.count(&["replay", to]);
         Measured {
             guest: guest_instructions(trace),
@@ -101,7 +88,7 @@ impl Measured {
     }
 
     /// Prints a line; false if it is beyond a limit.
-    fn show(&self, name: &str, fixed: &Fixed) -> bool {
+    fn show(&self, name: &str, images: u64) -> bool {
         let millions = |n: u64| n as f64 / 1e6;
         let ratio = |n: u64| n as f64 / self.run as f64;
         let (record, replay) = (ratio(self.record), ratio(self.replay));
@@ -110,7 +97,7 @@ impl Measured {
             millions(self.guest),
             millions(self.run),
             self.trace >> 10,
-            self.trace.saturating_sub(fixed.bytes) as f64 / millions(self.guest),
+            self.trace.saturating_sub(images) as f64 / millions(self.guest),
         );
         record <= RECORD_LIMIT && replay <= REPLAY_LIMIT
     }
