@@ -11,7 +11,12 @@ use std::process::{Command, ExitCode, Stdio};
 
 /// A program that does next to nothing, and scenarios with much work: moving
 /// data, switching tasks, faulting in memory.
-const WORKLOADS: [&str; 4] = ["hello", "files/pipes", "scheduling/shares", "memory/fork-64m"];
+const WORKLOADS: [&str; 4] = [
+    "hello",
+    "files/pipes",
+    "scheduling/shares",
+    "memory/fork-64m",
+];
 
 /// At most so many instructions for each one of `coe run`.
 const RECORD_LIMIT: f64 = 1.05;

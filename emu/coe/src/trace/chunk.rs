@@ -1,5 +1,6 @@
 //! Chunks: the pieces of a trace, compressed and with a checksum each.
 
+use super::packed::unpacked;
 use super::{FUZZING, TraceError};
 
 /// What a chunk holds.
@@ -119,7 +120,10 @@ impl<'a> Chunk<'a> {
 
     /// What is in it.
     pub(super) fn unpack(&self) -> Result<Vec<u8>, TraceError> {
-        let raw = lz4_flex::block::decompress(self.stored, self.raw_len);
+        let raw = match unpacked(self.stored) {
+            Some(file) => Ok(file.to_vec()),
+            None => lz4_flex::block::decompress(self.stored, self.raw_len),
+        };
         raw.ok()
             .filter(|raw| raw.len() == self.raw_len)
             .ok_or(self.damaged("it cannot be unpacked"))

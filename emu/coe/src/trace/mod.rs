@@ -2,6 +2,7 @@
 
 mod chunk;
 mod format;
+mod packed;
 mod preamble;
 mod reader;
 mod snapshot;

@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::TraceError;
 use super::chunk::{self, Kind};
 use super::format::{Base, Header, Place, Record, event_record};
+use super::packed::packed;
 use super::preamble::{self, Version, WriterName};
 use crate::Error;
-use crate::embedded::PACKED;
 use crate::images::{Setup, cpio};
 use crate::input::Arrival;
 use crate::run::{Finished, Watcher};
@@ -138,7 +138,7 @@ impl Writer {
     fn initrd(&mut self, initrd: &[u8]) -> Result<(), Error> {
         let mut done = 0;
         for place in cpio::places(initrd) {
-            if embedded(&initrd[place.clone()]).is_some() {
+            if packed(&initrd[place.clone()]).is_some() {
                 self.chunk(Kind::Initrd, &initrd[done..place.start])?;
                 self.file(Kind::Initrd, &initrd[place.clone()])?;
                 done = place.end;
@@ -151,7 +151,7 @@ impl Writer {
     }
 
     fn file(&mut self, kind: Kind, raw: &[u8]) -> Result<(), Error> {
-        match embedded(raw) {
+        match packed(raw) {
             Some(stored) => self.put(&chunk::packed(kind, raw.len(), stored)?),
             None => self.chunk(kind, raw),
         }
@@ -198,13 +198,6 @@ impl Watcher for Writer {
             .and_then(|()| self.flush());
         self.keep(result);
     }
-}
-
-/// The embedded file of these bytes, packed.
-fn embedded(raw: &[u8]) -> Option<&'static [u8]> {
-    let mut files = PACKED.iter();
-    let (_, stored) = files.find(|(file, _)| *file == raw)?;
-    Some(stored)
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, TraceError> {
