@@ -7,23 +7,18 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use crate::exit::Code;
+use crate::mistake::Mistake;
 use crate::replay::ReplayError;
-use crate::scenario::ScenarioError;
 use crate::scenario::program::ProgramError;
-use crate::schedule::ScheduleError;
 use crate::trace::TraceError;
 
 /// An error of the host: the guest has nothing to do with it.
 #[derive(Debug, Error, Diagnostic)]
 pub enum Error {
-    /// A mistake in a scenario.
+    /// A mistake in a scenario or a schedule.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Scenario(#[from] Box<ScenarioError>),
-    /// A mistake in a schedule.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Schedule(#[from] Box<ScheduleError>),
+    Mistake(#[from] Box<Mistake>),
     /// A program or a file that is not there or cannot be used.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -103,11 +98,10 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> Code {
         match self {
-            Error::Scenario(error) => error.exit_code(),
+            Error::Mistake(error) => error.exit_code(),
             Error::Program(error) => error.exit_code(),
             Error::Trace(error) => error.exit_code(),
             Error::Replay(error) => error.exit_code(),
-            Error::Schedule(_) => Code::BadInput,
             Error::Load(_) | Error::Input(_) | Error::NotText { .. } | Error::Memory { .. } => {
                 Code::BadInput
             }

@@ -16,6 +16,7 @@ pub mod exit;
 pub mod golden;
 pub mod images;
 pub mod input;
+pub mod mistake;
 pub mod names;
 pub mod replay;
 pub mod report;

@@ -149,8 +149,7 @@ fn draw(error: &Error, renderer: Renderer) -> String {
     let help = error.help().map(|help| help.to_string());
     let mut report = Group::with_title(Level::ERROR.primary_title(&message));
     let place = match error {
-        Error::Scenario(at) => Some((at.text(), at.file(), at.span(), at.label())),
-        Error::Schedule(at) => Some((at.text(), at.file(), at.span(), at.label())),
+        Error::Mistake(at) => Some((at.text(), at.file(), at.span(), at.label())),
         _ => None,
     };
     if let Some((text, file, span, label)) = place {

@@ -160,6 +160,12 @@ fn gains_are_told_by_phase_and_by_kind() {
         "{text}"
     );
     assert!(text.contains("+300 in 1 x read -> exit"), "{text}");
+    let none = Limits {
+        phases: 0,
+        ..LIMITS
+    };
+    let text = write(&a, &b, &comparison, none);
+    assert!(text.ends_with("2 of 10 phases changed\n"), "{text}");
 }
 
 #[test]

@@ -207,6 +207,9 @@ fn costs(cycles: &Cycles, limit: usize) -> String {
         cycles.phases.len(),
         cycles.count
     );
+    if limit == 0 {
+        return text;
+    }
     for kind in cycles.kinds.iter().take(limit) {
         let (gain, count) = (signed(kind.gain), kind.count);
         let _ = writeln!(

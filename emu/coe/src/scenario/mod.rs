@@ -4,24 +4,23 @@
 //! [`Scenario::parse`] reads the text; nothing on the host is looked at until
 //! [`crate::images::Setup`] is made from it.
 
-mod error;
 mod parse;
 pub mod program;
 mod section;
 mod size;
 
-pub use error::ScenarioError;
 pub use section::At;
 pub use size::memory as parse_memory;
 
 use std::path::Path;
 
 use machine::CostModel;
+use miette::Diagnostic as _;
 
 use crate::events::counters::Bound;
 use crate::events::pattern::Pattern;
+use crate::mistake::{Fault, Mistake};
 use crate::schedule::Schedule as Choices;
-use error::Fault;
 use program::ProgramError;
 
 /// The environment that a program has unless the scenario gives one.
@@ -255,8 +254,8 @@ impl Scenario {
     ///
     /// # Errors
     /// The first mistake, with its place.
-    pub fn parse(file: &str, text: &str) -> Result<Scenario, Box<ScenarioError>> {
-        parse::scenario(file, text).map_err(|fault| Box::new(ScenarioError::new(fault, file, text)))
+    pub fn parse(file: &str, text: &str) -> Result<Scenario, Box<Mistake>> {
+        parse::scenario(file, text).map_err(|fault| Box::new(Mistake::new(fault, file, text)))
     }
 
     /// Reads the scenario in this file.
@@ -273,8 +272,10 @@ impl Scenario {
 
     /// A mistake in what the scenario names, at the place where it names it.
     #[must_use]
-    pub fn blame<T>(&self, place: &At<T>, error: &ProgramError) -> Box<ScenarioError> {
-        let fault = Fault::program(&place.span, error);
-        Box::new(ScenarioError::new(fault, &self.file, &self.text))
+    pub fn blame<T>(&self, place: &At<T>, error: &ProgramError) -> Box<Mistake> {
+        let mut fault = Fault::new(&place.span, error.to_string(), "named here");
+        fault.help = error.help().map(|help| help.to_string());
+        fault.code = error.exit_code();
+        Box::new(Mistake::new(fault, &self.file, &self.text))
     }
 }

@@ -8,7 +8,6 @@ use toml::de::{DeTable, DeValue};
 use abi::boot;
 use machine::CostModel;
 
-use super::error::Fault;
 use super::section::{At, Section, array, number, table, text, word, wrong_type};
 use super::{
     DEFAULT_ENV, DEFAULT_LIMIT, Disk, Ending, Expect, Hardware, Level, Policy, Program, Scenario,
@@ -16,6 +15,7 @@ use super::{
 };
 use crate::events::counters::{self, Bound};
 use crate::events::pattern::Pattern;
+use crate::mistake::Fault;
 use crate::names;
 use crate::schedule::{Action, Anchor, Line, Schedule as Choices, What};
 
@@ -522,7 +522,8 @@ fn pattern(text: &At<String>) -> Result<Pattern, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Ending, Level, Policy, Scenario, ScenarioError, Slice, Stdio};
+    use super::super::{Ending, Level, Policy, Scenario, Slice, Stdio};
+    use crate::mistake::Mistake;
     use machine::CostModel;
     use miette::Diagnostic;
 
@@ -551,7 +552,7 @@ order = ["sched_process_fork child=main/1", "page_fault kind=cow task=main/1"]
     }
 
     fn complaint(text: &str) -> (String, String, Option<String>) {
-        let error: ScenarioError = *Scenario::parse("x.toml", text).unwrap_err();
+        let error: Mistake = *Scenario::parse("x.toml", text).unwrap_err();
         let marked = text[error.span()].to_owned();
         (
             error.to_string(),

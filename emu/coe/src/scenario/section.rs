@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::Fault;
+use crate::mistake::Fault;
 use crate::names;
 
 /// A value and its place in the file.

@@ -5,13 +5,10 @@
 //! [`Schedule::parse`] reads one, [`follow::Follower`] lets a run follow it,
 //! [`extract::Extractor`] writes the one that a run took.
 
-mod error;
 pub mod extract;
 pub mod follow;
 mod parse;
 mod watch;
-
-pub use error::ScheduleError;
 
 use std::fmt;
 use std::path::Path;
@@ -20,6 +17,7 @@ use std::sync::Arc;
 use abi::choice::ChoiceKind;
 
 use crate::events::pattern::Pattern;
+use crate::mistake::Mistake;
 
 /// The first line of a schedule.
 pub const HEAD: &str = "coe schedule 1";
@@ -93,7 +91,7 @@ impl Schedule {
     ///
     /// # Errors
     /// The first mistake, with its place.
-    pub fn parse(file: &str, text: &str) -> Result<Arc<Schedule>, Box<ScheduleError>> {
+    pub fn parse(file: &str, text: &str) -> Result<Arc<Schedule>, Box<Mistake>> {
         parse::schedule(file, text).map(Arc::new)
     }
 

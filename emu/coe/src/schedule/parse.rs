@@ -5,9 +5,9 @@ use std::ops::Range;
 use abi::choice::ChoiceKind;
 use abi::event::EventId;
 
-use super::error::{Fault, ScheduleError};
 use super::{Action, Anchor, HEAD, Line, Schedule, What};
-use crate::events::pattern::Pattern;
+use crate::events::pattern::{Pattern, PatternError};
+use crate::mistake::{Fault, Mistake};
 use crate::names;
 
 pub(super) const ANY: &str = "any";
@@ -32,8 +32,8 @@ pub(super) fn answer_word(kind: ChoiceKind) -> &'static str {
     }
 }
 
-pub(super) fn schedule(file: &str, text: &str) -> Result<Schedule, Box<ScheduleError>> {
-    lines(file, text).map_err(|fault| Box::new(ScheduleError::new(fault, file, text)))
+pub(super) fn schedule(file: &str, text: &str) -> Result<Schedule, Box<Mistake>> {
+    lines(file, text).map_err(|fault| Box::new(Mistake::new(fault, file, text)))
 }
 
 fn lines(file: &str, text: &str) -> Result<Schedule, Fault> {
@@ -239,21 +239,18 @@ fn event_of(event: &Word<'_>, fields: &[Word<'_>]) -> Result<(What, u64), Fault>
     let mut text = head.clone();
     for field in fields {
         // Each alone, so that a mistake has its own place.
-        Pattern::parse(&format!("{head} {}", field.text)).map_err(|error| Fault {
-            span: field.span(),
-            message: error.message,
-            label: "here".to_owned(),
-            help: error.hint,
-        })?;
+        Pattern::parse(&format!("{head} {}", field.text))
+            .map_err(|error| wrong_pattern(&field.span(), error))?;
         text = format!("{text} {}", field.text);
     }
-    let pattern = Pattern::parse(&text).map_err(|error| Fault {
-        span: event.span(),
-        message: error.message,
-        label: "here".to_owned(),
-        help: error.hint,
-    })?;
+    let pattern = Pattern::parse(&text).map_err(|error| wrong_pattern(&event.span(), error))?;
     Ok((What::Event(pattern), nth))
+}
+
+fn wrong_pattern(span: &Range<usize>, error: PatternError) -> Fault {
+    let mut fault = Fault::new(span, error.message, "here");
+    fault.help = error.hint;
+    fault
 }
 
 /// The text of a pattern, a system call by its name alone where that reads as

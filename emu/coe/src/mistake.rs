@@ -1,25 +1,25 @@
-//! What is wrong with a scenario, shown at its place in the file.
+//! What is wrong with a text that a person wrote, a scenario or a schedule,
+//! shown at its place in the file.
 
 use std::ops::Range;
 
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::program::ProgramError;
 use crate::exit::Code;
 
-/// A mistake in a scenario, before it knows the file that it is in.
+/// A mistake before it knows the file that it is in.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) message: String,
-    pub(super) label: String,
-    pub(super) span: Range<usize>,
-    pub(super) help: Option<String>,
-    pub(super) code: Code,
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) label: String,
+    pub(crate) span: Range<usize>,
+    pub(crate) help: Option<String>,
+    pub(crate) code: Code,
 }
 
 impl Fault {
-    pub(super) fn new(
+    pub(crate) fn new(
         span: &Range<usize>,
         message: impl Into<String>,
         label: impl Into<String>,
@@ -33,23 +33,16 @@ impl Fault {
         }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
-
-    pub(super) fn program(span: &Range<usize>, error: &ProgramError) -> Self {
-        let mut fault = Fault::new(span, error.to_string(), "named here");
-        fault.help = error.help().map(|help| help.to_string());
-        fault.code = error.exit_code();
-        fault
-    }
 }
 
-/// A mistake in a scenario, with file, line and column.
+/// A mistake with file, line and column.
 #[derive(Debug, Error, Diagnostic)]
 #[error("{message}")]
-pub struct ScenarioError {
+pub struct Mistake {
     message: String,
     label: String,
     file: String,
@@ -60,9 +53,9 @@ pub struct ScenarioError {
     code: Code,
 }
 
-impl ScenarioError {
-    pub(super) fn new(fault: Fault, file: &str, text: &str) -> Self {
-        ScenarioError {
+impl Mistake {
+    pub(crate) fn new(fault: Fault, file: &str, text: &str) -> Self {
+        Mistake {
             message: fault.message,
             label: fault.label,
             file: file.to_owned(),
@@ -91,7 +84,7 @@ impl ScenarioError {
         &self.label
     }
 
-    /// The scenario's file, as it was named.
+    /// The file, as it was named.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
