@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::interactive::{Interactive, Manners};
-use super::live::{self, Console, Progress, Summary};
+use super::screen::Screen;
 use super::target::memory_size;
 use crate::Error;
 use crate::images::{Chooser, Setup};
@@ -63,12 +63,8 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         quiet: arguments.quiet,
     };
     let session = arguments.interactive.session(&mut setup, manners);
-    let mut console = Console::default();
-    let mut progress = Progress::beside_console(&setup);
-    let mut summary = Summary::default();
-    let finished = session.run(&setup, &mut [&mut console, &mut progress, &mut summary])?;
-    progress.done();
-    live::tell(&finished, &summary, arguments.quiet);
-    live::tell_pace(&progress, &finished, arguments.quiet);
+    let mut screen = Screen::new(&setup, arguments.quiet);
+    let finished = session.run(&setup, &mut [&mut screen])?;
+    screen.tell(&finished);
     Ok(session.code(&finished))
 }

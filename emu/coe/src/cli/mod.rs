@@ -17,6 +17,7 @@ mod record;
 mod replay;
 mod run;
 mod schema;
+mod screen;
 mod target;
 mod test;
 mod trace;

@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::interactive::{Interactive, Manners};
-use super::live::{self, Console, Fitting, Progress, Summary};
+use super::screen::Screen;
 use super::target::{self, Target};
 use crate::Error;
-use crate::run;
 use crate::scenario::Stdio;
 use crate::trace::Writer;
 
@@ -43,22 +42,9 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     if let Some(every) = arguments.snapshot_every {
         writer = writer.with_snapshots(every);
     }
-    let mut console = Console::default();
-    let mut progress = Progress::beside_console(&setup);
-    let mut summary = Summary::default();
-    let mut fitting = Fitting::new(&setup);
-    let watchers: &mut [&mut dyn run::Watcher] = &mut [
-        &mut writer,
-        &mut console,
-        &mut progress,
-        &mut summary,
-        &mut fitting,
-    ];
-    let finished = session.run(&setup, watchers)?;
-    progress.done();
+    let mut screen = Screen::new(&setup, arguments.quiet);
+    let finished = session.run(&setup, &mut [&mut writer, &mut screen])?;
     writer.finish(&finished)?;
-    fitting.tell();
-    live::tell(&finished, &summary, arguments.quiet);
-    live::tell_pace(&progress, &finished, arguments.quiet);
+    screen.tell(&finished);
     Ok(session.code(&finished))
 }

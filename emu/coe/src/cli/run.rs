@@ -9,7 +9,7 @@ use machine::devices::disk::Contents;
 use clap::Args;
 
 use super::interactive::{Interactive, Manners};
-use super::live::{self, Console, Fitting, Progress, Summary};
+use super::screen::Screen;
 use super::target::{self, Target};
 use crate::Error;
 use crate::run::Watcher;
@@ -36,28 +36,13 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         quiet: arguments.quiet,
     };
     let session = arguments.interactive.session(&mut setup, manners);
-    let mut console = Console::default();
-    let mut progress = Progress::beside_console(&setup);
-    let mut summary = Summary::default();
-    let mut fitting = Fitting::new(&setup);
+    let mut screen = Screen::new(&setup, arguments.quiet);
     let mut disk = DiskOut::default();
-    let finished = session.run(
-        &setup,
-        &mut [
-            &mut console,
-            &mut progress,
-            &mut summary,
-            &mut disk,
-            &mut fitting,
-        ],
-    )?;
-    progress.done();
+    let finished = session.run(&setup, &mut [&mut screen, &mut disk])?;
     if let Some(path) = &arguments.disk_out {
         disk.write(path)?;
     }
-    fitting.tell();
-    live::tell(&finished, &summary, arguments.quiet);
-    live::tell_pace(&progress, &finished, arguments.quiet);
+    screen.tell(&finished);
     Ok(session.code(&finished))
 }
 
