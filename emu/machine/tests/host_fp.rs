@@ -4,7 +4,8 @@
 use std::arch::asm;
 
 use machine::cpu::fp::{
-    DOUBLE, EXTENDED, F80, Flags, Format, Relation, Rounding, SINGLE, estimate, sse, x87,
+    DOUBLE, EXTENDED, F80, Flags, Format, HALF, Relation, Rounding, SINGLE, estimate, fused, half,
+    sse, x87,
 };
 
 /// Bounded, seeded and enough to meet each special case many times.
@@ -44,17 +45,16 @@ impl Random {
             1 => top,
             2 => 1 + self.below(3),
             3 => top - 1 - self.below(3),
-            4..=8 => top / 2 - 40 + self.below(80),
+            4..=8 => (top / 2).saturating_sub(40) + self.below(80.min(top)),
             _ => self.below(top + 1),
         }
     }
 
     fn interchange(&mut self, format: Format) -> u64 {
-        let single = format == SINGLE;
-        let (fraction, top, sign) = if single {
-            (23, 255, 31)
-        } else {
-            (52, 2047, 63)
+        let (fraction, top, sign) = match format {
+            HALF => (10, 31, 15),
+            SINGLE => (23, 255, 31),
+            _ => (52, 2047, 63),
         };
         let bits = match self.below(5) {
             0 => self.below(2) << (fraction - 1),
@@ -296,6 +296,167 @@ fn cmpsd_and_cmpss() {
         )* };
     }
     predicates!(0 1 2 3 4 5 6 7);
+}
+
+#[test]
+fn vcmpsd_and_vcmpss() {
+    if !std::is_x86_feature_detected!("avx") {
+        return;
+    }
+    macro_rules! predicates {
+        ($($number:literal)*) => { $(
+            judge_sse(
+                concat!("vcmpsd ", $number), DOUBLE,
+                |a, b, control| {
+                    let (holds, flags) = sse::predicate(DOUBLE, a, b, control, $number);
+                    (if holds { u64::MAX } else { 0 }, flags)
+                },
+                |a, b, mxcsr| host_sse!(concat!("vcmpsd xmm0, xmm0, xmm1, ", $number), a, b, mxcsr),
+                u64::MAX,
+            );
+            judge_sse(
+                concat!("vcmpss ", $number), SINGLE,
+                |a, b, control| {
+                    let (holds, flags) = sse::predicate(SINGLE, a, b, control, $number);
+                    (if holds { u64::MAX } else { 0 }, flags)
+                },
+                |a, b, mxcsr| host_sse!(concat!("vcmpss xmm0, xmm0, xmm1, ", $number), a, b, mxcsr),
+                0xffff_ffff,
+            );
+        )* };
+    }
+    predicates!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    predicates!(16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+}
+
+/// Operands of `a * b + c` that also meet at the rounding position and cancel.
+fn triple(random: &mut Random, format: Format) -> [u64; 3] {
+    let [a, b, mut c] = [0; 3].map(|_| random.interchange(format));
+    let control = sse::Control::from_mxcsr(0x1f80);
+    if random.below(2) == 0 {
+        c = sse::mul(format, a, b, control).0;
+        if random.below(2) == 0 {
+            c ^= 1 << random.below(if format == SINGLE { 32 } else { 64 });
+        }
+    }
+    [a, b, c]
+}
+
+macro_rules! host_fma {
+    ($text:expr, $operands:expr, $mxcsr:expr) => {{
+        let [mut a, b, c]: [u64; 3] = $operands;
+        let saved: u32 = 0x1f80;
+        let mut control: u32 = $mxcsr;
+        // SAFETY: only the named registers change, and MXCSR is put back.
+        unsafe {
+            asm!(
+                "ldmxcsr [{control}]",
+                "movq xmm0, {a}",
+                "movq xmm1, {b}",
+                "movq xmm2, {c}",
+                $text,
+                "stmxcsr [{control}]",
+                "movq {a}, xmm0",
+                "ldmxcsr [{saved}]",
+                control = in(reg) &mut control,
+                saved = in(reg) &saved,
+                a = inout(reg) a,
+                b = in(reg) b,
+                c = in(reg) c,
+                out("xmm0") _,
+                out("xmm1") _,
+                out("xmm2") _,
+            );
+        }
+        (a, Flags::from_bits_truncate(control as u8 & 0x3f))
+    }};
+}
+
+#[track_caller]
+fn judge_fma(
+    name: &str,
+    format: Format,
+    kind: fused::Kind,
+    order: [usize; 3],
+    theirs: impl Fn([u64; 3], u32) -> (u64, Flags),
+) {
+    let mut random = Random(name.len() as u64 + order[0] as u64);
+    for _ in 0..ROUNDS {
+        let operands = triple(&mut random, format);
+        // The forms differ in which register holds which operand.
+        let mut registers = [0; 3];
+        for (operand, &register) in operands.iter().zip(&order) {
+            registers[register] = *operand;
+        }
+        let mxcsr = mxcsr(&mut random);
+        let (want, want_flags) = theirs(registers, mxcsr);
+        let (got, flags) =
+            fused::multiply_add(kind, format, operands, sse::Control::from_mxcsr(mxcsr));
+        let want = want & mask(format);
+        assert_eq!(
+            (got, flags),
+            (want, want_flags),
+            "{name} {operands:#x?} mxcsr {mxcsr:#x}: got {got:#x}, host {want:#x}",
+        );
+    }
+}
+
+#[test]
+fn fma() {
+    if !std::is_x86_feature_detected!("fma") {
+        return;
+    }
+    macro_rules! forms {
+        ($($name:literal $kind:ident;)*) => { $(
+            forms!(@ concat!($name, "132sd"), DOUBLE, $kind, [0, 2, 1]);
+            forms!(@ concat!($name, "213sd"), DOUBLE, $kind, [1, 0, 2]);
+            forms!(@ concat!($name, "231sd"), DOUBLE, $kind, [1, 2, 0]);
+            forms!(@ concat!($name, "132ss"), SINGLE, $kind, [0, 2, 1]);
+            forms!(@ concat!($name, "213ss"), SINGLE, $kind, [1, 0, 2]);
+            forms!(@ concat!($name, "231ss"), SINGLE, $kind, [1, 2, 0]);
+        )* };
+        (@ $name:expr, $format:ident, $kind:ident, $order:expr) => {
+            judge_fma($name, $format, fused::Kind::$kind, $order, |operands, mxcsr| {
+                host_fma!(concat!($name, " xmm0, xmm1, xmm2"), operands, mxcsr)
+            });
+        };
+    }
+    forms! {
+        "vfmadd" Add;
+        "vfmsub" Sub;
+        "vfnmadd" NegatedAdd;
+        "vfnmsub" NegatedSub;
+    }
+}
+
+#[test]
+fn f16c() {
+    if !std::is_x86_feature_detected!("f16c") {
+        return;
+    }
+    judge_sse(
+        "vcvtph2ps",
+        HALF,
+        |_, b, control| half::to_single(b, control),
+        |a, b, mxcsr| host_sse!("vcvtph2ps xmm0, xmm1", a, b, mxcsr),
+        0xffff_ffff,
+    );
+    macro_rules! modes {
+        ($($mode:literal)*) => { $(
+            judge_sse(
+                concat!("vcvtps2ph ", $mode), SINGLE,
+                |_, b, control| {
+                    let control = if $mode & 4 != 0 { control } else {
+                        control.with_rounding(Rounding::from_rc($mode))
+                    };
+                    half::from_single(b, control)
+                },
+                |a, b, mxcsr| host_sse!(concat!("vcvtps2ph xmm0, xmm1, ", $mode), a, b, mxcsr),
+                0xffff,
+            );
+        )* };
+    }
+    modes!(0 1 2 3 4);
 }
 
 /// ZF, PF, CF as COMISD and FCOMI set them.

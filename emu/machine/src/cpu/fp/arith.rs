@@ -101,6 +101,40 @@ pub(super) const fn mul(a: &Unpacked, b: &Unpacked) -> Exact {
     }
 }
 
+/// `a * b + c`, with nothing lost between the two. The significands have no more than 53 bits.
+pub(super) const fn mul_add(a: &Unpacked, b: &Unpacked, c: &Unpacked, mode: Rounding) -> Exact {
+    match (mul(a, b), c.kind) {
+        (Exact::Number(product), Kind::Finite) => sum(&product, c, mode),
+        (Exact::Infinity(sign), Kind::Infinity) if sign != c.sign => Exact::Invalid,
+        (Exact::Zero(sign), Kind::Zero) if sign != c.sign => cancelled(mode),
+        (Exact::Zero(_) | Exact::Number(_), Kind::Infinity) => Exact::of(c),
+        (Exact::Zero(_), Kind::Finite) => Exact::of(c),
+        (product, _) => product,
+    }
+}
+
+/// A product of 106 bits and a number of 53: the sum has room for a carry above them, and
+/// below for telling a jammed bit from a tie.
+const fn sum(product: &Wide, c: &Unpacked, mode: Rounding) -> Exact {
+    let (p, q) = (product.sig >> 1, (c.sig as u128) << 63);
+    let distance = product.exp - c.exp;
+    let (p, q) = if distance >= 0 {
+        (p, shift_right_jam(q, distance as u32))
+    } else {
+        (shift_right_jam(p, distance.unsigned_abs()), q)
+    };
+    let (sign, sum) = match (product.sign == c.sign, p >= q) {
+        (true, _) => (c.sign, p + q),
+        (false, true) => (product.sign, p - q),
+        (false, false) => (c.sign, q - p),
+    };
+    if sum == 0 {
+        return cancelled(mode);
+    }
+    let larger = if distance >= 0 { product.exp } else { c.exp };
+    Exact::Number(Wide::normalised(sign, larger + 1, sum))
+}
+
 /// `a / b`.
 #[inline(always)]
 pub(super) const fn div(a: &Unpacked, b: &Unpacked) -> Exact {

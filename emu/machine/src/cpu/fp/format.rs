@@ -1,4 +1,4 @@
-//! The three formats, and numbers taken apart.
+//! The four formats, and numbers taken apart.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,12 @@ pub struct Format {
     pub emax: i32,
 }
 
+/// binary16, which only the conversions of F16C know.
+pub const HALF: Format = Format {
+    precision: 11,
+    emin: -14,
+    emax: 15,
+};
 /// binary32.
 pub const SINGLE: Format = Format {
     precision: 24,
@@ -48,14 +54,14 @@ impl Format {
     /// The sign's bit position in an interchange format.
     #[inline(always)]
     pub(crate) const fn sign_bit(self) -> u32 {
-        if self.precision == SINGLE.precision {
-            31
-        } else {
-            63
+        match self.precision {
+            11 => 15,
+            24 => 31,
+            _ => 63,
         }
     }
 
-    /// Puts an interchange format (single, double) together.
+    /// Puts an interchange format (half, single, double) together.
     #[inline(always)]
     const fn assemble(self, sign: bool, field: u64, fraction: u64) -> u64 {
         ((sign as u64) << self.sign_bit()) | (field << self.fraction_bits()) | fraction
@@ -198,7 +204,7 @@ impl Unpacked {
     }
 }
 
-/// Takes a single or double apart. With `daz` a denormal is a zero of its sign.
+/// Takes a half, single or double apart. With `daz` a denormal is a zero of its sign.
 #[inline(always)]
 #[must_use]
 pub const fn unpack(bits: u64, format: Format, daz: bool) -> Unpacked {

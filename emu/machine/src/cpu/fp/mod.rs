@@ -1,5 +1,5 @@
-//! Floating-point arithmetic in integers: IEEE binary32 and binary64 as SSE has them,
-//! and the 80-bit format of the x87.
+//! Floating-point arithmetic in integers: IEEE binary32 and binary64 as SSE and AVX have them,
+//! binary16 as F16C converts it, and the 80-bit format of the x87.
 //!
 //! Nothing here asks the host's floating-point unit, so each host gives the same bits.
 //! Every operation goes the same way: [`unpack`] the operands, form the [`Exact`] result
@@ -8,7 +8,8 @@
 //! rounding, C1 ("rounded up"), precision control and the scaled results of unmasked
 //! overflow and underflow.
 //!
-//! [`sse`] and [`x87`] put the two sets of NaN rules around that common core; `quick` spares
+//! [`sse`] (with [`fused`] and [`half`] for what FMA and F16C add) and [`x87`] put the two
+//! sets of NaN rules around that common core; `quick` spares
 //! normal numbers the detour.
 
 mod arith;
@@ -19,11 +20,13 @@ mod remainder;
 mod round;
 
 pub mod estimate;
+pub mod fused;
+pub mod half;
 pub mod sse;
 pub mod x87;
 
 pub use arith::{Exact, Relation};
-pub use format::{DOUBLE, EXTENDED, F80, Format, Kind, SINGLE, Unpacked, unpack};
+pub use format::{DOUBLE, EXTENDED, F80, Format, HALF, Kind, SINGLE, Unpacked, unpack};
 pub use round::{Rounded, Wide, round};
 
 bitflags::bitflags! {

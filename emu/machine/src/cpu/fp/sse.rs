@@ -46,7 +46,12 @@ impl Control {
 
 /// Rounds and encodes a result whose operands were numbers.
 #[inline(always)]
-fn finish(exact: Exact, format: Format, control: Control, denormal: bool) -> (u64, Flags) {
+pub(super) fn finish(
+    exact: Exact,
+    format: Format,
+    control: Control,
+    denormal: bool,
+) -> (u64, Flags) {
     let before = if denormal {
         Flags::DENORMAL
     } else {
@@ -233,17 +238,40 @@ pub fn compare(format: Format, a: u64, b: u64, control: Control, quiet: bool) ->
     (arith::compare(&a, &b), flags)
 }
 
-/// The eight predicates of CMPPS, CMPSD and so on.
+/// The relations for which a comparison predicate holds.
+const LT: u8 = 1 << Relation::Less as u8;
+const EQ: u8 = 1 << Relation::Equal as u8;
+const GT: u8 = 1 << Relation::Greater as u8;
+const UN: u8 = 1 << Relation::Unordered as u8;
+
+/// Bits 0 to 3 of a predicate (volume 2A, table 3-1): the first eight are SSE's.
+const PREDICATES: [u8; 16] = [
+    EQ,                // EQ
+    LT,                // LT
+    LT | EQ,           // LE
+    UN,                // UNORD
+    LT | GT | UN,      // NEQ
+    EQ | GT | UN,      // NLT
+    GT | UN,           // NLE
+    LT | EQ | GT,      // ORD
+    EQ | UN,           // EQ, unordered too
+    LT | UN,           // NGE
+    LT | EQ | UN,      // NGT
+    0,                 // FALSE
+    LT | GT,           // NEQ, ordered only
+    EQ | GT,           // GE
+    GT,                // GT
+    LT | EQ | GT | UN, // TRUE
+];
+
+/// The 32 predicates of VCMPPS and so on; CMPPS has the first eight. Bit 4 exchanges those that
+/// signal at a quiet NaN and those that do not.
+#[must_use]
 pub fn predicate(format: Format, a: u64, b: u64, control: Control, number: u8) -> (bool, Flags) {
-    let quiet = matches!(number & 3, 0 | 3);
+    let quiet = matches!(number & 3, 0 | 3) != (number & 16 != 0);
     let (relation, flags) = compare(format, a, b, control, quiet);
-    let holds = match number & 3 {
-        0 => relation == Relation::Equal,
-        1 => relation == Relation::Less,
-        2 => matches!(relation, Relation::Less | Relation::Equal),
-        _ => relation == Relation::Unordered,
-    };
-    (holds != (number & 4 != 0), flags)
+    let holds = PREDICATES[usize::from(number & 15)] >> relation as u8 & 1 != 0;
+    (holds, flags)
 }
 
 /// From one format to the other.

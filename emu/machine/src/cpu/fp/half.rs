@@ -1,0 +1,27 @@
+//! Halves, as F16C converts them.
+
+use super::Flags;
+use super::sse::{Control, convert};
+use super::{HALF, SINGLE};
+
+/// VCVTPH2PS, one lane: always exact. DAZ does not reach a half, and a denormal one is no
+/// exception.
+#[must_use]
+pub fn to_single(half: u64, control: Control) -> (u64, Flags) {
+    let control = Control {
+        daz: false,
+        ..control
+    };
+    let (value, flags) = convert(HALF, SINGLE, half, control);
+    (value, flags.difference(Flags::DENORMAL))
+}
+
+/// VCVTPS2PH, one lane: rounded as `control` says. FTZ does not reach a half.
+#[must_use]
+pub fn from_single(single: u64, control: Control) -> (u64, Flags) {
+    let control = Control {
+        ftz: false,
+        ..control
+    };
+    convert(SINGLE, HALF, single, control)
+}
