@@ -216,6 +216,47 @@ fn a_trace_is_what_the_documentation_says() {
     assert_eq!(kinds, [1, 2, 4, 4, 7, 8, 4, 7, 8, 4, 5]);
 }
 
+/// An initrd may be cut anywhere, as long as it comes to the header's length.
+#[test]
+fn an_initrd_in_pieces_is_the_initrd() {
+    const INITRD: u8 = 3;
+    let with_initrd = Setup {
+        initrd: Some((0..200).collect()),
+        ..setup(tiny::ECHO, 100_000)
+    };
+    let good = record(&with_initrd, None);
+    let pieces = |pieces: &[&[u8]]| {
+        let mut taken = Taken::apart(&good);
+        let at = taken.chunks.iter().position(|chunk| chunk.0 == INITRD);
+        let at = at.expect("there is an initrd");
+        let pieces = pieces.iter().map(|piece| (INITRD, piece.to_vec()));
+        taken.chunks.splice(at..=at, pieces);
+        Trace::from_bytes(taken.together())
+    };
+    let whole: Vec<u8> = (0..200).collect();
+    for cut in [1, 100, 199] {
+        let trace = pieces(&[&whole[..cut], &whole[cut..]]).expect("it is whole");
+        assert_eq!(trace.setup().initrd.as_deref(), Some(whole.as_slice()));
+        replay_to(&trace, None);
+    }
+    let longer: &[&[u8]] = &[&whole[..100], &whole];
+    let wrong: [&[&[u8]]; 5] = [
+        longer,
+        &[&whole[1..]],
+        &[&whole, &whole[..1]],
+        &[&[], &whole],
+        &[],
+    ];
+    for parts in wrong {
+        let items = pieces(parts).and_then(|trace| trace.items().collect::<Result<Vec<_>, _>>());
+        let error = items.expect_err("it is not the initrd").to_string();
+        assert!(
+            error.contains("damaged") || error.contains("belongs here"),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn no_flipped_byte_goes_unnoticed() {
     let good = record(&setup(tiny::ECHO, 100_000), None);

@@ -163,4 +163,23 @@ mod tests {
             .collect();
         assert_eq!(lens, [MOST, MOST, 1]);
     }
+
+    /// Counts what is taken from it; it would never end.
+    struct Endless(usize);
+
+    impl Read for Endless {
+        fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            assert!(self.0 < 1 << 20, "who reads on for a line's end?");
+            bytes.fill(b'x');
+            Ok(bytes.len())
+        }
+    }
+
+    #[test]
+    fn a_pipe_without_end_is_read_as_far_as_it_is_typed() {
+        let mut pipe = Pipe::new(Endless(0));
+        let line = pipe.line().unwrap();
+        assert_eq!((line.len(), pipe.from.0), (MOST, 4096));
+    }
 }

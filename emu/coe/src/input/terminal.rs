@@ -247,8 +247,10 @@ mod tests {
 
     #[test]
     fn a_busy_guest_is_asked_every_few_milliseconds() {
-        for cycles_each_ms in [100, 20_000, 1_000_000] {
-            let mut stride = Stride(*STRIDES.start());
+        let speeds = [100, 20_000, 1_000_000];
+        let firsts = [*STRIDES.start(), *STRIDES.end()];
+        for (cycles_each_ms, first) in speeds.iter().flat_map(|s| firsts.map(|f| (s, f))) {
+            let mut stride = Stride(first);
             let took = |stride: Stride| Duration::from_micros(1000 * stride.0 / cycles_each_ms);
             for _ in 0..40 {
                 stride.adapt(took(stride));
