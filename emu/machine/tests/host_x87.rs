@@ -32,8 +32,8 @@ fn codes() -> Vec<Code> {
         .collect()
 }
 
-/// The transcendental functions, which the machine names and stops at; aliases without a use;
-/// and WAIT, which has nothing to show.
+/// The elementary functions, whose last places are ours (`x87_functions.rs` judges them); aliases
+/// without a use; and WAIT, which has nothing to show.
 fn is_missing(mnemonic: Mnemonic) -> bool {
     use Mnemonic as M;
     matches!(

@@ -25,6 +25,7 @@ mod string;
 mod system;
 mod x87;
 mod x87_control;
+mod x87_functions;
 mod x87_move;
 mod x87_state;
 

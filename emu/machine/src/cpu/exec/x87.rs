@@ -1,6 +1,7 @@
 //! x87 arithmetic and comparisons.
 
 use super::sse_float::relation_flags;
+use super::x87_functions;
 use super::x87_state::{check_pending, enter, note, status};
 use crate::cpu::fp::x87::{self, Control, Outcome, Step};
 use crate::cpu::fp::{DOUBLE, F80, Flags, Kind, Relation, SINGLE};
@@ -49,7 +50,7 @@ fn unary_operation(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::Fprem1 => remainder(x87, true),
         Op::Ftst => test(x87),
         Op::Fxam => examine(x87),
-        _ => return Err(Fault::Missing(insn.op.name())),
+        op => return x87_functions::execute(x87, op),
     }
     Ok(())
 }

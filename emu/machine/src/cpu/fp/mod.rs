@@ -19,6 +19,7 @@ mod quick;
 mod remainder;
 mod round;
 
+pub mod elementary;
 pub mod estimate;
 pub mod fused;
 pub mod half;

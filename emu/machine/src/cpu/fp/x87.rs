@@ -41,7 +41,7 @@ impl Control {
     }
 
     /// The same with the full significand, for the operations that ignore PC.
-    const fn in_full(self) -> Control {
+    pub(super) const fn in_full(self) -> Control {
         Control {
             precision: 64,
             ..self
@@ -61,7 +61,7 @@ pub struct Outcome<T> {
 }
 
 impl<T> Outcome<T> {
-    const fn exact(value: T) -> Outcome<T> {
+    pub(super) const fn exact(value: T) -> Outcome<T> {
         Outcome {
             value,
             flags: Flags::empty(),
@@ -69,7 +69,7 @@ impl<T> Outcome<T> {
         }
     }
 
-    const fn with(value: T, flags: Flags) -> Outcome<T> {
+    pub(super) const fn with(value: T, flags: Flags) -> Outcome<T> {
         Outcome {
             value,
             flags,
@@ -81,7 +81,7 @@ impl<T> Outcome<T> {
 /// By how much the exponent of an unmasked overflow or underflow is shifted.
 const BIAS_ADJUST: i32 = 24576;
 
-fn denormal(number: &Unpacked) -> Flags {
+pub(super) fn denormal(number: &Unpacked) -> Flags {
     if number.denormal {
         Flags::DENORMAL
     } else {
@@ -90,7 +90,7 @@ fn denormal(number: &Unpacked) -> Flags {
 }
 
 /// Rounds a result into a register.
-fn finish(exact: Exact, control: Control, before: Flags) -> Outcome<F80> {
+pub(super) fn finish(exact: Exact, control: Control, before: Flags) -> Outcome<F80> {
     match exact {
         Exact::Invalid => Outcome::with(F80::INDEFINITE, Flags::INVALID),
         Exact::DivideByZero(sign) => Outcome::with(F80::infinity(sign), Flags::DIVIDE),
@@ -152,7 +152,7 @@ fn finish_number(wide: &Wide, control: Control) -> Outcome<F80> {
 
 /// The answer if an operand is no number: the NaN with the larger significand, except that a
 /// quiet one goes before a signalling one; at a tie the positive one.
-fn nan_of(a: &Unpacked, b: &Unpacked) -> Option<Outcome<F80>> {
+pub(super) fn nan_of(a: &Unpacked, b: &Unpacked) -> Option<Outcome<F80>> {
     if a.kind == Kind::Unsupported || b.kind == Kind::Unsupported {
         return Some(Outcome::with(F80::INDEFINITE, Flags::INVALID));
     }
