@@ -25,7 +25,7 @@ pub mod mmu;
 mod snapshot;
 
 pub use cost::CostModel;
-pub use cpu::Cpu;
+pub use cpu::{Cpu, CpuModel};
 pub use digest::Digest;
 pub use event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};
 pub use loader::{Images, LoadError};

@@ -22,8 +22,9 @@ use crate::bus::{Bus, Signal};
 use crate::cost::CostModel;
 use crate::cpu::decode;
 use crate::cpu::paging::paging_of;
+use crate::cpu::random::Random;
 use crate::cpu::state::flag;
-use crate::cpu::{CodeCache, Cpu, Cx, Halt};
+use crate::cpu::{CodeCache, Cpu, CpuModel, Cx, Halt};
 use crate::devices::disk::Contents;
 use crate::devices::virtio_blk::VirtioBlk;
 use crate::event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};
@@ -47,6 +48,8 @@ pub struct Config {
     pub memory: u64,
     /// CPUs: 1.
     pub cpus: u8,
+    /// Which CPU it is: what it announces and executes.
+    pub cpu: CpuModel,
     /// The scenario's seed.
     pub seed: u64,
     /// What everything costs.
@@ -60,6 +63,7 @@ impl Default for Config {
         Config {
             memory: 64 << 20,
             cpus: 1,
+            cpu: CpuModel::default(),
             seed: 1,
             cost: CostModel::Standard,
             epoch: 1_000_000_000,
@@ -175,7 +179,11 @@ impl Machine {
         let start = loader::load(&mut bus.ram, images, config.cpus)?;
         Ok(Machine {
             config: config.clone(),
-            cpu: Cpu::pvh(start.entry, start.start_info),
+            cpu: Cpu {
+                model: config.cpu,
+                random: Random::new(config.seed, 0),
+                ..Cpu::pvh(start.entry, start.start_info)
+            },
             mmu: Mmu::default(),
             bus,
             queue: VecDeque::new(),
@@ -446,7 +454,7 @@ impl Machine {
                 let rip = self.cpu.rip;
                 let bytes = self.read_as_far(rip, MOST_BYTES);
                 let what = match what.as_str() {
-                    decode::UNNAMED => decode::name(&bytes, self.cpu.code_bits()),
+                    decode::UNNAMED => decode::name(&bytes, self.cpu.code_bits(), self.cpu.model),
                     _ => what,
                 };
                 self.stopped = Some(Stop::Missing(Missing { what, rip, bytes }));
@@ -547,6 +555,7 @@ impl Machine {
         let (mut machine, rest) = postcard::take_from_bytes::<Machine>(bytes).ok()?;
         let fits = machine.config.check().is_ok()
             && machine.bus.ram.size() == machine.config.memory
+            && machine.cpu.model == machine.config.cpu
             && machine.mmu.is_sound();
         if !fits || !rest.is_empty() {
             return None;

@@ -17,8 +17,9 @@ use crate::machine::Machine;
 
 const MAGIC: [u8; 8] = *b"COEMACH\0";
 
-/// Version of the format. 1: the first. 2: a disk. 3: cycles spent in user mode.
-const VERSION: u32 = 3;
+/// Version of the format. 1: the first. 2: a disk. 3: cycles spent in user mode. 4: which CPU,
+/// and its random numbers.
+const VERSION: u32 = 4;
 
 /// A build for fuzzing looks behind the checksum, which no mutation would hit.
 #[allow(unexpected_cfgs, reason = "fuzz/run sets it, as cargo fuzz does")]

@@ -20,7 +20,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const SCENARIO: &str = r#"
 title = "everything"
 program = { run = "hello", args = ["a"], env = { A = "b" }, with = ["x:/y"] }
-machine = { memory = "64MiB", cpus = 1, seed = 1, cost = "unit", epoch = 1 }
+machine = { memory = "64MiB", cpus = 1, cpu = "v3", seed = 1, cost = "unit", epoch = 1 }
 limits = { cycles = 1_000 }
 disk = { size = "4KiB" }
 kernel = { options = ["a=b"] }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::interactive::{Interactive, Manners};
 use super::screen::Screen;
-use super::target::memory_size;
+use super::target::{cpu_model, memory_size};
 use crate::Error;
 use crate::images::{Chooser, Setup};
 use crate::scenario::{Hardware, program};
@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// The machine's memory, as in 64MiB
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     pub(super) memory: String,
+    /// Which CPU it is, by what it announces
+    #[arg(long, value_name = "v1|v2|v3")]
+    pub(super) cpu: Option<String>,
     /// Give up after so many cycles
     #[arg(long, value_name = "N")]
     pub(super) cycles: Option<u64>,
@@ -46,6 +49,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         scenario: String::new(),
         hardware: Hardware {
             memory: memory_size(&arguments.memory)?,
+            cpu: cpu_model(arguments.cpu.as_deref())?,
             ..Hardware::default()
         },
         kernel: program::read(&arguments.kernel)?,

@@ -46,6 +46,7 @@ fn head(trace: &Trace) -> Head {
         facts: vec![
             ("seed", header.seed.to_string()),
             ("memory", format!("{} MiB", header.memory >> 20)),
+            ("CPU", header.cpu.name().to_owned()),
             ("cost model", header.cost_version.to_string()),
             ("kernel", header.kernel_hash.clone()),
             ("command line", header.cmdline.clone()),

@@ -47,6 +47,7 @@ pub(super) fn main(arguments: Arguments) -> Result<ExitCode, Error> {
         env: Vec::new(),
         stdio: None,
         memory: None,
+        cpu: None,
         seed: None,
         policy: None,
         slice: None,

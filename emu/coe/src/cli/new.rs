@@ -82,6 +82,8 @@ limits = { cycles = 1_000_000_000 }
 
 [machine]
 memory = "64MiB"
+# "v1", "v2" or "v3": the levels of x86-64; docs/cpu.md says what each announces.
+# cpu = "v3"
 # All that is drawn is drawn from the seed.
 seed = 1
 
@@ -112,7 +114,9 @@ mod tests {
         assert_eq!(plain.title, "a \"title\"");
         assert_eq!(plain.program.run.value, "./a.out");
         // Every commented key, with the script's policy to go with it.
-        let keys = ["golden", "input", "script", "stdout", "counters", "order"];
+        let keys = [
+            "golden", "cpu", "input", "script", "stdout", "counters", "order",
+        ];
         let mut whole = text.replace("policy = \"round-robin\"", "policy = \"script\"");
         for key in keys {
             let commented = format!("# {key} = ");

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use machine::CpuModel;
 
 use crate::Error;
 use crate::images::{Guests, Setup};
@@ -45,6 +46,9 @@ pub(super) struct Target {
     /// The machine's memory, as in 64MiB
     #[arg(long, value_name = "SIZE")]
     pub(super) memory: Option<String>,
+    /// Which CPU it is, by what it announces
+    #[arg(long, value_name = "v1|v2|v3")]
+    pub(super) cpu: Option<String>,
     /// The seed of everything that is drawn
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
@@ -136,6 +140,7 @@ fn only_a_scenario(target: &Target) -> Result<(), Error> {
         ("--env", !target.env.is_empty()),
         ("--stdio", target.stdio.is_some()),
         ("--memory", target.memory.is_some()),
+        ("--cpu", target.cpu.is_some()),
         ("--seed", target.seed.is_some()),
         ("--policy", target.policy.is_some()),
         ("--slice", target.slice.is_some()),
@@ -161,6 +166,7 @@ fn program(target: &Target) -> Result<Scenario, Error> {
     if let Some(memory) = &target.memory {
         machine.memory = memory_size(memory)?;
     }
+    machine.cpu = cpu_model(target.cpu.as_deref())?;
     if let Some(seed) = target.seed {
         machine.seed = seed;
     }
@@ -217,6 +223,11 @@ pub(super) fn memory_size(text: &str) -> Result<u64, Error> {
         given: text.to_owned(),
         why,
     })
+}
+
+/// A CPU on the command line, or the default one.
+pub(super) fn cpu_model(given: Option<&str>) -> Result<CpuModel, Error> {
+    Ok(word("--cpu", given, &CpuModel::WORDS)?.unwrap_or_default())
 }
 
 fn word<T: Copy>(

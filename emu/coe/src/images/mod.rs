@@ -154,6 +154,7 @@ impl Setup {
         let Hardware {
             memory,
             cpus,
+            cpu,
             seed,
             cost,
             epoch,
@@ -161,6 +162,7 @@ impl Setup {
         Config {
             memory,
             cpus,
+            cpu,
             seed,
             cost,
             epoch,

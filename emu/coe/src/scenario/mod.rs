@@ -14,7 +14,7 @@ pub use size::memory as parse_memory;
 
 use std::path::Path;
 
-use machine::CostModel;
+use machine::{CostModel, CpuModel};
 use miette::Diagnostic as _;
 
 use crate::events::counters::Bound;
@@ -49,6 +49,8 @@ pub struct Hardware {
     pub memory: u64,
     /// CPUs.
     pub cpus: u8,
+    /// Which CPU they are.
+    pub cpu: CpuModel,
     /// The seed of everything that is drawn.
     pub seed: u64,
     /// The table of costs.
@@ -62,6 +64,7 @@ impl Default for Hardware {
         Hardware {
             memory: 64 << 20,
             cpus: 1,
+            cpu: CpuModel::default(),
             seed: 1,
             cost: CostModel::Standard,
             epoch: 946_684_800,

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use abi::boot;
-use machine::CostModel;
+use machine::{CostModel, CpuModel};
 
 use super::section::{At, Section, array, number, table, text, word, wrong_type};
 use super::{
@@ -235,6 +235,9 @@ fn hardware(mut section: Section<'_>) -> Result<Hardware, Fault> {
             ));
         }
         hardware.cpus = 1;
+    }
+    if let Some(cpu) = section.text("cpu")? {
+        hardware.cpu = word(&cpu, "cpu", &CpuModel::WORDS)?;
     }
     if let Some(seed) = section.number("seed")? {
         hardware.seed = seed.value;
@@ -524,13 +527,13 @@ fn pattern(text: &At<String>) -> Result<Pattern, Fault> {
 mod tests {
     use super::super::{Ending, Level, Policy, Scenario, Slice, Stdio};
     use crate::mistake::Mistake;
-    use machine::CostModel;
+    use machine::{CostModel, CpuModel};
     use miette::Diagnostic;
 
     const WHOLE: &str = r#"
 title = "Everything"
 program = { run = "cow-fork", args = ["3"], env = { B = "2", A = "1" }, with = ["./x:/y"] }
-machine = { memory = "128MiB", cpus = 1, seed = 7, cost = "unit", epoch = 5 }
+machine = { memory = "128MiB", cpus = 1, cpu = "v3", seed = 7, cost = "unit", epoch = 5 }
 limits = { cycles = 200_000_000 }
 stdio = "pipe"
 input = [{ at = 10, text = "a\n" }, { at = 20, text = "b" }]
@@ -579,6 +582,7 @@ order = ["sched_process_fork child=main/1", "page_fault kind=cow task=main/1"]
             (scenario.machine.cost, scenario.machine.epoch),
             (CostModel::Unit, 5)
         );
+        assert_eq!(scenario.machine.cpu, CpuModel::V3);
         assert_eq!((scenario.limit, scenario.stdio), (200_000_000, Stdio::Pipe));
         assert_eq!(scenario.input[1].text, "b");
         assert_eq!(scenario.golden, Some(Level::Order));
@@ -593,6 +597,7 @@ order = ["sched_process_fork child=main/1", "page_fault kind=cow task=main/1"]
     fn a_short_scenario_has_defaults() {
         let scenario = parse(&with(""));
         assert_eq!(scenario.machine.memory, 64 << 20);
+        assert_eq!(scenario.machine.cpu, CpuModel::V2);
         assert_eq!(scenario.program.env.len(), 3);
         assert_eq!(scenario.stdio, Stdio::Tty);
         assert!(scenario.golden.is_none());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use machine::{CostModel, Event, Input, Payload, Position};
+use machine::{CostModel, CpuModel, Event, Input, Payload, Position};
 use serde::{Deserialize, Serialize};
 
 use crate::images::{Chooser, Setup};
@@ -35,6 +35,8 @@ pub struct Header {
     pub memory: u64,
     /// CPUs.
     pub cpus: u8,
+    /// Which CPU they are.
+    pub cpu: CpuModel,
     /// The seed.
     pub seed: u64,
     /// The table of costs.
@@ -70,6 +72,7 @@ impl Header {
             scenario: setup.scenario.clone(),
             memory: setup.hardware.memory,
             cpus: setup.hardware.cpus,
+            cpu: setup.hardware.cpu,
             seed: setup.hardware.seed,
             cost: setup.hardware.cost,
             cost_version: CostVersion::CURRENT,
@@ -94,6 +97,7 @@ impl Header {
             hardware: Hardware {
                 memory: self.memory,
                 cpus: self.cpus,
+                cpu: self.cpu,
                 seed: self.seed,
                 cost: self.cost,
                 epoch: self.epoch,

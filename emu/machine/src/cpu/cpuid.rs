@@ -1,24 +1,10 @@
-//! CPUID: what this CPU says it can do. An instruction set is announced here and nowhere else;
-//! the decoder asks the same constants.
+//! CPUID: what this CPU says about itself. The bits of features come from the table of
+//! [`model`](super::model), which the decoder asks too.
 
 use super::Cx;
+use super::model::{Features, Word};
 use super::pmu;
 use crate::addr::PHYS_BITS;
-
-/// What is announced beyond the base that every x86-64 CPU has.
-pub mod announced {
-    #![allow(missing_docs)]
-    pub const FPU: bool = true;
-    pub const MMX: bool = true;
-    pub const FXSR: bool = true;
-    pub const SSE: bool = true;
-    pub const SSE2: bool = true;
-    pub const SSE3: bool = true;
-    pub const SSSE3: bool = true;
-    pub const SSE4_1: bool = true;
-    pub const SSE4_2: bool = true;
-    pub const POPCNT: bool = true;
-}
 
 /// Highest basic leaf.
 const MAX_BASIC: u32 = 0x15;
@@ -38,12 +24,18 @@ impl Cx<'_> {
     /// The leaf for these values of eax and ecx.
     #[must_use]
     pub(super) fn cpuid(&self, leaf: u32, subleaf: u32) -> Leaf {
+        let features = self.cpu.model.features();
         match leaf {
             0 => vendor(MAX_BASIC, VENDOR),
-            1 => features(),
+            1 => basic(features),
             // Cache descriptors: all there is to know is in leaf 4.
             2 => [0x00FF_FF01, 0, 0, 0],
-            7 if subleaf == 0 => [0, bit(7, true) | bit(20, true), 0, 0],
+            7 if subleaf == 0 => [
+                0,
+                features.word(Word::Leaf7Ebx),
+                features.word(Word::Leaf7Ecx),
+                0,
+            ],
             0xA => performance(),
             0x15 => [1, TSC_RATIO, CRYSTAL, 0],
             abi::probe::CPUID_LEAF => {
@@ -51,7 +43,12 @@ impl Cx<'_> {
                 [leaf, a, b, c]
             }
             0x8000_0000 => [MAX_EXTENDED, 0, 0, 0],
-            0x8000_0001 => extended(),
+            0x8000_0001 => [
+                0,
+                0,
+                features.word(Word::ExtendedEcx),
+                features.word(Word::ExtendedEdx),
+            ],
             0x8000_0002..=0x8000_0004 => brand(leaf - 0x8000_0002),
             // Invariant TSC.
             0x8000_0007 => [0, 0, 0, 1 << 8],
@@ -59,10 +56,6 @@ impl Cx<'_> {
             _ => [0; 4],
         }
     }
-}
-
-const fn bit(number: u32, on: bool) -> u32 {
-    (on as u32) << number
 }
 
 fn words(bytes: &[u8; 12]) -> [u32; 3] {
@@ -76,26 +69,16 @@ fn vendor(max: u32, name: &[u8; 12]) -> Leaf {
 }
 
 /// Leaf 1: family 6, model and stepping of no CPU that software works around.
-fn features() -> Leaf {
-    use announced as a;
+fn basic(features: Features) -> Leaf {
     let eax = 6 << 8 | 0xF << 4 | 1;
     // CLFLUSH works on 8 times 8 bytes; one logical CPU, APIC id 0.
     let ebx = 8 << 8 | 1 << 16;
-    let ecx = bit(0, a::SSE3)
-        | bit(9, a::SSSE3)
-        | bit(13, true) // CMPXCHG16B
-        | bit(19, a::SSE4_1)
-        | bit(20, a::SSE4_2)
-        | bit(23, a::POPCNT)
-        | bit(31, true); // hypervisor: leaf 0x40000000 is worth a look
-    let base = [2, 3, 4, 5, 6, 8, 9, 13, 15, 16, 19]; // DE PSE TSC MSR PAE CX8 APIC PGE CMOV PAT CLFSH
-    let edx = base.iter().fold(0, |sum, &number| sum | 1 << number)
-        | bit(0, a::FPU)
-        | bit(23, a::MMX)
-        | bit(24, a::FXSR)
-        | bit(25, a::SSE)
-        | bit(26, a::SSE2);
-    [eax, ebx, ecx, edx]
+    [
+        eax,
+        ebx,
+        features.word(Word::Leaf1Ecx),
+        features.word(Word::Leaf1Edx),
+    ]
 }
 
 /// Leaf 0xA: version 2, one general and one fixed counter of 48 bits; of the seven
@@ -103,12 +86,6 @@ fn features() -> Leaf {
 fn performance() -> Leaf {
     let eax = 2 | 1 << 8 | pmu::WIDTH << 16 | 7 << 24;
     [eax, 0b111_1101, 0, 1 | pmu::WIDTH << 5]
-}
-
-/// Leaf 0x80000001.
-fn extended() -> Leaf {
-    // LAHF in 64-bit mode; SYSCALL, NX, 1 GiB pages, RDTSCP, long mode.
-    [0, 0, 1, 1 << 11 | 1 << 20 | 1 << 26 | 1 << 27 | 1 << 29]
 }
 
 fn brand(part: u32) -> Leaf {

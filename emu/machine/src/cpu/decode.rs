@@ -14,11 +14,11 @@ use iced_x86::{
     Mnemonic, OpKind, Register,
 };
 
-use super::cpuid::announced;
 use super::insn::{
     Class, Family, Gpr, Insn, Mem, NO_REGISTER, Op, Operand, RIP, Rep, Seg, Width,
     for_each_operation,
 };
+use super::model::{CpuModel, Feature, Features};
 use super::state::access;
 use super::{Cx, Fault};
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
@@ -29,9 +29,12 @@ pub const MAX_LENGTH: usize = 15;
 
 /// Hints are no-operations on every CPU, whatever newer ones make of them; TZCNT and LZCNT are
 /// BSF and BSR on a CPU that does not announce them.
-const OPTIONS: u32 = DecoderOptions::FORCE_RESERVED_NOP
-    | DecoderOptions::NO_MPFX_0FBC
-    | DecoderOptions::NO_MPFX_0FBD;
+fn options(features: Features) -> u32 {
+    let unless = |feature, option| if features.has(feature) { 0 } else { option };
+    DecoderOptions::FORCE_RESERVED_NOP
+        | unless(Feature::Bmi1, DecoderOptions::NO_MPFX_0FBC)
+        | unless(Feature::Lzcnt, DecoderOptions::NO_MPFX_0FBD)
+}
 
 /// The decoded instructions of one frame.
 #[derive(Debug)]
@@ -189,12 +192,13 @@ impl Cx<'_> {
         let mut bytes = [0xFF; MAX_LENGTH];
         let room = ((PAGE_SIZE - pa.offset()) as usize).min(MAX_LENGTH);
         self.copy_code(pa, &mut bytes[..room]);
-        if let Some(insn) = decode(&bytes[..room], bits)? {
+        let model = self.cpu.model;
+        if let Some(insn) = decode(&bytes[..room], bits, model)? {
             return Ok(self.keep(code, pa, bits, insn));
         }
         let second = self.translate(va.add(room as u64), rights)?;
         self.copy_code(second, &mut bytes[room..]);
-        let insn = decode(&bytes, bits)?.ok_or(Fault::GP)?;
+        let insn = decode(&bytes, bits, model)?.ok_or(Fault::GP)?;
         Ok(code.crossing.insert(insn))
     }
 
@@ -246,15 +250,16 @@ pub const UNNAMED: &str = "an instruction";
 
 /// The name of the instruction in these bytes, for messages.
 #[must_use]
-pub fn name(bytes: &[u8], bits: u32) -> String {
-    let mut decoder = Decoder::with_ip(bits, bytes, 0, OPTIONS);
+pub fn name(bytes: &[u8], bits: u32, model: CpuModel) -> String {
+    let mut decoder = Decoder::with_ip(bits, bytes, 0, options(model.features()));
     format!("{:?}", decoder.decode().mnemonic())
 }
 
-/// Decodes one instruction; `None` if the bytes end before it does. Fifteen bytes that do not
-/// hold a whole instruction are a general-protection fault.
-pub fn decode(bytes: &[u8], bits: u32) -> Result<Option<Insn>, Fault> {
-    let mut decoder = Decoder::with_ip(bits, bytes, 0, OPTIONS);
+/// Decodes one instruction as this model has it; `None` if the bytes end before it does. Fifteen
+/// bytes that do not hold a whole instruction are a general-protection fault.
+pub fn decode(bytes: &[u8], bits: u32, model: CpuModel) -> Result<Option<Insn>, Fault> {
+    let features = model.features();
+    let mut decoder = Decoder::with_ip(bits, bytes, 0, options(features));
     let instruction = decoder.decode();
     if instruction.is_invalid() {
         return match decoder.last_error() {
@@ -263,7 +268,7 @@ pub fn decode(bytes: &[u8], bits: u32) -> Result<Option<Insn>, Fault> {
             _ => Ok(Some(special(Op::Undefined, 1))),
         };
     }
-    Ok(Some(translate(&instruction)))
+    Ok(Some(translate(&instruction, features)))
 }
 
 fn special(op: Op, len: u8) -> Insn {
@@ -289,13 +294,9 @@ fn special(op: Op, len: u8) -> Insn {
     }
 }
 
-fn translate(instruction: &Instruction) -> Insn {
+fn translate(instruction: &Instruction, features: Features) -> Insn {
     let len = instruction.len() as u8;
-    if !instruction
-        .cpuid_features()
-        .iter()
-        .all(|&feature| is_announced(feature))
-    {
+    if !is_announced(instruction, features) {
         return special(Op::Undefined, len);
     }
     let Some(op) = operation(instruction) else {
@@ -321,25 +322,65 @@ fn translate(instruction: &Instruction) -> Insn {
     insn
 }
 
-/// Whether CPUID announces it. The names on the right are the bits that [`super::cpuid`] sets.
-fn is_announced(feature: CpuidFeature) -> bool {
-    use CpuidFeature as F;
-    match feature {
-        F::INTEL8086 | F::INTEL186 | F::INTEL286 | F::INTEL386 | F::INTEL486 | F::X64 => true,
-        F::CPUID | F::TSC | F::MSR | F::CX8 | F::CMOV | F::SYSCALL | F::MULTIBYTENOP => true,
-        F::PAUSE | F::CMPXCHG16B | F::RDTSCP | F::RDPMC | F::CLFSH | F::SMAP => true,
-        F::FPU | F::FPU287 | F::FPU387 => announced::FPU,
-        F::MMX => announced::MMX,
-        F::FXSR => announced::FXSR,
-        F::SSE => announced::SSE,
-        F::SSE2 => announced::SSE2,
-        F::SSE3 => announced::SSE3,
-        F::SSSE3 => announced::SSSE3,
-        F::SSE4_1 => announced::SSE4_1,
-        F::SSE4_2 => announced::SSE4_2,
-        F::POPCNT => announced::POPCNT,
-        _ => false,
+/// Whether CPUID announces all that the instruction needs.
+fn is_announced(instruction: &Instruction, features: Features) -> bool {
+    let long = instruction.code_size() == CodeSize::Code64;
+    if long && matches!(instruction.code(), Code::Lahf | Code::Sahf) {
+        return features.has(Feature::Lahf);
     }
+    (instruction.cpuid_features().iter()).all(|&needed| has(features, needed))
+}
+
+/// Whether a set has what the decoder library calls so.
+fn has(features: Features, needed: CpuidFeature) -> bool {
+    use CpuidFeature as F;
+    let feature = match needed {
+        F::INTEL8086 | F::INTEL186 | F::INTEL286 | F::INTEL386 | F::INTEL486 | F::X64 => {
+            return true;
+        }
+        // Without a bit in CPUID, or as old as long mode.
+        F::CPUID | F::MULTIBYTENOP | F::PAUSE | F::RDPMC => return true,
+        F::TSC => Feature::Tsc,
+        F::MSR => Feature::Msr,
+        F::CX8 => Feature::Cx8,
+        F::CMOV => Feature::Cmov,
+        F::SYSCALL => Feature::Syscall,
+        F::CMPXCHG16B => Feature::Cx16,
+        F::RDTSCP => Feature::Rdtscp,
+        F::CLFSH => Feature::Clfsh,
+        F::SMAP => Feature::Smap,
+        F::FPU | F::FPU287 | F::FPU387 => Feature::Fpu,
+        F::MMX => Feature::Mmx,
+        F::FXSR => Feature::Fxsr,
+        F::SSE => Feature::Sse,
+        F::SSE2 => Feature::Sse2,
+        F::SSE3 => Feature::Sse3,
+        F::SSSE3 => Feature::Ssse3,
+        F::SSE4_1 => Feature::Sse41,
+        F::SSE4_2 => Feature::Sse42,
+        F::POPCNT => Feature::Popcnt,
+        F::AVX => Feature::Avx,
+        F::AVX2 => Feature::Avx2,
+        F::FMA => Feature::Fma,
+        F::F16C => Feature::F16c,
+        F::BMI1 => Feature::Bmi1,
+        F::BMI2 => Feature::Bmi2,
+        F::LZCNT => Feature::Lzcnt,
+        F::MOVBE => Feature::Movbe,
+        F::XSAVE => Feature::Xsave,
+        F::XSAVEOPT => Feature::Xsaveopt,
+        F::XSAVEC => Feature::Xsavec,
+        F::AES => Feature::Aes,
+        F::PCLMULQDQ => Feature::Pclmulqdq,
+        F::SHA => Feature::Sha,
+        F::ADX => Feature::Adx,
+        F::RDRAND => Feature::Rdrand,
+        F::RDSEED => Feature::Rdseed,
+        F::FSGSBASE => Feature::Fsgsbase,
+        F::INVPCID => Feature::Invpcid,
+        _ => return false,
+    };
+    features.has(feature)
 }
 
 /// Our name for what the instruction does; `None` if we have none.
@@ -695,30 +736,46 @@ mod tests {
             // Decoded as two instructions.
             .filter(|code| !code.op_code().fwait())
             .filter(|code| {
-                code.cpuid_features()
-                    .iter()
-                    .all(|&feature| is_announced(feature))
-            })
-            .filter(|code| {
                 let mut instruction = Instruction::default();
                 instruction.set_code(*code);
-                operation(&instruction).is_none()
+                is_announced(&instruction, CpuModel::V3.features())
+                    && operation(&instruction).is_none()
             })
             .map(|code| format!("{code:?}"))
             .collect();
         assert_eq!(missing, [""; 0]);
     }
 
+    /// LAHF, POPCNT, CMPXCHG16B, PSHUFB; and SAHF of 32-bit code, which is as old as that.
+    #[test]
+    fn what_a_model_does_not_announce_is_undefined() {
+        let op = |bytes: &[u8], bits, model| decode(bytes, bits, model).unwrap().unwrap().op;
+        let codes: [(&[u8], Op); 4] = [
+            (&[0x9F], Op::Lahf),
+            (&[0xF3, 0x0F, 0xB8, 0xC1], Op::Popcnt),
+            (&[0x48, 0x0F, 0xC7, 0x0E], Op::Cmpxchg16b),
+            (&[0x66, 0x0F, 0x38, 0x00, 0xC1], Op::Pshufb),
+        ];
+        for (bytes, expected) in codes {
+            assert_eq!(op(bytes, 64, CpuModel::V1), Op::Undefined);
+            assert_eq!(op(bytes, 64, CpuModel::V2), expected);
+        }
+        assert_eq!(op(&[0x9E], 32, CpuModel::V1), Op::Sahf);
+        // Their prefix is ignored where they are not announced.
+        let scan = [0xF3, 0x0F, 0xBC, 0xC1];
+        assert_eq!(op(&scan, 64, CpuModel::V2), Op::Bsf);
+    }
+
     #[test]
     fn addresses_relative_to_rip_do_not_depend_on_where_the_code_stands() {
-        let insn = decode(&[0x48, 0x8B, 0x05, 0x10, 0, 0, 0], 64)
+        let insn = decode(&[0x48, 0x8B, 0x05, 0x10, 0, 0, 0], 64, CpuModel::V2)
             .unwrap()
             .unwrap();
         assert_eq!(
             (insn.op, insn.mem.base, insn.mem.disp),
             (Op::Mov, RIP, 0x10)
         );
-        let insn = decode(&[0xEB, 0xFE], 64).unwrap().unwrap();
+        let insn = decode(&[0xEB, 0xFE], 64, CpuModel::V2).unwrap().unwrap();
         assert_eq!(
             (insn.op, insn.operands[0]),
             (Op::Jmp, Operand::Imm(-2_i64 as u64))
@@ -728,11 +785,11 @@ mod tests {
     #[test]
     fn fifteen_bytes_are_the_most() {
         let mut bytes = [0x66; 15];
-        assert_eq!(decode(&bytes[..14], 64), Ok(None));
-        assert_eq!(decode(&bytes, 64), Err(Fault::GP));
+        assert_eq!(decode(&bytes[..14], 64, CpuModel::V2), Ok(None));
+        assert_eq!(decode(&bytes, 64, CpuModel::V2), Err(Fault::GP));
         bytes[14] = 0x90;
         assert!(matches!(
-            decode(&bytes, 64),
+            decode(&bytes, 64, CpuModel::V2),
             Ok(Some(Insn {
                 op: Op::Nop,
                 len: 15,

@@ -14,9 +14,11 @@ mod fault;
 pub mod fp;
 pub mod insn;
 mod interrupt;
+pub mod model;
 pub mod msr;
 pub(crate) mod paging;
 pub mod pmu;
+pub mod random;
 pub mod state;
 
 use alloc::borrow::ToOwned;
@@ -25,6 +27,7 @@ use alloc::string::String;
 pub use access::{Place, Span};
 pub use decode::CodeCache;
 pub use fault::{Exception, Fault, vector};
+pub use model::CpuModel;
 pub use paging::paging_of;
 pub use state::Cpu;
 

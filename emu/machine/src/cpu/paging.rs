@@ -80,7 +80,7 @@ impl Cx<'_> {
     /// MOV to CR4.
     pub(super) fn write_cr4(&mut self, value: u64) -> Result<(), Fault> {
         let leaves_pae = value & cr4::PAE == 0 && self.cpu.long_mode();
-        if value & !cr4::KNOWN != 0 || leaves_pae {
+        if value & !self.cpu.cr4_known() != 0 || leaves_pae {
             return Err(Fault::GP);
         }
         let changed = self.cpu.cr4 ^ value;

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::fp::F80;
 use super::insn::{Gpr, Seg, Width};
+use super::model::{CpuModel, Feature};
 use super::msr::Msrs;
 use super::pmu::Pmu;
+use super::random::Random;
 
 /// Bits of RFLAGS.
 pub mod flag {
@@ -59,10 +61,14 @@ pub mod cr4 {
     pub const PCE: u64 = 1 << 8;
     pub const OSFXSR: u64 = 1 << 9;
     pub const OSXMMEXCPT: u64 = 1 << 10;
+    pub const UMIP: u64 = 1 << 11;
+    pub const FSGSBASE: u64 = 1 << 16;
+    pub const PCIDE: u64 = 1 << 17;
+    pub const OSXSAVE: u64 = 1 << 18;
     pub const SMEP: u64 = 1 << 20;
     pub const SMAP: u64 = 1 << 21;
-    /// What CPUID announces; setting another bit is #GP.
-    pub const KNOWN: u64 = TSD | DE | PSE | PAE | PGE | PCE | OSFXSR | OSXMMEXCPT | SMEP | SMAP;
+    /// What every model has; the others belong to a feature, see [`super::Cpu::cr4_known`].
+    pub const ALWAYS: u64 = TSD | DE | PSE | PAE | PGE | PCE | OSFXSR | OSXMMEXCPT;
 }
 
 /// Bits of EFER.
@@ -176,6 +182,10 @@ impl Default for X87 {
 /// One CPU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cpu {
+    /// Which CPU it is; never changes.
+    pub model: CpuModel,
+    /// What RDRAND and RDSEED draw from.
+    pub random: Random,
     /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15.
     pub gpr: [u64; 16],
     /// The next instruction, as an offset in CS.
@@ -233,6 +243,8 @@ pub struct Cpu {
 impl Default for Cpu {
     fn default() -> Self {
         Cpu {
+            model: CpuModel::default(),
+            random: Random::default(),
             gpr: [0; 16],
             rip: 0,
             rflags: flag::FIXED,
@@ -285,6 +297,22 @@ impl Cpu {
         };
         cpu.gpr[3] = u64::from(start_info);
         cpu
+    }
+
+    /// Bits of CR4 that this model has; setting another one is #GP.
+    #[must_use]
+    pub fn cr4_known(&self) -> u64 {
+        let optional = [
+            (Feature::Umip, cr4::UMIP),
+            (Feature::Fsgsbase, cr4::FSGSBASE),
+            (Feature::Pcid, cr4::PCIDE),
+            (Feature::Xsave, cr4::OSXSAVE),
+            (Feature::Smep, cr4::SMEP),
+            (Feature::Smap, cr4::SMAP),
+        ];
+        let features = self.model.features();
+        let has = |(feature, _): &&(Feature, u64)| features.has(*feature);
+        (optional.iter().filter(has)).fold(cr4::ALWAYS, |bits, (_, bit)| bits | bit)
     }
 
     /// Current privilege level.
