@@ -91,6 +91,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
         arch::idt::init();
         arch::idt::load();
         arch::syscall::init();
+        arch::fpu::init();
     }
     arch::serial::init();
     probe::init();

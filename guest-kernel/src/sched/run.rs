@@ -609,7 +609,7 @@ pub fn set_user_bases(fs: u64, gs: u64) {
     }
 }
 
-/// Works on the running task's x87 and SSE state, as the CPU has it now.
+/// Works on the running task's x87, SSE and AVX state, as the CPU has it now.
 /// `None` if it never runs in user mode.
 pub fn with_fpu<R>(work: impl FnOnce(&mut FpuState) -> R) -> Option<R> {
     let mut scheduler = SCHEDULER.lock();
@@ -620,14 +620,14 @@ pub fn with_fpu<R>(work: impl FnOnce(&mut FpuState) -> R) -> Option<R> {
     Some(result)
 }
 
-/// Works on the x87 and SSE state of a task that does not run. `None` if it
+/// Works on the x87, SSE and AVX state of a task that does not run. `None` if it
 /// runs, is gone, or never runs in user mode.
 pub fn with_fpu_of<R>(id: TaskId, work: impl FnOnce(&mut FpuState) -> R) -> Option<R> {
     let mut scheduler = SCHEDULER.lock();
     let entity = scheduler
         .entity(id)
         .filter(|entity| entity.sleep.is_some())?;
-    entity.cpu.fpu.as_deref_mut().map(work)
+    entity.cpu.fpu.as_mut().map(work)
 }
 
 /// The FS and GS bases of a task that does not run.
@@ -645,9 +645,9 @@ pub fn set_bases_of(id: TaskId, fs: u64, gs: u64) {
     }
 }
 
-/// Gives the running task this x87 and SSE state; from here on it is one that
+/// Gives the running task this x87, SSE and AVX state; from here on it is one that
 /// runs in user mode.
-pub fn set_fpu(state: Box<FpuState>) {
+pub fn set_fpu(state: FpuState) {
     let mut scheduler = SCHEDULER.lock();
     let entity = scheduler.running();
     state.load();

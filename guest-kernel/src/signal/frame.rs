@@ -1,18 +1,19 @@
 //! The frame on the user's stack in which a handler runs, laid out as Linux
-//! does it on x86-64 without XSAVE.
+//! does it on x86-64.
 //!
 //! From low to high: the return address (the restorer), `ucontext` with the
-//! interrupted registers, `siginfo`, and above them, aligned for FXSAVE, the
-//! x87 and SSE state.
+//! interrupted registers, `siginfo`, and above them, aligned for XSAVE, the
+//! x87, SSE and AVX state.
 
 use linux_raw_sys::general::{SA_NODEFER, SA_ONSTACK, SA_RESTORER, SA_SIGINFO};
 
 use super::altstack::StackT;
+use super::fpu_frame;
 use super::handlers::SigAction;
 use super::info::SigInfo;
 use super::number::SigSet;
 use super::state::TaskSignals;
-use crate::arch::fpu::FpuState;
+use crate::arch::fpu::{self, FpuState};
 use crate::arch::gdt::{USER_CS, USER_SS};
 use crate::arch::layout::USER_END;
 use crate::arch::trap::{
@@ -26,11 +27,11 @@ use crate::sync::SpinLock;
 /// What lies below the stack pointer and belongs to the interrupted function.
 const RED_ZONE: u64 = 128;
 
-const FPU_SIZE: u64 = 512;
-
 /// The vector of page faults.
 const PAGE_FAULT: u64 = 14;
 
+/// The state is XSAVE's.
+const UC_FP_XSTATE: u64 = 1;
 /// The frame holds a stack segment, and it is to be used.
 const UC_SIGCONTEXT_SS: u64 = 2;
 const UC_STRICT_RESTORE_SS: u64 = 4;
@@ -185,7 +186,7 @@ fn place(rsp: u64, action: &SigAction, task: &TaskSignals) -> Result<Place> {
         at = top;
         entering = true;
     }
-    let fpu = at.wrapping_sub(FPU_SIZE) & !63;
+    let fpu = at.wrapping_sub(fpu_frame::size() as u64) & !63;
     // After the call that never was, the stack pointer is 8 off 16.
     let frame = (fpu.wrapping_sub(FRAME_SIZE) & !15).wrapping_sub(8);
     let fits = frame < at && at < USER_END;
@@ -245,10 +246,14 @@ fn write_frame(
     {
         registers.cr2 = address;
     }
+    let mut flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+    if fpu::has_xsave() {
+        flags |= UC_FP_XSTATE;
+    }
     let image = Frame {
         restorer: action.restorer,
         context: UContext {
-            flags: UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS,
+            flags,
             link: 0,
             stack,
             registers,
@@ -256,7 +261,7 @@ fn write_frame(
         },
     };
     let state = sched::with_fpu(|fpu| fpu.clone()).ok_or(Errno::EFAULT)?;
-    user::write_bytes(place.fpu, &state.0)?;
+    fpu_frame::write(place.fpu, &state)?;
     user::write_value(place.frame, image)?;
     if action.has(SA_SIGINFO) {
         user::write_bytes(place.frame + INFO_AT, &info.to_bytes())?;
@@ -275,7 +280,7 @@ fn start_handler(frame: &mut TrapFrame, info: &SigInfo, action: &SigAction, plac
     frame.ss = u64::from(USER_SS);
     frame.rflags &= !(RFLAGS_DF | RFLAGS_RF | RFLAGS_TF);
     frame.vector = NO_VECTOR;
-    sched::with_fpu(|fpu| *fpu = FpuState::new());
+    sched::with_fpu(FpuState::reset);
 }
 
 /// Makes the task go on where a handler interrupted it: `rt_sigreturn`.
@@ -285,16 +290,15 @@ fn start_handler(frame: &mut TrapFrame, info: &SigInfo, action: &SigAction, plac
 pub fn leave_handler(frame: &mut TrapFrame, task: &SpinLock<TaskSignals>) -> Result<()> {
     // The handler's return has taken the restorer off the stack.
     let context: UContext = user::read_value(frame.rsp)?;
-    let mut state = FpuState::new();
-    if context.registers.fpu != 0 {
-        user::read_bytes(context.registers.fpu, &mut state.0)?;
-        state.sanitize();
-    }
+    let state = match context.registers.fpu {
+        0 => FpuState::new(),
+        at => fpu_frame::read(at)?,
+    };
     if context.registers.rip >= USER_END {
         return Err(Errno::EFAULT);
     }
     context.registers.restore(frame);
-    sched::with_fpu(|fpu| *fpu = state);
+    sched::with_fpu(|fpu| fpu.copy_from(&state));
 
     let mut task = task.lock();
     if !crate::mutant!("sigreturn-keeps-mask") {

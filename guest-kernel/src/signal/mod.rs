@@ -8,6 +8,7 @@
 //! Locks are taken in the order handlers, group, task.
 
 mod altstack;
+mod fpu_frame;
 mod frame;
 mod handlers;
 mod info;

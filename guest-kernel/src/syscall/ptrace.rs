@@ -4,11 +4,11 @@ use linux_raw_sys::ptrace as linux;
 
 use super::Call;
 use super::user_io;
-use crate::arch::fpu::FpuState;
+use crate::arch::fpu::{self, LEGACY_SIZE, SSE, X87};
 use crate::errno::{Errno, Result};
 use crate::mm::user;
 use crate::signal::{SigInfo, SigSet, Signal};
-use crate::task::ptrace::{self, FPU_SIZE, Tracee, USER_REGISTERS, UserRegisters};
+use crate::task::ptrace::{self, Tracee, USER_REGISTERS, UserRegisters};
 
 /// `ptrace(request, pid, addr, data)`
 pub(super) fn ptrace(call: &mut Call<'_>) -> Result<u64> {
@@ -57,11 +57,9 @@ fn of_state(tracee: &Tracee, request: u32, address: u64, data: u64) -> Result<u6
         linux::PTRACE_SETREGS => {
             tracee.set_registers(&user::read_value::<UserRegisters>(data)?)?;
         }
-        linux::PTRACE_GETFPREGS => user::write_bytes(data, &tracee.fpu()?.0)?,
+        linux::PTRACE_GETFPREGS => user::write_bytes(data, tracee.fpu()?.legacy())?,
         linux::PTRACE_SETFPREGS => {
-            let mut state = FpuState::new();
-            user::read_bytes(data, &mut state.0)?;
-            tracee.set_fpu(state)?;
+            set_legacy(tracee, data, LEGACY_SIZE)?;
         }
         linux::PTRACE_GETREGSET => get_set(tracee, address, data)?,
         linux::PTRACE_SETREGSET => set_set(tracee, address, data)?,
@@ -109,9 +107,10 @@ fn poke(tracee: &Tracee, address: u64, value: u64) -> Result<()> {
     poked.map_err(|_| Errno::EIO)
 }
 
-/// General registers, and those of x87 and SSE.
+/// General registers, those of x87 and SSE, and all that XSAVE saves.
 const NT_PRSTATUS: u64 = 1;
 const NT_PRFPREG: u64 = 2;
+const NT_X86_XSTATE: u64 = 0x202;
 
 const REGISTER_BYTES: usize = USER_REGISTERS * 8;
 
@@ -121,7 +120,9 @@ fn buffer(kind: u64, at: u64) -> Result<(u64, usize)> {
     let [base, len]: [u64; 2] = user::read_value(at)?;
     let (size, part) = match kind {
         NT_PRSTATUS => (REGISTER_BYTES, 8),
-        NT_PRFPREG => (FPU_SIZE, 4),
+        NT_PRFPREG => (LEGACY_SIZE, 4),
+        NT_X86_XSTATE if !fpu::has_xsave() => return Err(Errno::ENODEV),
+        NT_X86_XSTATE => (fpu::size(), 8),
         _ => return Err(Errno::EINVAL),
     };
     if len % part != 0 {
@@ -135,24 +136,50 @@ fn buffer(kind: u64, at: u64) -> Result<(u64, usize)> {
 
 fn get_set(tracee: &Tracee, kind: u64, at: u64) -> Result<()> {
     let (base, len) = buffer(kind, at)?;
-    if kind == NT_PRSTATUS {
-        let registers = tracee.registers()?;
-        user::write_bytes(base, &user::bytes_of(&registers)[..len])
-    } else {
-        user::write_bytes(base, &tracee.fpu()?.0[..len])
+    match kind {
+        NT_PRSTATUS => {
+            let registers = tracee.registers()?;
+            user::write_bytes(base, &user::bytes_of(&registers)[..len])
+        }
+        NT_X86_XSTATE => {
+            let mut state = tracee.fpu()?;
+            // The bytes that are software's tell XCR0.
+            let software = &mut state.bytes_mut()[464..LEGACY_SIZE];
+            software.fill(0);
+            software[..8].copy_from_slice(&fpu::features().to_le_bytes());
+            user::write_bytes(base, &state.bytes()[..len])
+        }
+        _ => user::write_bytes(base, &tracee.fpu()?.legacy()[..len]),
     }
 }
 
 fn set_set(tracee: &Tracee, kind: u64, at: u64) -> Result<()> {
     let (base, len) = buffer(kind, at)?;
-    if kind == NT_PRSTATUS {
-        let mut bytes = [0; REGISTER_BYTES];
-        user::read_bytes(base, &mut bytes[..len])?;
-        let registers = tracee.registers()?;
-        tracee.set_registers(&registers.with_bytes(0, &bytes[..len]))
-    } else {
-        let mut state = tracee.fpu()?;
-        user::read_bytes(base, &mut state.0[..len])?;
-        tracee.set_fpu(state)
+    match kind {
+        NT_PRSTATUS => {
+            let mut bytes = [0; REGISTER_BYTES];
+            user::read_bytes(base, &mut bytes[..len])?;
+            let registers = tracee.registers()?;
+            tracee.set_registers(&registers.with_bytes(0, &bytes[..len]))
+        }
+        // All or nothing.
+        NT_X86_XSTATE if len != fpu::size() => Err(Errno::EFAULT),
+        NT_X86_XSTATE => {
+            let mut state = tracee.fpu()?;
+            user::read_bytes(base, state.bytes_mut())?;
+            if !state.has_valid_header() {
+                return Err(Errno::EINVAL);
+            }
+            tracee.set_fpu(state)
+        }
+        _ => set_legacy(tracee, base, len),
     }
+}
+
+/// Sets the first bytes of what FXSAVE has.
+fn set_legacy(tracee: &Tracee, base: u64, len: usize) -> Result<()> {
+    let mut state = tracee.fpu()?;
+    user::read_bytes(base, &mut state.bytes_mut()[..len])?;
+    state.set_components(state.components() | X87 | SSE);
+    tracee.set_fpu(state)
 }

@@ -185,7 +185,7 @@ fn assemble(
     args: &CloneArgs,
     (pid, draft): (Arc<Pid>, Draft),
     stack_top: u64,
-) -> (Arc<Task>, Option<Box<crate::arch::fpu::FpuState>>) {
+) -> (Arc<Task>, Option<crate::arch::fpu::FpuState>) {
     let context = Context {
         mm: draft.mm,
         files: draft.files,

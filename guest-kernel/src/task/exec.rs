@@ -1,7 +1,6 @@
 //! `execve`: another program in the same task. What clone shared by flags
 //! comes apart here where Linux says so: memory, descriptors, handlers.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -211,6 +210,6 @@ fn commit(task: &Arc<Task>, mm: Arc<Mm>, files: Files) {
         node.exit_signal = SIGCHLD;
     }
     task.group().execed();
-    sched::set_fpu(Box::new(FpuState::new()));
+    sched::set_fpu(FpuState::new());
     sched::set_user_bases(0, 0);
 }

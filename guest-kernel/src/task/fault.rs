@@ -76,14 +76,14 @@ fn page_fault(frame: &TrapFrame, address: u64) -> Option<SigInfo> {
 
 /// The exceptions that x87 has raised and does not mask.
 fn x87_errors(fpu: &FpuState) -> u32 {
-    let control = u32::from(fpu.0[0]);
-    let status = u32::from(fpu.0[2]);
+    let control = u32::from(fpu.bytes()[0]);
+    let status = u32::from(fpu.bytes()[2]);
     status & !control
 }
 
 /// The exceptions that SSE has raised and does not mask.
 fn simd_errors(fpu: &FpuState) -> u32 {
-    let mxcsr = u32::from(fpu.0[24]) | u32::from(fpu.0[25]) << 8;
+    let mxcsr = u32::from(fpu.bytes()[24]) | u32::from(fpu.bytes()[25]) << 8;
     mxcsr & !(mxcsr >> 7)
 }
 

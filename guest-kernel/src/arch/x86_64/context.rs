@@ -1,6 +1,5 @@
 //! What a task leaves on the CPU when another one runs, and the switch.
 
-use alloc::boxed::Box;
 use core::arch::naked_asm;
 
 use super::fpu::FpuState;
@@ -19,8 +18,8 @@ pub struct SavedCpu {
     pub fs_base: u64,
     /// GS base in user mode.
     pub gs_base: u64,
-    /// x87 and SSE state, for tasks that run in user mode.
-    pub fpu: Option<Box<FpuState>>,
+    /// x87, SSE and AVX state, for tasks that run in user mode.
+    pub fpu: Option<FpuState>,
 }
 
 /// What the switch leaves on the stack of the task that goes.

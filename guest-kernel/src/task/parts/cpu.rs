@@ -1,7 +1,5 @@
 //! Registers that are not in the trap frame: FPU state, and the bases of FS and GS.
 
-use alloc::boxed::Box;
-
 use super::Making;
 use crate::errno::Result;
 use crate::mm::frame;
@@ -9,7 +7,7 @@ use crate::sched;
 
 pub(super) fn copy_fpu(making: &mut Making<'_>) -> Result<()> {
     frame::room()?;
-    making.draft.fpu = sched::with_fpu(|fpu| fpu.clone()).map(Box::new);
+    making.draft.fpu = sched::with_fpu(|fpu| fpu.clone());
     Ok(())
 }
 

@@ -21,7 +21,6 @@ mod tracer;
 mod undo;
 pub(super) mod vfork;
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use linux_raw_sys::general as linux;
@@ -58,7 +57,7 @@ pub(super) struct Draft {
     pub namespaces: Arc<Namespaces>,
     pub undo: Option<Arc<UndoList>>,
     pub signals: TaskSignals,
-    pub fpu: Option<Box<FpuState>>,
+    pub fpu: Option<FpuState>,
     pub fs_base: u64,
     pub gs_base: u64,
     pub parent: Place,

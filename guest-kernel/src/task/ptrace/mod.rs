@@ -30,7 +30,7 @@ use crate::sched;
 use crate::signal::{SigInfo, Signal};
 use crate::sync::SpinLock;
 
-pub use registers::{FPU_SIZE, USER_REGISTERS, UserRegisters};
+pub use registers::{USER_REGISTERS, UserRegisters};
 pub use request::{Tracee, Until, find};
 pub use stop::{
     after_exec, before_exit, clear_step, clone_done, clone_event, handler_entered, intercept,

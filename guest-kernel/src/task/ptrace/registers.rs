@@ -1,14 +1,10 @@
 //! The registers of a task as its tracer sees them: `struct user_regs_struct`.
 
-use crate::arch::fpu::FpuState;
 use crate::arch::gdt::{USER_CS, USER_SS};
 use crate::arch::layout::USER_END;
 use crate::arch::trap::{NO_VECTOR, RFLAGS_IF, RFLAGS_TF, RFLAGS_USER, SYSCALL_VECTOR, TrapFrame};
 use crate::errno::{Errno, Result};
 use crate::mm::user::Plain;
-
-/// Bytes of the x87 and SSE registers: what FXSAVE writes.
-pub const FPU_SIZE: usize = size_of::<FpuState>();
 
 /// How many registers there are.
 pub const USER_REGISTERS: usize = 27;

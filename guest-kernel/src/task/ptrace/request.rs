@@ -93,7 +93,7 @@ impl Tracee {
     /// `ESRCH`.
     pub fn set_fpu(&self, mut state: FpuState) -> Result<()> {
         state.sanitize();
-        sched::with_fpu_of(self.0.id(), |fpu| *fpu = state).ok_or(Errno::ESRCH)
+        sched::with_fpu_of(self.0.id(), |fpu| fpu.copy_from(&state)).ok_or(Errno::ESRCH)
     }
 
     /// A word of `struct user`: the registers, and behind them what is not
