@@ -111,3 +111,5 @@ static inline void invlpg(u64 address)
 
 /* The families. */
 void paging(void);
+void faults(void);
+void segments(void);

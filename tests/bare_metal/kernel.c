@@ -70,7 +70,7 @@ void give_up(void)
 
 u64 idt[512] __attribute__((aligned(16)));
 u8 task[104] __attribute__((aligned(16)));
-static u8 trap_stack[8192] __attribute__((aligned(16)));
+u8 trap_stack[8192] __attribute__((aligned(16)));
 static u8 piece_stack[8192] __attribute__((aligned(4096)));
 u64 lab_pointers[512] __attribute__((aligned(4096)));
 u64 lab_directory[512] __attribute__((aligned(4096)));
@@ -185,6 +185,8 @@ static const struct {
         void (*run)(void);
 } families[] = {
     {"paging", paging},
+    {"faults", faults},
+    {"segments", segments},
 };
 
 static int same(const char *a, const char *b)

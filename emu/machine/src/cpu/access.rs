@@ -68,7 +68,7 @@ impl Cx<'_> {
         };
         let start = VirtAddr(base.wrapping_add(offset));
         let end = VirtAddr(start.0.wrapping_add(len - 1));
-        if start.is_canonical() && end.is_canonical() && end.0 >= start.0 {
+        if start.is_canonical() && end.is_canonical() {
             return Ok(start);
         }
         Err(if seg == Seg::Ss { Fault::SS } else { Fault::GP })

@@ -154,12 +154,16 @@ impl Mmu {
         access: Access,
     ) -> Result<Entry, PageFault> {
         self.work.misses += 1;
-        let leaf = walk::walk(bus, paging, va, &mut self.work.steps)
-            .map_err(|reason| refuse(paging, va, access, reason))?;
-        if !allowed(leaf.rights, paging, access) {
-            self.forget(va.page());
-            return Err(refuse(paging, va, access, code::PRESENT));
-        }
+        let found = walk::walk(bus, paging, va, &mut self.work.steps);
+        let leaf = match found {
+            Ok(leaf) if allowed(leaf.rights, paging, access) => leaf,
+            refused => {
+                walk::mark_way(bus, paging, va);
+                self.forget(va.page());
+                let reason = refused.err().unwrap_or(code::PRESENT);
+                return Err(refuse(paging, va, access, reason));
+            }
+        };
         let entry = walk::mark(bus, &leaf, va, access.write);
         if let Some(evicted) = self.tlb.fill(entry) {
             self.quick.drop_page(evicted);

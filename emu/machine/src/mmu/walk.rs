@@ -98,6 +98,25 @@ fn reserved(paging: &Paging, level: u32, entry: u64) -> u64 {
     bits
 }
 
+/// Sets the accessed bits of the tables that a refused access went through: each entry that refers
+/// to another table has been used, the one at which the way ended has not (volume 3A, 4.8).
+#[cold]
+pub(super) fn mark_way(bus: &mut Bus, paging: &Paging, va: VirtAddr) {
+    let mut table = paging.root.0 & ADDRESS;
+    for level in (1..4).rev() {
+        let place = PhysAddr(table + va.index(level) * 8);
+        let entry = bus.read_table(place);
+        let refers = entry & PRESENT != 0 && entry & LARGE == 0;
+        if !refers || entry & reserved(paging, level, entry) != 0 {
+            return;
+        }
+        if entry & ACCESSED == 0 {
+            bus.write_table(place, entry | ACCESSED);
+        }
+        table = entry & ADDRESS;
+    }
+}
+
 /// Sets the accessed bits on the way, and the dirty bit for a write, and makes
 /// the TLB's entry of what stands there then.
 pub(super) fn mark(bus: &mut Bus, leaf: &Leaf, va: VirtAddr, write: bool) -> Entry {
