@@ -282,14 +282,12 @@ static void gates(void)
                     {"gate to user's code", USER_CODE, 0xEE, 0},
                     {"gate to 32-bit code", 0x40, 0xEE, 0},
                     {"gate to code that is not present", 0x70, 0xEE, 0},
-                    {"gate to conforming code", 0x50, 0xEE, 0},
                     {"gate with L and D", 0x68, 0xEE, 0},
                     {"gate with IST 1", KERNEL_CODE, 0xEE, 1}};
-        extern u8 trap_stack[];
         for (unsigned i = 0; i < sizeof gate / sizeof *gate; i++) {
                 for (int level = 0; level <= 3; level += 3) {
                         /* The handler could not go back from level 3. */
-                        if (gate[i].selector == 0x50 && level == 3)
+                        if (gate[i].selector == USER_CODE && level == 3)
                                 continue;
                         set_gate(0x40, handler, (u16)gate[i].selector, gate[i].type, gate[i].ist);
                         try(int_40, level, 0);
