@@ -1,15 +1,19 @@
 //! The interpreter: 64-bit mode at CPL 3 with the same two mappings, and handlers that only tell
 //! by their address which exception came.
 
-use machine::CostModel;
+use iced_x86::{Instruction, Mnemonic};
 use machine::addr::PhysAddr;
 use machine::bus::Bus;
-use machine::cpu::state::{Segment, Table, cr0, cr4, efer};
-use machine::cpu::{CodeCache, Cpu, Cx};
+use machine::cpu::decode::decode;
+use machine::cpu::fp::F80;
+use machine::cpu::insn::Op;
+use machine::cpu::state::{Segment, Table, X87, cr0, cr4, efer, flag};
+use machine::cpu::{CodeCache, Cpu, Cx, Halt};
 use machine::mmu::Mmu;
+use machine::{CostModel, CpuModel};
 
 use crate::generate::Case;
-use crate::state::{CODE, DATA, DATA_LEN, FLAGS, GS_BASE, Kind, Outcome, State};
+use crate::state::{CODE, DATA, DATA_LEN, FLAGS, Fault, Outcome, READ_ONLY, State, place};
 
 /// Supervisor memory, one page each.
 const TABLES: [u64; 4] = [0x1000, 0x2000, 0x3000, 0x4000];
@@ -40,18 +44,8 @@ impl Emulated {
         for pair in TABLES.windows(2) {
             put(pair[0], pair[1] | 7);
         }
-        let data = DATA..DATA + DATA_LEN as u64;
         for page in (0..0x20_0000).step_by(4096) {
-            let user = data.contains(&page) || page == CODE;
-            let system = page < DATA;
-            let entry = if user {
-                page | 7
-            } else if system {
-                page | 3
-            } else {
-                0
-            };
-            put(TABLES[3] + page / 512, entry);
+            put(TABLES[3] + page / 512, entry(page));
         }
         put(GDT + u64::from(KERNEL_CODE), 0x00AF_9B00_0000_FFFF);
         put(TSS + 4, STACK);
@@ -59,9 +53,11 @@ impl Emulated {
         put(TSS + 0x60, 0x68 << 48);
         for vector in 0..32 {
             let handler = HANDLERS + vector;
+            // Programs may ask for #BP and #OF, which are theirs.
+            let gate = if matches!(vector, 3 | 4) { 0xEE } else { 0x8E };
             put(
                 IDT + 16 * vector,
-                handler & 0xFFFF | u64::from(KERNEL_CODE) << 16 | 0x8E << 40,
+                handler & 0xFFFF | u64::from(KERNEL_CODE) << 16 | gate << 40,
             );
             put(IDT + 16 * vector + 8, 0);
         }
@@ -72,38 +68,25 @@ impl Emulated {
         }
     }
 
-    /// Runs one case.
-    pub fn run(&mut self, case: &Case) -> Outcome {
+    /// Runs one case; what stops the machine is an error.
+    pub fn run(&mut self, case: &Case) -> Result<Outcome, Halt> {
         self.copy_in(DATA, &case.state.memory);
         let mut code = [0x90; 32];
         code[..case.bytes.len()].copy_from_slice(&case.bytes);
         self.copy_in(CODE, &code);
         let mut cpu = user_cpu(&case.state);
-        loop {
-            let retired = cpu.retired;
-            let mut cx = Cx::new(
+        // The trap after the instruction, as any exception, enters a handler.
+        while cpu.cpl() != 0 {
+            Cx::new(
                 &mut cpu,
                 &mut self.mmu,
                 &mut self.bus,
                 CostModel::Standard,
                 u64::MAX,
-            );
-            if let Err(halt) = cx.step(&mut self.code) {
-                return Outcome {
-                    state: self.after(&cpu),
-                    fault: Some(unknown(&halt)),
-                };
-            }
-            if cpu.cpl() == 0 {
-                return self.faulted(&cpu);
-            }
-            if cpu.retired != retired {
-                return Outcome {
-                    state: self.after(&cpu),
-                    fault: None,
-                };
-            }
+            )
+            .step(&mut self.code)?;
         }
+        Ok(self.handled(&cpu))
     }
 
     fn copy_in(&mut self, at: u64, bytes: &[u8]) {
@@ -117,62 +100,67 @@ impl Emulated {
         self.bus.read(PhysAddr(at), 8, 0)
     }
 
-    fn after(&mut self, cpu: &Cpu) -> State {
-        let mut memory = Vec::with_capacity(DATA_LEN);
-        for page in (DATA..DATA + DATA_LEN as u64).step_by(4096) {
-            memory.extend_from_slice(self.bus.ram.page(PhysAddr(page)).expect("RAM"));
+    /// What the program can see, but for what is in the handler's frame.
+    fn after(&mut self, cpu: &Cpu) -> Box<State> {
+        let mut state = State::plain();
+        state.gpr = cpu.gpr;
+        state.base = [cpu.seg[4].base, cpu.seg[5].base];
+        let pages = state.memory.chunks_mut(4096).enumerate();
+        for (i, to) in pages {
+            let from = PhysAddr(DATA + 4096 * i as u64);
+            to.copy_from_slice(self.bus.ram.page(from).expect("RAM"));
         }
-        State {
-            gpr: cpu.gpr,
-            rip: cpu.rip,
-            rflags: cpu.rflags & FLAGS,
-            memory,
-        }
+        take_vectors(cpu, &mut state);
+        state
     }
 
     /// A handler was entered: what the program had is in the frame.
-    fn faulted(&mut self, cpu: &Cpu) -> Outcome {
-        let vector = cpu.rip - HANDLERS;
+    fn handled(&mut self, cpu: &Cpu) -> Outcome {
+        let vector = (cpu.rip - HANDLERS) as u8;
         let with_code = matches!(vector, 8 | 10..=14 | 17);
         let frame = STACK - 40;
-        assert_eq!(
-            cpu.gpr[4],
-            frame - if with_code { 8 } else { 0 },
-            "size of the frame"
-        );
+        let pushed = frame - if with_code { 8 } else { 0 };
+        assert_eq!(cpu.gpr[4], pushed, "size of the frame");
         let mut state = self.after(cpu);
         state.rip = self.word(frame);
         state.rflags = self.word(frame + 16) & FLAGS;
         state.gpr[4] = self.word(frame + 24);
-        let kind = match vector {
-            0 | 16 | 19 => Kind::Arithmetic,
-            6 => Kind::Illegal,
-            // Linux sends SIGBUS for a stack fault.
-            12 | 17 => Kind::Alignment,
-            13 | 14 => Kind::Memory,
-            other => Kind::Other(other as i32),
+        let error = match with_code {
+            true => self.word(frame - 8) as u16,
+            false => 0,
         };
-        Outcome {
-            state,
-            fault: Some(kind),
-        }
+        let fault = (vector != 1).then(|| Fault::new(vector, error, cpu.cr2));
+        Outcome { state, fault }
     }
 }
 
-fn unknown(halt: &machine::cpu::Halt) -> Kind {
-    eprintln!("the interpreter stopped: {halt:?}");
-    Kind::Other(-1)
+/// The page-table entry of a page that is its own frame.
+fn entry(page: u64) -> u64 {
+    const READ: u64 = 5;
+    const WRITE: u64 = 7;
+    const SYSTEM: u64 = 3;
+    let data = DATA..DATA + DATA_LEN as u64;
+    match page {
+        CODE => page | WRITE,
+        _ if page == DATA + READ_ONLY as u64 => page | READ,
+        _ if data.contains(&page) => page | WRITE,
+        _ if page < 0x1_0000 => page | SYSTEM,
+        _ => 0,
+    }
 }
 
-/// A CPU as a Linux program has it.
+/// All that is announced by any model.
+const MODEL: CpuModel = CpuModel::V3;
+
+/// A CPU as a Linux program has it, about to be trapped after one instruction.
 fn user_cpu(state: &State) -> Cpu {
     let mut cpu = Cpu {
         gpr: state.gpr,
         rip: state.rip,
-        rflags: state.rflags | 0x202,
+        rflags: state.rflags | 0x202 | flag::TF,
         cr0: cr0::PE | cr0::MP | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::PG,
         cr3: TABLES[0],
-        cr4: cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT,
+        model: MODEL,
         gdtr: Table {
             base: GDT,
             limit: 0xFFF,
@@ -181,8 +169,13 @@ fn user_cpu(state: &State) -> Cpu {
             base: IDT,
             limit: 0xFFF,
         },
+        mxcsr: state.mxcsr(),
+        xmm: std::array::from_fn(|i| state.xmm(i)),
+        x87: x87(state),
         ..Cpu::default()
     };
+    let optional = (cr4::FSGSBASE | cr4::OSXSAVE) & cpu.cr4_known();
+    cpu.cr4 = cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT | optional;
     cpu.msr.efer = efer::LME | efer::LMA | efer::NXE | efer::SCE;
     cpu.tr = Segment {
         selector: 0x40,
@@ -192,6 +185,61 @@ fn user_cpu(state: &State) -> Cpu {
     };
     cpu.seg[1] = Segment::flat(USER_CODE, 0xA0FB);
     cpu.seg[2] = Segment::flat(USER_DATA, 0xC0F3);
-    cpu.seg[5].base = GS_BASE;
+    cpu.seg[4].base = state.base[0];
+    cpu.seg[5].base = state.base[1];
     cpu
+}
+
+fn x87(state: &State) -> X87 {
+    let mut x87 = X87 {
+        control: state.get16(place::CONTROL),
+        status: state.get16(place::STATUS),
+        opcode: state.get16(place::OPCODE),
+        instruction: state.get64(place::INSTRUCTION),
+        data: state.get64(place::OPERAND),
+        ..X87::default()
+    };
+    let top = usize::from(x87.status >> 11 & 7);
+    for i in 0..8 {
+        let bytes = state.st(i).to_le_bytes();
+        x87.registers[(top + i) & 7] = F80::from_bytes(std::array::from_fn(|byte| bytes[byte]));
+    }
+    x87.tag = (0..8).fold(0, |tag, i| match state.image[place::FULL] >> i & 1 {
+        0 => tag | 3 << (2 * i),
+        _ => tag,
+    });
+    x87
+}
+
+fn take_vectors(cpu: &Cpu, state: &mut State) {
+    state.set_mxcsr(cpu.mxcsr);
+    for i in 0..16 {
+        state.set_xmm(i, cpu.xmm[i]);
+    }
+    let x87 = &cpu.x87;
+    state.put16(place::CONTROL, x87.control);
+    state.put16(place::STATUS, x87.status);
+    state.image[place::FULL] = (0..8).fold(0, |full, i| {
+        full | u8::from(x87.tag >> (2 * i) & 3 != 3) << i
+    });
+    state.put16(place::OPCODE, x87.opcode);
+    state.put64(place::INSTRUCTION, x87.instruction);
+    state.put64(place::OPERAND, x87.data);
+    let top = usize::from(x87.status >> 11 & 7);
+    for i in 0..8 {
+        let mut bytes = [0; 16];
+        bytes[..10].copy_from_slice(&x87.registers[(top + i) & 7].to_bytes());
+        state.set_st(i, u128::from_le_bytes(bytes));
+    }
+}
+
+/// Whether the decoder takes an instruction, and not as the older one that its bytes once were.
+pub fn announces(instruction: &Instruction, bytes: &[u8]) -> bool {
+    match decode(bytes, 64, MODEL) {
+        Ok(Some(insn)) => match instruction.mnemonic() {
+            Mnemonic::Tzcnt | Mnemonic::Lzcnt => !matches!(insn.op, Op::Bsf | Op::Bsr),
+            _ => insn.op != Op::Undefined,
+        },
+        _ => false,
+    }
 }
