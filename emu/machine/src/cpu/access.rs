@@ -207,6 +207,10 @@ impl Cx<'_> {
     /// Reads a span of 16 bytes.
     pub fn load128(&mut self, span: Span) -> u128 {
         self.charge(Class::Load);
+        self.load128_free(span)
+    }
+
+    fn load128_free(&mut self, span: Span) -> u128 {
         let (low, high) = halves(span);
         u128::from(self.load_free(low)) | u128::from(self.load_free(high)) << 64
     }
@@ -214,6 +218,10 @@ impl Cx<'_> {
     /// Writes a span of 16 bytes.
     pub fn store128(&mut self, span: Span, value: u128) {
         self.charge(Class::Store);
+        self.store128_free(span, value);
+    }
+
+    fn store128_free(&mut self, span: Span, value: u128) {
         let (low, high) = halves(span);
         self.store_free(low, value as u64);
         self.store_free(high, (value >> 64) as u64);
@@ -286,6 +294,15 @@ impl Cx<'_> {
         Ok(self.load128(span))
     }
 
+    /// Reads 32 bytes, the lower 16 first; the cost is that of one access.
+    pub fn read256(&mut self, va: VirtAddr) -> Result<[u128; 2], Fault> {
+        let rights = self.rights(false);
+        let low = self.span(va, 16, rights)?;
+        let high = self.span(va.add(16), 16, rights)?;
+        self.charge(Class::Load);
+        Ok([low, high].map(|span| self.load128_free(span)))
+    }
+
     /// Writes up to 8 bytes with the rights of the running code.
     #[inline]
     pub fn write(&mut self, va: VirtAddr, len: u8, value: u64) -> Result<(), Fault> {
@@ -305,6 +322,17 @@ impl Cx<'_> {
     pub fn write128(&mut self, va: VirtAddr, value: u128) -> Result<(), Fault> {
         let span = self.span(va, 16, self.rights(true))?;
         self.store128(span, value);
+        Ok(())
+    }
+
+    /// Writes 32 bytes, the lower 16 first; the cost is that of one access.
+    pub fn write256(&mut self, va: VirtAddr, value: [u128; 2]) -> Result<(), Fault> {
+        let rights = self.rights(true);
+        let low = self.span(va, 16, rights)?;
+        let high = self.span(va.add(16), 16, rights)?;
+        self.charge(Class::Store);
+        self.store128_free(low, value[0]);
+        self.store128_free(high, value[1]);
         Ok(())
     }
 

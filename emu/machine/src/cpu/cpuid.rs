@@ -4,6 +4,7 @@
 use super::Cx;
 use super::model::{Features, Word};
 use super::pmu;
+use super::state::cr4;
 use crate::addr::PHYS_BITS;
 
 /// Highest basic leaf.
@@ -27,7 +28,7 @@ impl Cx<'_> {
         let features = self.cpu.model.features();
         match leaf {
             0 => vendor(MAX_BASIC, VENDOR),
-            1 => basic(features),
+            1 => basic(features, self.cpu.cr4),
             // Cache descriptors: all there is to know is in leaf 4.
             2 => [0x00FF_FF01, 0, 0, 0],
             7 if subleaf == 0 => [
@@ -37,6 +38,7 @@ impl Cx<'_> {
                 0,
             ],
             0xA => performance(),
+            0xD => self.cpuid_xsave(subleaf),
             0x15 => [1, TSC_RATIO, CRYSTAL, 0],
             abi::probe::CPUID_LEAF => {
                 let [a, b, c] = words(&abi::probe::SIGNATURE);
@@ -69,14 +71,19 @@ fn vendor(max: u32, name: &[u8; 12]) -> Leaf {
 }
 
 /// Leaf 1: family 6, model and stepping of no CPU that software works around.
-fn basic(features: Features) -> Leaf {
+fn basic(features: Features, control: u64) -> Leaf {
     let eax = 6 << 8 | 0xF << 4 | 1;
     // CLFLUSH works on 8 times 8 bytes; one logical CPU, APIC id 0.
     let ebx = 8 << 8 | 1 << 16;
+    // What the kernel has switched on, for programs: CR4.OSXSAVE.
+    let osxsave = match control & cr4::OSXSAVE {
+        0 => 0,
+        _ => 1 << 27,
+    };
     [
         eax,
         ebx,
-        features.word(Word::Leaf1Ecx),
+        features.word(Word::Leaf1Ecx) | osxsave,
         features.word(Word::Leaf1Edx),
     ]
 }

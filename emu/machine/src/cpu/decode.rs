@@ -4,6 +4,8 @@
 //! The cache is the host's business. It is keyed by physical frame, so it survives changes of the
 //! page tables, and each frame's part is dropped when RAM reports a write to it.
 
+mod vex;
+
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -281,6 +283,7 @@ fn special(op: Op, len: u8) -> Insn {
         condition: 0,
         rep: Rep::None,
         lock: false,
+        vex: false,
         operands: [Operand::None; 4],
         mem: Mem {
             base: NO_REGISTER,
@@ -305,6 +308,9 @@ fn translate(instruction: &Instruction, features: Features) -> Insn {
     let mut insn = special(op, len);
     for i in 0..instruction.op_count().min(4) {
         insn.operands[i as usize] = operand(instruction, i);
+    }
+    if op.family().is_vector() {
+        vex::arrange(&mut insn, instruction);
     }
     insn.class = class(op);
     insn.mem = memory(instruction);
@@ -411,7 +417,7 @@ fn operation(instruction: &Instruction) -> Option<Op> {
         _ if instruction.is_jcc_short_or_near() => Op::Jcc,
         _ if is_setcc(instruction.mnemonic()) => Op::Setcc,
         _ if is_cmovcc(instruction.mnemonic()) => Op::Cmovcc,
-        mnemonic => return plain_operation(mnemonic),
+        mnemonic => return plain_operation(mnemonic).or_else(|| vex::operation(mnemonic)),
     })
 }
 
@@ -549,6 +555,7 @@ fn register(register: Register) -> Operand {
         r if r.is_segment_register() => segment(r).map_or(Operand::None, Operand::Seg),
         r if r.is_cr() => Operand::Cr(number),
         r if r.is_dr() => Operand::Dr(number),
+        r if r.is_ymm() => Operand::Ymm(number),
         r if r.is_xmm() => Operand::Xmm(number),
         r if r.is_mm() => Operand::Mmx(number),
         r if r.is_st() => Operand::St(number),
@@ -619,7 +626,7 @@ fn address_width(instruction: &Instruction) -> Width {
         }
     }
     let registers = [instruction.memory_base(), instruction.memory_index()];
-    if let Some(register) = registers.iter().find(|&&r| r != Register::None) {
+    if let Some(register) = registers.iter().find(|r| r.is_gpr() || r.is_ip()) {
         return Width::from_bytes(register.size()).unwrap_or(Width::Qword);
     }
     if let Some(width) = Width::from_bytes(instruction.op_code().address_size() as usize / 8) {
@@ -672,12 +679,12 @@ fn class(op: Op) -> Class {
         Family::String => Class::StringIteration,
         Family::Io => Class::PortIo,
         Family::System => system_class(op),
-        Family::SseMove
-        | Family::SseFloat
-        | Family::SseConvert
-        | Family::SseInteger
-        | Family::SseShuffle
-        | Family::SseText => sse_class(op.name()),
+        Family::Xsave => match op {
+            Op::Xgetbv => Class::Simple,
+            Op::Xsetbv => Class::CrWrite,
+            _ => Class::X87Simple,
+        },
+        family if family.is_vector() => sse_class(op.name()),
         Family::X87 | Family::X87Move | Family::X87Control => x87_class(op.name()),
         _ => Class::Simple,
     }

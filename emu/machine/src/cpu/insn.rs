@@ -31,6 +31,15 @@ macro_rules! declare {
                     $($(Op::$op => stringify!($op),)* $(Op::$own => stringify!($own),)*)*
                 }
             }
+
+            /// The operation of this name, if it is one that the decoder library calls so too.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($(stringify!($op) => Some(Op::$op),)*)*
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -145,6 +154,24 @@ macro_rules! for_each_operation {
             SseText {
                 Pcmpestri, Pcmpestri64, Pcmpestrm, Pcmpestrm64, Pcmpistri, Pcmpistrm,
             } + {}
+            /// Lanes that change places across the halves of a register, broadcasts, and shifts by
+            /// a count for each lane: what only VEX encodes.
+            AvxLane {
+                Vbroadcastf128, Vbroadcasti128, Vbroadcastsd, Vbroadcastss, Vextractf128,
+                Vextracti128, Vinsertf128, Vinserti128, Vpblendd, Vpbroadcastb, Vpbroadcastd,
+                Vpbroadcastq, Vpbroadcastw, Vperm2f128, Vperm2i128, Vpermd, Vpermilpd,
+                Vpermilps, Vpermpd, Vpermps, Vpermq, Vpsllvd, Vpsllvq, Vpsravd, Vpsrlvd,
+                Vpsrlvq, Vtestpd, Vtestps, Vzeroall, Vzeroupper,
+            } + {}
+            /// Loads and stores of the lanes that a mask chooses, and gathers.
+            AvxMemory {
+                Vgatherdpd, Vgatherdps, Vgatherqpd, Vgatherqps, Vmaskmovpd, Vmaskmovps,
+                Vpgatherdd, Vpgatherdq, Vpgatherqd, Vpgatherqq, Vpmaskmovd, Vpmaskmovq,
+            } + {}
+            /// Any instruction on vectors that a VEX prefix encodes: its own conditions come
+            /// first, then the family of its operation.
+            Vex {
+            } + {}
             /// x87 arithmetic and comparisons.
             X87 {
                 F2xm1, Fabs, Fadd, Faddp, Fchs, Fcom, Fcomi, Fcomip, Fcomp, Fcompp, Fcos,
@@ -164,6 +191,11 @@ macro_rules! for_each_operation {
                 Emms, Fldcw, Fldenv, Fnclex, Fninit, Fnsave, Fnstcw, Fnstenv, Fnstsw,
                 Frstor, Fxrstor, Fxrstor64, Fxsave, Fxsave64,
             } + {}
+            /// XSAVE, XRSTOR, and XCR0, which says what they manage.
+            Xsave {
+                Xgetbv, Xsetbv, Xsave, Xsave64, Xsaveopt, Xsaveopt64, Xsavec, Xsavec64, Xrstor,
+                Xrstor64,
+            } + {}
             /// Bytes that are no announced instruction, and announced ones that are not there.
             Special {
             } + { Undefined, Missing }
@@ -173,6 +205,25 @@ macro_rules! for_each_operation {
 pub(super) use for_each_operation;
 
 for_each_operation!(declare);
+
+impl Family {
+    /// Whether its instructions work on MMX, XMM or YMM registers: they share an order of
+    /// operands, see [`FIRST`].
+    #[must_use]
+    pub const fn is_vector(self) -> bool {
+        matches!(
+            self,
+            Family::SseMove
+                | Family::SseFloat
+                | Family::SseConvert
+                | Family::SseInteger
+                | Family::SseShuffle
+                | Family::SseText
+                | Family::AvxLane
+                | Family::AvxMemory
+        )
+    }
+}
 
 /// The width of an integer operand or of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -275,8 +326,13 @@ pub enum Operand {
     Cr(u8),
     /// A debug register.
     Dr(u8),
-    /// An SSE register.
+    /// An SSE register. As a destination it leaves the upper half of its YMM register alone.
     Xmm(u8),
+    /// The destination of a VEX.128 form: an SSE register; the upper half of its YMM register is
+    /// cleared.
+    XmmZeroing(u8),
+    /// Both halves of a YMM register.
+    Ymm(u8),
     /// An MMX register.
     Mmx(u8),
     /// `st(i)`.
@@ -290,6 +346,10 @@ pub enum Operand {
     },
 }
 
+/// The place in [`Insn::operands`] of the first source of an instruction on vectors: what
+/// VEX.vvvv names, or else (in all legacy forms) the destination.
+pub const FIRST: usize = 3;
+
 /// [`Mem::base`] and [`Mem::index`]: no register.
 pub const NO_REGISTER: u8 = 0xFF;
 /// [`Mem::base`]: the address of the next instruction.
@@ -300,7 +360,7 @@ pub const RIP: u8 = 0xFE;
 pub struct Mem {
     /// Register number, [`RIP`] or [`NO_REGISTER`].
     pub base: u8,
-    /// Register number or [`NO_REGISTER`].
+    /// Register number or [`NO_REGISTER`]; a vector register's in a gather.
     pub index: u8,
     /// 1, 2, 4 or 8.
     pub scale: u8,
@@ -347,7 +407,10 @@ pub struct Insn {
     pub rep: Rep,
     /// LOCK prefix present (the decoder has refused it where it is not allowed).
     pub lock: bool,
-    /// The operands, destination first.
+    /// A VEX prefix: memory need not be aligned unless the instruction says so.
+    pub vex: bool,
+    /// The operands, destination first. The legacy and the VEX form of an instruction on vectors
+    /// have theirs in the same places: destination, last source, immediate, [`FIRST`] source.
     pub operands: [Operand; 4],
     /// Address of the memory operand; for string instructions the segment of the source and the
     /// address width.

@@ -71,6 +71,14 @@ pub mod cr4 {
     pub const ALWAYS: u64 = TSD | DE | PSE | PAE | PGE | PCE | OSFXSR | OSXMMEXCPT;
 }
 
+/// Bits of XCR0: the parts of the state that XSAVE may manage.
+pub mod xcr0 {
+    #![allow(missing_docs)]
+    pub const X87: u64 = 1 << 0;
+    pub const SSE: u64 = 1 << 1;
+    pub const AVX: u64 = 1 << 2;
+}
+
 /// Bits of EFER.
 pub mod efer {
     #![allow(missing_docs)]
@@ -216,8 +224,12 @@ pub struct Cpu {
     pub msr: Msrs,
     /// Performance counters.
     pub pmu: Pmu,
-    /// SSE registers.
+    /// SSE registers: the low halves of the YMM registers.
     pub xmm: [u128; 16],
+    /// The high halves of the YMM registers.
+    pub ymm_high: [u128; 16],
+    /// What of the state the kernel has switched on: see [`xcr0`]. Bit 0 is always set.
+    pub xcr0: u64,
     /// SSE control and status.
     pub mxcsr: u32,
     /// x87 state.
@@ -261,6 +273,8 @@ impl Default for Cpu {
             msr: Msrs::default(),
             pmu: Pmu::default(),
             xmm: [0; 16],
+            ymm_high: [0; 16],
+            xcr0: xcr0::X87,
             mxcsr: 0x1F80,
             x87: X87::default(),
             shadow: false,
@@ -313,6 +327,16 @@ impl Cpu {
         let features = self.model.features();
         let has = |(feature, _): &&(Feature, u64)| features.has(*feature);
         (optional.iter().filter(has)).fold(cr4::ALWAYS, |bits, (_, bit)| bits | bit)
+    }
+
+    /// Bits of XCR0 that this model has; setting another one is #GP.
+    #[must_use]
+    pub fn xcr0_known(&self) -> u64 {
+        let avx = match self.model.features().has(Feature::Avx) {
+            true => xcr0::AVX,
+            false => 0,
+        };
+        xcr0::X87 | xcr0::SSE | avx
     }
 
     /// Current privilege level.

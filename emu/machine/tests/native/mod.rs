@@ -9,8 +9,8 @@ use machine::addr::PhysAddr;
 use machine::bus::Bus;
 use machine::cost::CostModel;
 use machine::cpu::fp::F80;
-use machine::cpu::state::{Segment, Table, X87, cr0, cr4, efer, flag};
-use machine::cpu::{CodeCache, Cpu, Cx, vector};
+use machine::cpu::state::{Segment, Table, X87, cr0, cr4, efer, flag, xcr0};
+use machine::cpu::{CodeCache, Cpu, CpuModel, Cx, vector};
 use machine::mmu::Mmu;
 
 /// A seeded source of numbers.
@@ -103,6 +103,10 @@ impl Random {
         }
     }
 
+    fn vector(&mut self) -> u128 {
+        u128::from(self.word()) | u128::from(self.word()) << 64
+    }
+
     pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
             chunk.copy_from_slice(&self.word().to_le_bytes()[..chunk.len()]);
@@ -121,6 +125,8 @@ pub(crate) struct Case {
     pub(crate) gpr: [u64; 15],
     pub(crate) rflags: u64,
     pub(crate) xmm: [u128; 16],
+    /// The high halves of the YMM registers; left alone where the host has none.
+    pub(crate) ymm_high: [u128; 16],
     pub(crate) mxcsr: u32,
     pub(crate) control: u16,
     pub(crate) status: u16,
@@ -141,7 +147,8 @@ impl Case {
         let mut case = Case {
             gpr: [0; 15].map(|_: u64| random.word()),
             rflags: flag::FIXED | random.next() & flag::STATUS,
-            xmm: [0; 16].map(|_: u128| u128::from(random.word()) | u128::from(random.word()) << 64),
+            xmm: [0; 16].map(|_: u128| random.vector()),
+            ymm_high: [0; 16].map(|_: u128| random.vector()),
             mxcsr: 0x1f80,
             control: 0x37f,
             status: 0,
@@ -244,6 +251,11 @@ impl Case {
                 format!("{:#034x}", self.xmm[i]),
                 format!("{:#034x}", host.xmm[i]),
             );
+            note(
+                format!("high half of ymm{i}"),
+                format!("{:#034x}", self.ymm_high[i]),
+                format!("{:#034x}", host.ymm_high[i]),
+            );
         }
         for i in (0..MEMORY).step_by(8) {
             let hex = |m: &[u8; MEMORY]| format!("{:02x?}", &m[i..i + 8]);
@@ -264,11 +276,22 @@ struct Block {
     gpr: [u64; 15],
     rflags: u64,
     mxcsr: u32,
+    high: [u128; 16],
 }
 
 const GPR: i32 = 512;
 const RFLAGS: i32 = GPR + 15 * 8;
 const MXCSR: i32 = RFLAGS + 8;
+const HIGH: i32 = std::mem::offset_of!(Block, high) as i32;
+
+const YMM: [AsmRegisterYmm; 16] = [
+    ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14,
+    ymm15,
+];
+
+fn has_avx() -> bool {
+    std::is_x86_feature_detected!("avx")
+}
 /// Room for the instruction under test.
 const SLOT: usize = 16;
 
@@ -312,6 +335,9 @@ fn prologue() -> Vec<u8> {
         }
         a.mov(r15, rdi)?;
         a.fxrstor64(ptr(r15))?;
+        for (register, i) in YMM.into_iter().zip(0..).filter(|_| has_avx()) {
+            a.vinsertf128(register, register, xmmword_ptr(r15 + (HIGH + 16 * i)), 1)?;
+        }
         a.push(qword_ptr(r15 + RFLAGS))?;
         a.popfq()?;
         for (register, place) in SAVED.into_iter().zip(PLACES) {
@@ -328,6 +354,12 @@ fn epilogue() -> Vec<u8> {
             a.mov(qword_ptr(r15 + (GPR + 8 * place as i32)), register)?;
         }
         a.pop(qword_ptr(r15 + RFLAGS))?;
+        for (register, i) in YMM.into_iter().zip(0..).filter(|_| has_avx()) {
+            a.vextractf128(xmmword_ptr(r15 + (HIGH + 16 * i)), register, 1)?;
+        }
+        if has_avx() {
+            a.vzeroupper()?;
+        }
         a.fxsave64(ptr(r15))?;
         a.fnclex()?;
         a.fninit()?;
@@ -389,6 +421,7 @@ impl Host {
             gpr: case.gpr,
             rflags: case.rflags,
             mxcsr: 0x1f80,
+            high: case.ymm_high,
         };
         let operand = self.memory as usize + OPERAND;
         block.gpr[7] = operand as u64;
@@ -407,6 +440,7 @@ impl Host {
         let mut after = case.clone();
         after.take_image(&block.image);
         after.gpr = block.gpr;
+        after.ymm_high = block.high;
         after.rflags = block.rflags & (flag::STATUS | flag::FIXED);
         after.gpr[7] = block.gpr[7].wrapping_sub(operand as u64);
         // SAFETY: MEMORY bytes of the mapping, which nothing else uses now.
@@ -456,7 +490,7 @@ impl Guest {
             mmu: Mmu::default(),
             code: CodeCache::default(),
             cr0: cr0::PE | cr0::ET | cr0::NE | cr0::MP,
-            cr4: cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT,
+            cr4: cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT | cr4::OSXSAVE,
         }
     }
 
@@ -474,7 +508,10 @@ impl Guest {
                 base: IDT,
                 limit: 32 * 16 - 1,
             },
+            model: CpuModel::V3,
             xmm: case.xmm,
+            ymm_high: case.ymm_high,
+            xcr0: xcr0::X87 | xcr0::SSE | xcr0::AVX,
             mxcsr: case.mxcsr,
             ..Cpu::default()
         };
@@ -526,6 +563,7 @@ impl Guest {
         after.gpr[4] = 0;
         after.gpr[7] = cpu.gpr[7].wrapping_sub(GUEST_MEMORY + OPERAND as u64);
         after.xmm = cpu.xmm;
+        after.ymm_high = cpu.ymm_high;
         after.mxcsr = cpu.mxcsr;
         (after.control, after.status) = (cpu.x87.control, cpu.x87.status);
         let top = usize::from(after.status >> 11 & 7);

@@ -5,6 +5,10 @@
 
 mod alu;
 mod atomic;
+mod avx;
+mod avx_lane;
+mod avx_memory;
+mod avx_move;
 mod bit;
 mod control;
 mod flag;
@@ -28,6 +32,7 @@ mod x87_control;
 mod x87_functions;
 mod x87_move;
 mod x87_state;
+mod xsave;
 
 use super::decode::UNNAMED;
 use super::insn::{Family, Insn, Op};
@@ -59,6 +64,8 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::X87Move => x87_move::execute(cx, insn),
         Family::X87Control => x87_control::execute(cx, insn),
         Family::SseText => sse::execute(cx, insn, sse_text::execute),
+        Family::Xsave => xsave::execute(cx, insn),
+        Family::Vex | Family::AvxLane | Family::AvxMemory => avx::execute(cx, insn),
         Family::Special if insn.op == Op::Undefined => Err(Fault::UD),
         Family::Special => Err(Fault::Missing(UNNAMED)),
     }

@@ -1,10 +1,14 @@
 //! What the SSE and MMX instructions share: when they may run at all, how they reach their
 //! operands, and what becomes of their floating-point exceptions.
 //!
-//! A vector is a `u128`; an MMX register is the low half of one.
+//! A vector is a `u128`; an MMX register is the low half of one, a YMM register two. What an
+//! instruction computes is written once, as a function of two vectors; [`combine`] and
+//! [`combine_float`] fetch them for every encoding, and apply it to both halves of YMM registers.
 
+use super::avx;
+use crate::cpu::fp::sse::Control;
 use crate::cpu::fp::{F80, Flags};
-use crate::cpu::insn::{Insn, Operand};
+use crate::cpu::insn::{FIRST, Insn, Operand};
 use crate::cpu::state::{cr0, cr4};
 use crate::cpu::{Cx, Fault};
 
@@ -67,15 +71,16 @@ pub(super) fn is_mmx(insn: &Insn) -> bool {
     matches!(insn.operands[0], Operand::Mmx(_))
 }
 
-/// A vector operand: a register, or memory (16 bytes must be aligned; fewer are zero-extended).
+/// A vector operand: a register of at most 16 bytes, or memory: 16 bytes must be aligned unless
+/// there is a VEX prefix; fewer are zero-extended.
 #[inline]
 pub(super) fn source(cx: &mut Cx<'_>, insn: &Insn, index: usize) -> Result<u128, Fault> {
     match insn.operands[index] {
-        Operand::Xmm(i) => Ok(cx.cpu.xmm[usize::from(i & 15)]),
+        Operand::Xmm(i) | Operand::XmmZeroing(i) => Ok(cx.cpu.xmm[usize::from(i & 15)]),
         Operand::Mmx(i) => Ok(mmx(cx, i).into()),
         Operand::Mem if insn.mem.bytes == 16 => {
             let va = cx.address(insn, false)?;
-            if va.0 & 15 != 0 {
+            if va.0 & 15 != 0 && !insn.vex {
                 return Err(Fault::GP);
             }
             cx.read128(va)
@@ -103,6 +108,10 @@ pub(super) fn mmx(cx: &Cx<'_>, index: u8) -> u64 {
 pub(super) fn set(cx: &mut Cx<'_>, insn: &Insn, index: usize, value: u128) -> Result<(), Fault> {
     match insn.operands[index] {
         Operand::Xmm(i) => cx.cpu.xmm[usize::from(i & 15)] = value,
+        Operand::XmmZeroing(i) => {
+            cx.cpu.xmm[usize::from(i & 15)] = value;
+            cx.cpu.ymm_high[usize::from(i & 15)] = 0;
+        }
         Operand::Mmx(i) => {
             let register = &mut cx.cpu.x87.registers[usize::from(i & 7)];
             *register = F80 {
@@ -115,9 +124,49 @@ pub(super) fn set(cx: &mut Cx<'_>, insn: &Insn, index: usize, value: u128) -> Re
     Ok(())
 }
 
-/// Writes a register that only the opcode names.
-pub(super) fn set_xmm(cx: &mut Cx<'_>, index: usize, value: u128) {
-    cx.cpu.xmm[index] = value;
+/// Writes `f` of both sources to the destination; for YMM registers half by half. The third
+/// argument of `f` is 0 for the low and 1 for the high half.
+#[inline]
+pub(super) fn combine(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    f: impl Fn(u128, u128, u32) -> u128,
+) -> Result<(), Fault> {
+    if let Operand::Ymm(_) = insn.operands[0] {
+        let (b, a) = (avx::halves(cx, insn, 1)?, avx::halves(cx, insn, FIRST)?);
+        return avx::set(cx, insn, [f(a[0], b[0], 0), f(a[1], b[1], 1)]);
+    }
+    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, FIRST)?);
+    set(cx, insn, 0, f(a, b, 0))
+}
+
+/// As [`combine`], for functions that raise floating-point exceptions: those of both halves are
+/// settled together before anything is written.
+#[inline]
+pub(super) fn combine_float(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    f: impl Fn(u128, u128, Control) -> (u128, Flags),
+) -> Result<(), Fault> {
+    let control = Control::from_mxcsr(cx.cpu.mxcsr);
+    if let Operand::Ymm(_) = insn.operands[0] {
+        let (b, a) = (avx::halves(cx, insn, 1)?, avx::halves(cx, insn, FIRST)?);
+        let (low, high) = (f(a[0], b[0], control), f(a[1], b[1], control));
+        settle(cx, low.1 | high.1)?;
+        return avx::set(cx, insn, [low.0, high.0]);
+    }
+    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, FIRST)?);
+    let (value, flags) = f(a, b, control);
+    settle(cx, flags)?;
+    set(cx, insn, 0, value)
+}
+
+/// Writes XMM0, which only the opcode names.
+pub(super) fn set_xmm0(cx: &mut Cx<'_>, insn: &Insn, value: u128) {
+    cx.cpu.xmm[0] = value;
+    if insn.vex {
+        cx.cpu.ymm_high[0] = 0;
+    }
 }
 
 /// Replaces the low `bits` of a vector.

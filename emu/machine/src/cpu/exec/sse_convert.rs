@@ -3,7 +3,7 @@
 use super::sse::{LOW, merged, missing, set, settle, source};
 use crate::cpu::fp::sse::{self, Control};
 use crate::cpu::fp::{DOUBLE, Flags, Format, Rounding, SINGLE};
-use crate::cpu::insn::{Insn, Op, Operand};
+use crate::cpu::insn::{FIRST, Insn, Op, Operand};
 use crate::cpu::{Cx, Fault};
 
 /// Carries out one instruction of the family.
@@ -66,7 +66,7 @@ fn from_gpr(cx: &mut Cx<'_>, insn: &Insn, format: Format) -> Result<(), Fault> {
     };
     let (result, flags) = sse::from_int(format, value, control(cx, false));
     settle(cx, flags)?;
-    let old = source(cx, insn, 0)?;
+    let old = source(cx, insn, FIRST)?;
     set(cx, insn, 0, merged(old, result.into(), width(format)))
 }
 
@@ -99,7 +99,7 @@ fn between(
     }
     settle(cx, flags)?;
     if count == 1 {
-        value = merged(source(cx, insn, 0)?, value, width(to));
+        value = merged(source(cx, insn, FIRST)?, value, width(to));
     }
     set(cx, insn, 0, value)
 }
@@ -117,7 +117,7 @@ fn from_ints(cx: &mut Cx<'_>, insn: &Insn, to: Format, count: u32) -> Result<(),
     }
     settle(cx, flags)?;
     if insn.op == Op::Cvtpi2ps {
-        value = merged(source(cx, insn, 0)?, value, 64);
+        value = merged(source(cx, insn, FIRST)?, value, 64);
     }
     set(cx, insn, 0, value)
 }

@@ -1,9 +1,9 @@
 //! SSE arithmetic on singles and doubles, packed and scalar.
 
-use super::sse::{immediate, merged, missing, set, settle, source};
+use super::sse::{combine_float, immediate, merged, missing, set, settle, source};
 use crate::cpu::fp::sse::{self, Control};
 use crate::cpu::fp::{DOUBLE, Flags, Format, Relation, Rounding, SINGLE, estimate};
-use crate::cpu::insn::{Insn, Op};
+use crate::cpu::insn::{FIRST, Insn, Op};
 use crate::cpu::state::flag;
 use crate::cpu::{Cx, Fault};
 
@@ -193,11 +193,9 @@ fn binary(
     shape: Shape,
     f: impl Fn(Format, u64, u64, Control) -> Lane,
 ) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
-    let control = Control::from_mxcsr(cx.cpu.mxcsr);
-    let (value, flags) = lanes(format, shape, a, b, |a, b| f(format, a, b, control));
-    settle(cx, flags)?;
-    set(cx, insn, 0, value)
+    combine_float(cx, insn, |a, b, control| {
+        lanes(format, shape, a, b, |a, b| f(format, a, b, control))
+    })
 }
 
 fn unary(
@@ -213,7 +211,7 @@ fn unary(
 }
 
 fn predicate(cx: &mut Cx<'_>, insn: &Insn, format: Format, shape: Shape) -> Result<(), Fault> {
-    let number = immediate(insn, 2)? & 7;
+    let number = immediate(insn, 2)? & if insn.vex { 31 } else { 7 };
     binary(cx, insn, format, shape, |format, a, b, control| {
         let (holds, flags) = sse::predicate(format, a, b, control, number);
         (
@@ -249,17 +247,16 @@ fn compare(cx: &mut Cx<'_>, insn: &Insn, format: Format, quiet: bool) -> Result<
 
 /// ADDSUB: even lanes subtract, odd ones add.
 fn alternate(cx: &mut Cx<'_>, insn: &Insn, format: Format) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
-    let control = Control::from_mxcsr(cx.cpu.mxcsr);
-    let (mut value, mut flags) = (0, NONE);
-    for i in 0..128 / width(format) {
-        let f = if i & 1 == 0 { sse::sub } else { sse::add };
-        let (result, raised) = f(format, lane(a, format, i), lane(b, format, i), control);
-        value |= place(result, format, i);
-        flags |= raised;
-    }
-    settle(cx, flags)?;
-    set(cx, insn, 0, value)
+    combine_float(cx, insn, |a, b, control| {
+        let (mut value, mut flags) = (0, NONE);
+        for i in 0..128 / width(format) {
+            let f = if i & 1 == 0 { sse::sub } else { sse::add };
+            let (result, raised) = f(format, lane(a, format, i), lane(b, format, i), control);
+            value |= place(result, format, i);
+            flags |= raised;
+        }
+        (value, flags)
+    })
 }
 
 /// HADD and HSUB: neighbours of the destination, then neighbours of the source.
@@ -269,27 +266,21 @@ fn horizontal(
     format: Format,
     f: impl Fn(Format, u64, u64, Control) -> Lane,
 ) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
-    let control = Control::from_mxcsr(cx.cpu.mxcsr);
     let half = 64 / width(format);
-    let (mut value, mut flags) = (0, NONE);
-    for i in 0..2 * half {
-        let (from, at) = if i < half {
-            (a, 2 * i)
-        } else {
-            (b, 2 * (i - half))
-        };
-        let (result, raised) = f(
-            format,
-            lane(from, format, at),
-            lane(from, format, at + 1),
-            control,
-        );
-        value |= place(result, format, i);
-        flags |= raised;
-    }
-    settle(cx, flags)?;
-    set(cx, insn, 0, value)
+    combine_float(cx, insn, |a, b, control| {
+        let (mut value, mut flags) = (0, NONE);
+        for i in 0..2 * half {
+            let (from, at) = match i {
+                _ if i < half => (a, 2 * i),
+                _ => (b, 2 * (i - half)),
+            };
+            let (x, y) = (lane(from, format, at), lane(from, format, at + 1));
+            let (result, raised) = f(format, x, y, control);
+            value |= place(result, format, i);
+            flags |= raised;
+        }
+        (value, flags)
+    })
 }
 
 /// ROUND: the immediate names the mode, or leaves it to MXCSR.
@@ -308,7 +299,7 @@ fn round(cx: &mut Cx<'_>, insn: &Insn, format: Format, shape: Shape) -> Result<(
 /// 0 to 3 choose. Each lane of the result adds in an order of its own, which shows when several
 /// products are NaNs. The exceptions of the products come first.
 fn dot(cx: &mut Cx<'_>, insn: &Insn, format: Format) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
+    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, FIRST)?);
     let select = immediate(insn, 2)?;
     let control = Control::from_mxcsr(cx.cpu.mxcsr);
     let count = (128 / width(format)) as usize;

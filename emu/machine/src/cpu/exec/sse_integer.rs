@@ -1,8 +1,8 @@
 //! SSE and MMX instructions that compute with whole lanes: integers and plain bits.
 
-use super::sse::{immediate, is_mmx, missing, set, source};
-use crate::cpu::insn::{Insn, Op, Operand};
-use crate::cpu::state::flag;
+use super::avx;
+use super::sse::{combine, immediate, is_mmx, missing, set, source};
+use crate::cpu::insn::{FIRST, Insn, Op, Operand};
 use crate::cpu::{Cx, Fault};
 
 /// Carries out one instruction of the family.
@@ -175,8 +175,7 @@ fn saturate16(value: i32) -> u16 {
 }
 
 fn bits(cx: &mut Cx<'_>, insn: &Insn, f: impl Fn(u128, u128) -> u128) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
-    set(cx, insn, 0, f(a, b))
+    combine(cx, insn, |a, b, _| f(a, b))
 }
 
 macro_rules! lanes {
@@ -196,7 +195,7 @@ macro_rules! lanes {
         }
 
         $(#[$doc])*
-        fn $each(
+        pub(super) fn $each(
             cx: &mut Cx<'_>,
             insn: &Insn,
             f: impl Fn($lane, $lane) -> $lane,
@@ -211,8 +210,7 @@ macro_rules! lanes {
             f: impl Fn($lane, u32) -> $lane,
         ) -> Result<(), Fault> {
             let count = count(cx, insn)?;
-            let a = source(cx, insn, 0)?;
-            set(cx, insn, 0, $map(a, 0, |a, _| f(a, count)))
+            transform(cx, insn, |a| $map(a, 0, |a, _| f(a, count)))
         }
     )* };
 }
@@ -222,6 +220,16 @@ lanes! {
     each16 map16 shift16 u16;
     each32 map32 shift32 u32;
     each64 map64 shift64 u64;
+}
+
+/// Writes `f` of the first source to the destination; for YMM registers half by half.
+fn transform(cx: &mut Cx<'_>, insn: &Insn, f: impl Fn(u128) -> u128) -> Result<(), Fault> {
+    if let Operand::Ymm(_) = insn.operands[0] {
+        let a = avx::halves(cx, insn, FIRST)?;
+        return avx::set(cx, insn, a.map(f));
+    }
+    let a = source(cx, insn, FIRST)?;
+    set(cx, insn, 0, f(a))
 }
 
 /// A shift count: an immediate, or the low 64 bits of a vector.
@@ -235,26 +243,20 @@ fn count(cx: &mut Cx<'_>, insn: &Insn) -> Result<u32, Fault> {
 
 fn shift_bytes(cx: &mut Cx<'_>, insn: &Insn, f: impl Fn(u128, u32) -> u128) -> Result<(), Fault> {
     let count = immediate(insn, 1)?;
-    let a = source(cx, insn, 0)?;
-    set(cx, insn, 0, f(a, count.into()))
+    transform(cx, insn, |a| f(a, count.into()))
 }
 
 /// PTEST: ZF if no bit is common, CF if the source has none outside the destination.
 fn test(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
-    let zero = if a & b == 0 { flag::ZF } else { 0 };
-    let carry = if !a & b == 0 { flag::CF } else { 0 };
-    cx.cpu.rflags = cx.cpu.rflags & !flag::STATUS | zero | carry;
+    let (b, a) = (avx::halves(cx, insn, 1)?, avx::halves(cx, insn, 0)?);
+    let common = a[0] & b[0] | a[1] & b[1];
+    let outside = !a[0] & b[0] | !a[1] & b[1];
+    avx::set_test_flags(cx, common == 0, outside == 0);
     Ok(())
 }
 
-/// The lanes of both operands, destination first, and how many there are in all.
-fn both<const BYTES: usize>(
-    cx: &mut Cx<'_>,
-    insn: &Insn,
-) -> Result<([[u8; BYTES]; 16], usize), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
-    let width = if is_mmx(insn) { 8 } else { 16 };
+/// The lanes of both operands, those of `a` first; each operand has `width` bytes.
+fn both<const BYTES: usize>(a: u128, b: u128, width: usize) -> [[u8; BYTES]; 16] {
     let mut lanes = [[0; BYTES]; 16];
     let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
     let all = a[..width]
@@ -265,33 +267,34 @@ fn both<const BYTES: usize>(
     for (lane, value) in lanes.iter_mut().zip(all) {
         *lane = *value;
     }
-    Ok((lanes, 2 * width / BYTES))
+    lanes
+}
+
+/// Bytes in an operand, or in half of a YMM register.
+fn width(insn: &Insn) -> usize {
+    if is_mmx(insn) { 8 } else { 16 }
 }
 
 fn pairs16(cx: &mut Cx<'_>, insn: &Insn, f: impl Fn(u16, u16) -> u16) -> Result<(), Fault> {
-    let (lanes, count) = both::<2>(cx, insn)?;
-    let value = lanes[..count]
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .rev()
-        .fold(0, |sum, [a, b]| {
+    let width = width(insn);
+    bits(cx, insn, |a, b| {
+        let lanes = both::<2>(a, b, width);
+        let pairs = lanes[..width].as_chunks::<2>().0;
+        pairs.iter().rev().fold(0, |sum, [a, b]| {
             sum << 16 | u128::from(f(u16::from_le_bytes(*a), u16::from_le_bytes(*b)))
-        });
-    set(cx, insn, 0, value)
+        })
+    })
 }
 
 fn pairs32(cx: &mut Cx<'_>, insn: &Insn, f: impl Fn(u32, u32) -> u32) -> Result<(), Fault> {
-    let (lanes, count) = both::<4>(cx, insn)?;
-    let value = lanes[..count]
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .rev()
-        .fold(0, |sum, [a, b]| {
+    let width = width(insn);
+    bits(cx, insn, |a, b| {
+        let lanes = both::<4>(a, b, width);
+        let pairs = lanes[..width / 2].as_chunks::<2>().0;
+        pairs.iter().rev().fold(0, |sum, [a, b]| {
             sum << 32 | u128::from(f(u32::from_le_bytes(*a), u32::from_le_bytes(*b)))
-        });
-    set(cx, insn, 0, value)
+        })
+    })
 }
 
 /// PHMINPOSUW: the smallest of eight words, and where it first is.
@@ -303,22 +306,22 @@ fn minimum_place(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 }
 
 /// MPSADBW: one group of four source bytes against eight neighbouring groups of the destination.
+/// The high half of a YMM register has bits 3 to 5 of the immediate.
 fn sums_of_differences(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let select = usize::from(immediate(insn, 2)?);
-    let (b, a) = (
-        source(cx, insn, 1)?.to_le_bytes(),
-        source(cx, insn, 0)?.to_le_bytes(),
-    );
-    let group = &b[(select & 3) * 4..][..4];
-    let start = (select >> 2 & 1) * 4;
-    let value = (0..8).rev().fold(0, |sum, i| {
-        let window = &a[start + i..][..4];
-        let total: u128 = window
-            .iter()
-            .zip(group)
-            .map(|(a, b)| u128::from(a.abs_diff(*b)))
-            .sum();
-        sum << 16 | total
-    });
-    set(cx, insn, 0, value)
+    combine(cx, insn, |a, b, half| {
+        let select = select >> (3 * half);
+        let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
+        let group = &b[(select & 3) * 4..][..4];
+        let start = (select >> 2 & 1) * 4;
+        (0..8).rev().fold(0, |sum, i| {
+            let window = &a[start + i..][..4];
+            let total: u128 = window
+                .iter()
+                .zip(group)
+                .map(|(a, b)| u128::from(a.abs_diff(*b)))
+                .sum();
+            sum << 16 | total
+        })
+    })
 }

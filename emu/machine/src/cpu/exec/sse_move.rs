@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::sse::{LOW, merged, missing, set, source, source_unaligned};
+use super::sse::{LOW, combine, merged, missing, set, source, source_unaligned};
 use super::x87_control::MXCSR_MASK;
-use crate::cpu::insn::{Insn, Op, Operand};
+use crate::cpu::insn::{FIRST, Insn, Op, Operand};
 use crate::cpu::{Cx, Fault};
 
 /// Carries out one instruction of the family.
@@ -48,9 +48,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 }
 
 fn with_sources(cx: &mut Cx<'_>, insn: &Insn, f: impl Fn(u128, u128) -> u128) -> Result<(), Fault> {
-    let b = source(cx, insn, 1)?;
-    let a = source(cx, insn, 0)?;
-    set(cx, insn, 0, f(a, b))
+    combine(cx, insn, |a, b, _| f(a, b))
 }
 
 /// 16 bytes, to a register or to memory.
@@ -76,7 +74,7 @@ fn scalar(cx: &mut Cx<'_>, insn: &Insn, bits: u32) -> Result<(), Fault> {
         (Operand::Mem, _) => cx.set(insn, 0, value as u64 & u64::MAX >> (64 - bits)),
         (_, Operand::Mem) => set(cx, insn, 0, value),
         _ => {
-            let old = source(cx, insn, 0)?;
+            let old = source(cx, insn, FIRST)?;
             set(cx, insn, 0, merged(old, value, bits))
         }
     }
@@ -86,7 +84,9 @@ fn scalar(cx: &mut Cx<'_>, insn: &Insn, bits: u32) -> Result<(), Fault> {
 fn integer(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let value = source(cx, insn, 1)? as u64;
     match insn.operands[0] {
-        Operand::Xmm(_) | Operand::Mmx(_) => set(cx, insn, 0, value.into()),
+        Operand::Xmm(_) | Operand::XmmZeroing(_) | Operand::Mmx(_) => {
+            set(cx, insn, 0, value.into())
+        }
         Operand::Gpr(reg) => {
             cx.cpu.set_gpr(reg, value & reg.width.mask());
             Ok(())
@@ -104,7 +104,7 @@ fn low_half(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     if insn.operands[0] == Operand::Mem {
         return cx.set(insn, 0, value as u64);
     }
-    let old = source(cx, insn, 0)?;
+    let old = source(cx, insn, FIRST)?;
     set(cx, insn, 0, merged(old, value, 64))
 }
 
@@ -113,17 +113,21 @@ fn high_half(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     if insn.operands[0] == Operand::Mem {
         return cx.set(insn, 0, (value >> 64) as u64);
     }
-    let old = source(cx, insn, 0)?;
+    let old = source(cx, insn, FIRST)?;
     set(cx, insn, 0, old & LOW | value << 64)
 }
 
 /// The top bits of all lanes, as an integer.
 fn sign_mask(cx: &mut Cx<'_>, insn: &Insn, lane: u32) -> Result<(), Fault> {
     let value = source(cx, insn, 1)?;
-    let bits = (0..128 / lane).fold(0, |sum, i| {
+    cx.set(insn, 0, signs(value, lane))
+}
+
+/// The top bit of each lane.
+pub(super) fn signs(value: u128, lane: u32) -> u64 {
+    (0..128 / lane).fold(0, |sum, i| {
         sum | ((value >> (lane * (i + 1) - 1)) as u64 & 1) << i
-    });
-    cx.set(insn, 0, bits)
+    })
 }
 
 /// MASKMOVDQU and MASKMOVQ: the bytes whose mask byte is negative, to where rDI points.

@@ -1,7 +1,8 @@
 //! SSE and MMX instructions that move lanes to other places or other widths.
 
-use super::sse::{LOW, immediate, is_mmx, merged, missing, set, source};
-use crate::cpu::insn::{Insn, Op, Operand};
+use super::avx;
+use super::sse::{LOW, combine, immediate, is_mmx, merged, missing, set, source};
+use crate::cpu::insn::{FIRST, Insn, Op, Operand};
 use crate::cpu::{Cx, Fault};
 
 /// Carries out one instruction of the family.
@@ -27,7 +28,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
             let low = lane(a, 32, i & 3) | lane(a, 32, i >> 2 & 3) << 32;
             low | lane(b, 32, i >> 4 & 3) << 64 | lane(b, 32, i >> 6) << 96
         }),
-        Op::Shufpd => chosen(cx, insn, |a, b, i| {
+        Op::Shufpd => chosen_apart(cx, insn, 2, |a, b, i| {
             lane(a, 64, i & 1) | lane(b, 64, i >> 1 & 1) << 64
         }),
         Op::Pshufb => shuffle_bytes(cx, insn),
@@ -39,8 +40,8 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 /// Choosing lanes of one operand or the other, and single lanes.
 fn blend(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     match insn.op {
-        Op::Blendps => chosen(cx, insn, |a, b, i| select(a, b, 32, |n| i >> n & 1 != 0)),
-        Op::Blendpd => chosen(cx, insn, |a, b, i| select(a, b, 64, |n| i >> n & 1 != 0)),
+        Op::Blendps => chosen_apart(cx, insn, 4, |a, b, i| select(a, b, 32, |n| i >> n & 1 != 0)),
+        Op::Blendpd => chosen_apart(cx, insn, 2, |a, b, i| select(a, b, 64, |n| i >> n & 1 != 0)),
         Op::Pblendw => chosen(cx, insn, |a, b, i| select(a, b, 16, |n| i >> n & 1 != 0)),
         Op::Blendvps => by_mask(cx, insn, 32),
         Op::Blendvpd => by_mask(cx, insn, 64),
@@ -76,7 +77,7 @@ fn widen_any(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     }
 }
 
-fn lane(value: u128, bits: u32, index: u32) -> u128 {
+pub(super) fn lane(value: u128, bits: u32, index: u32) -> u128 {
     value >> (bits * index) & u128::MAX >> (128 - bits)
 }
 
@@ -92,15 +93,15 @@ fn register_bits(insn: &Insn) -> u32 {
 
 /// PUNPCK: lanes of both operands in turn, from their low or high halves.
 fn interleave(cx: &mut Cx<'_>, insn: &Insn, bits: u32, high: bool) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
     let half = register_bits(insn) / 2;
     let skip = if high { half } else { 0 };
-    let (a, b) = (a >> skip, b >> skip);
-    let value = (0..half / bits).fold(0, |value, i| {
-        let pair = lane(a, bits, i) | lane(b, bits, i) << bits;
-        value | pair << (2 * bits * i)
-    });
-    set(cx, insn, 0, value)
+    combine(cx, insn, |a, b, _| {
+        let (a, b) = (a >> skip, b >> skip);
+        (0..half / bits).fold(0, |value, i| {
+            let pair = lane(a, bits, i) | lane(b, bits, i) << bits;
+            value | pair << (2 * bits * i)
+        })
+    })
 }
 
 /// PACK: the lanes of both operands saturated to half their width.
@@ -110,7 +111,6 @@ fn pack(
     bits: u32,
     saturate: impl Fn(i64) -> i64,
 ) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
     let (count, half) = (register_bits(insn) / bits, bits / 2);
     let packed = |from: u128| {
         (0..count).fold(0, |value, i| {
@@ -118,67 +118,76 @@ fn pack(
             value | narrow << (half * i)
         })
     };
-    set(cx, insn, 0, packed(a) | packed(b) << (half * count))
+    combine(cx, insn, |a, b, _| packed(a) | packed(b) << (half * count))
 }
 
 /// Two operands and the immediate that says what to take.
 fn chosen(cx: &mut Cx<'_>, insn: &Insn, f: impl Fn(u128, u128, u32) -> u128) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
-    let select = immediate(insn, 2)?;
-    set(cx, insn, 0, f(a, b, select.into()))
+    let select = immediate(insn, 2)?.into();
+    combine(cx, insn, |a, b, _| f(a, b, select))
+}
+
+/// As [`chosen`], but each half of a YMM register has `bits` of the immediate for itself.
+fn chosen_apart(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    bits: u32,
+    f: impl Fn(u128, u128, u32) -> u128,
+) -> Result<(), Fault> {
+    let select = u32::from(immediate(insn, 2)?);
+    combine(cx, insn, |a, b, half| f(a, b, select >> (bits * half)))
 }
 
 /// Four lanes, each named by two bits.
-fn gather(value: u128, bits: u32, select: u32) -> u128 {
+pub(super) fn gather(value: u128, bits: u32, select: u32) -> u128 {
     (0..4).fold(0, |sum, i| {
         sum | lane(value, bits, select >> (2 * i) & 3) << (bits * i)
     })
 }
 
 /// The lanes of `b` for which `take` says so, else those of `a`.
-fn select(a: u128, b: u128, bits: u32, take: impl Fn(u32) -> bool) -> u128 {
+pub(super) fn select(a: u128, b: u128, bits: u32, take: impl Fn(u32) -> bool) -> u128 {
     (0..128 / bits).fold(0, |sum, i| {
         sum | lane(if take(i) { b } else { a }, bits, i) << (bits * i)
     })
 }
 
-/// BLENDV: the signs of the lanes of XMM0 decide.
+/// BLENDV: the signs of the lanes of XMM0 decide, or of the register that a VEX form names.
 fn by_mask(cx: &mut Cx<'_>, insn: &Insn, bits: u32) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
-    let mask = cx.cpu.xmm[0];
-    set(
-        cx,
-        insn,
-        0,
-        select(a, b, bits, |i| mask >> (bits * (i + 1) - 1) & 1 != 0),
-    )
+    let mask = match insn.operands[2] {
+        Operand::None => [cx.cpu.xmm[0], 0],
+        _ => avx::halves(cx, insn, 2)?,
+    };
+    combine(cx, insn, |a, b, half| {
+        let mask = mask[half as usize];
+        select(a, b, bits, |i| mask >> (bits * (i + 1) - 1) & 1 != 0)
+    })
 }
 
 fn shuffle_bytes(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
-    let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
     let last = register_bits(insn) as usize / 8 - 1;
-    let bytes = b.map(|pick| {
-        if pick >> 7 != 0 {
-            0
-        } else {
-            a[usize::from(pick) & last]
-        }
-    });
-    set(cx, insn, 0, u128::from_le_bytes(bytes))
+    combine(cx, insn, |a, b, _| {
+        let a = a.to_le_bytes();
+        let bytes = b.to_le_bytes().map(|pick| {
+            if pick >> 7 != 0 {
+                0
+            } else {
+                a[usize::from(pick) & last]
+            }
+        });
+        u128::from_le_bytes(bytes)
+    })
 }
 
 /// PALIGNR: both operands side by side, shifted right by bytes.
 fn align(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
     let (by, width) = (8 * u32::from(immediate(insn, 2)?), register_bits(insn));
-    let value = match by {
+    combine(cx, insn, |a, b, _| match by {
         0 => b,
         _ if by < width => b >> by | a << (width - by),
         _ if by < 2 * width => a >> (by - width),
         _ => 0,
-    };
-    set(cx, insn, 0, value)
+    })
 }
 
 /// PEXTR: one lane to an integer register or memory.
@@ -197,7 +206,7 @@ fn extract(cx: &mut Cx<'_>, insn: &Insn, bits: u32) -> Result<(), Fault> {
 fn insert(cx: &mut Cx<'_>, insn: &Insn, bits: u32) -> Result<(), Fault> {
     let value = cx.get(insn, 1)?;
     let index = u32::from(immediate(insn, 2)?) & (register_bits(insn) / bits - 1);
-    let old = source(cx, insn, 0)?;
+    let old = source(cx, insn, FIRST)?;
     let place = merged(old >> (bits * index), value.into(), bits) << (bits * index);
     let below = old & !(u128::MAX << (bits * index));
     set(cx, insn, 0, place | below)
@@ -205,7 +214,7 @@ fn insert(cx: &mut Cx<'_>, insn: &Insn, bits: u32) -> Result<(), Fault> {
 
 /// INSERTPS: one single of a register (or memory) into one lane; others may be cleared.
 fn insert_single(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, 0)?);
+    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, FIRST)?);
     let control = u32::from(immediate(insn, 2)?);
     let from = if insn.operands[1] == Operand::Mem {
         0
@@ -224,17 +233,22 @@ fn insert_single(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     )
 }
 
-/// PMOVSX and PMOVZX.
+/// PMOVSX and PMOVZX: as many lanes as the destination has room for.
 fn widen(cx: &mut Cx<'_>, insn: &Insn, from: u32, to: u32, sign: bool) -> Result<(), Fault> {
     let b = source(cx, insn, 1)?;
-    let mask = u128::MAX >> (128 - to);
-    let value = (0..128 / to).fold(0, |value, i| {
-        let wide = if sign {
-            signed(b, from, i) as u128 & mask
-        } else {
-            lane(b, from, i)
-        };
-        value | wide << (to * i)
-    });
-    set(cx, insn, 0, value)
+    let (mask, count) = (u128::MAX >> (128 - to), 128 / to);
+    let wide = |b: u128| {
+        (0..count).fold(0, |value, i| {
+            let wide = if sign {
+                signed(b, from, i) as u128 & mask
+            } else {
+                lane(b, from, i)
+            };
+            value | wide << (to * i)
+        })
+    };
+    match insn.operands[0] {
+        Operand::Ymm(_) => avx::set(cx, insn, [wide(b), wide(b >> (from * count))]),
+        _ => set(cx, insn, 0, wide(b)),
+    }
 }

@@ -3,7 +3,7 @@
 //! The immediate says what the elements are (bits 0 and 1), how they are compared (2 and 3),
 //! what is turned round (4 and 5), and which form the answer has (6).
 
-use super::sse::{immediate, missing, set_xmm, source, source_unaligned};
+use super::sse::{immediate, missing, set_xmm0, source, source_unaligned};
 use crate::cpu::insn::{Gpr, Insn, Op, Width};
 use crate::cpu::state::flag;
 use crate::cpu::{Cx, Fault};
@@ -35,7 +35,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
                 index,
             );
         }
-        _ => set_xmm(cx, 0, mask(bits, a.count, control & 0x40 != 0)),
+        _ => set_xmm0(cx, insn, mask(bits, a.count, control & 0x40 != 0)),
     }
     let on = |condition: bool, bit: u64| if condition { bit } else { 0 };
     let flags = on(bits != 0, flag::CF)

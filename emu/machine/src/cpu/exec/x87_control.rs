@@ -119,7 +119,7 @@ fn environment(x87: &X87) -> [u32; 7] {
 /// The bits that the unused halves of the long form are filled with.
 const UNUSED: [u32; 7] = [0xffff_0000, 0xffff_0000, 0xffff_0000, 0, 0, 0, 0xffff_0000];
 
-fn at(va: VirtAddr, offset: u64) -> VirtAddr {
+pub(super) fn at(va: VirtAddr, offset: u64) -> VirtAddr {
     VirtAddr(va.0.wrapping_add(offset))
 }
 
@@ -232,13 +232,28 @@ fn prepare_fx(cx: &mut Cx<'_>, insn: &Insn, write: bool) -> Result<VirtAddr, Fau
 /// Pointers are 64 bits wide in the form with REX.W, else an offset and an unused selector.
 fn pointer_width(insn: &Insn) -> Width {
     match insn.op {
-        Op::Fxsave64 | Op::Fxrstor64 => Width::Qword,
+        Op::Fxsave64
+        | Op::Fxrstor64
+        | Op::Xsave64
+        | Op::Xsaveopt64
+        | Op::Xsavec64
+        | Op::Xrstor64 => Width::Qword,
         _ => Width::Dword,
     }
 }
 
 fn fxsave(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let va = prepare_fx(cx, insn, true)?;
+    store_x87(cx, insn, va)?;
+    store_mxcsr(cx, va)?;
+    match cx.cpu.cr4 & cr4::OSFXSR {
+        0 => Ok(()),
+        _ => store_xmm(cx, va),
+    }
+}
+
+/// Bytes 0 to 23 and 32 to 159 of the legacy region: the x87.
+pub(super) fn store_x87(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<(), Fault> {
     let x87 = cx.cpu.x87.clone();
     let full = (0..8).fold(0, |bits, i| {
         bits | u64::from(x87.tag >> (2 * i) & 3 != 3) << i
@@ -251,35 +266,57 @@ fn fxsave(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     cx.write(va, 8, words)?;
     cx.write(at(va, 8), 8, x87.instruction & mask)?;
     cx.write(at(va, 16), 8, x87.data & mask)?;
-    let mxcsr = u64::from(cx.cpu.mxcsr) | u64::from(MXCSR_MASK) << 32;
-    cx.write(at(va, 24), 8, mxcsr)?;
     for i in 0..8u8 {
         let value = x87.raw(i);
         let wide = u128::from(value.sig) | u128::from(value.se) << 64;
         cx.write128(at(va, 32 + 16 * u64::from(i)), wide)?;
     }
-    for i in xmm_registers(cx) {
+    Ok(())
+}
+
+/// Bytes 24 to 31 of the legacy region: MXCSR, and the bits of it that exist.
+pub(super) fn store_mxcsr(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(), Fault> {
+    let mxcsr = u64::from(cx.cpu.mxcsr) | u64::from(MXCSR_MASK) << 32;
+    cx.write(at(va, 24), 8, mxcsr)
+}
+
+/// Bytes 160 to 415 of the legacy region: the XMM registers.
+pub(super) fn store_xmm(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(), Fault> {
+    for i in 0..vector_registers(cx) {
         let value = cx.cpu.xmm[i];
         cx.write128(at(va, 160 + 16 * i as u64), value)?;
     }
     Ok(())
 }
 
-/// The XMM registers that the state holds: none before the kernel has switched them on.
-fn xmm_registers(cx: &Cx<'_>) -> core::ops::Range<usize> {
-    match cx.cpu.cr4 & cr4::OSFXSR {
-        0 => 0..0,
-        _ if cx.code64 => 0..16,
-        _ => 0..8,
-    }
+/// How many vector registers there are here.
+pub(super) fn vector_registers(cx: &Cx<'_>) -> usize {
+    if cx.code64 { 16 } else { 8 }
 }
 
 fn fxrstor(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let va = prepare_fx(cx, insn, false)?;
-    let mxcsr = cx.read(at(va, 24), 4)? as u32;
-    if mxcsr & !MXCSR_MASK != 0 {
-        return Err(Fault::GP);
+    let mxcsr = load_mxcsr(cx, va)?;
+    let x87 = load_x87(cx, insn, va)?;
+    if cx.cpu.cr4 & cr4::OSFXSR != 0 {
+        load_xmm(cx, va)?;
     }
+    cx.cpu.x87 = x87;
+    cx.cpu.mxcsr = mxcsr;
+    Ok(())
+}
+
+/// MXCSR in the legacy region; #GP if it has bits that do not exist.
+pub(super) fn load_mxcsr(cx: &mut Cx<'_>, va: VirtAddr) -> Result<u32, Fault> {
+    let mxcsr = cx.read(at(va, 24), 4)? as u32;
+    match mxcsr & !MXCSR_MASK {
+        0 => Ok(mxcsr),
+        _ => Err(Fault::GP),
+    }
+}
+
+/// The x87 in the legacy region.
+pub(super) fn load_x87(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<X87, Fault> {
     let words = cx.read(va, 8)?;
     let mask = pointer_width(insn).mask();
     let mut x87 = X87 {
@@ -305,10 +342,13 @@ fn fxrstor(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
             se: (wide >> 64) as u16,
         };
     }
-    for i in xmm_registers(cx) {
+    Ok(x87)
+}
+
+/// The XMM registers from the legacy region.
+pub(super) fn load_xmm(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(), Fault> {
+    for i in 0..vector_registers(cx) {
         cx.cpu.xmm[i] = cx.read128(at(va, 160 + 16 * i as u64))?;
     }
-    cx.cpu.x87 = x87;
-    cx.cpu.mxcsr = mxcsr;
     Ok(())
 }

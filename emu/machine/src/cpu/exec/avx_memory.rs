@@ -1,0 +1,144 @@
+//! AVX and AVX2 instructions that reach into memory lane by lane: loads and stores of the lanes
+//! that a mask chooses, and gathers. A lane that is not chosen is not accessed and cannot fault.
+
+use alloc::vec::Vec;
+
+use super::avx::{self, Halves, halves};
+use super::sse::missing;
+use crate::cpu::insn::{FIRST, Insn, Mem, NO_REGISTER, Op, Operand, Width};
+use crate::cpu::{Cx, Fault};
+
+/// Carries out one instruction of the family.
+pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    use Width::{Dword, Qword};
+    match insn.op {
+        Op::Vmaskmovps | Op::Vpmaskmovd => masked(cx, insn, Dword),
+        Op::Vmaskmovpd | Op::Vpmaskmovq => masked(cx, insn, Qword),
+        Op::Vgatherdps | Op::Vpgatherdd => gather(cx, insn, Dword, Dword),
+        Op::Vgatherdpd | Op::Vpgatherdq => gather(cx, insn, Qword, Dword),
+        Op::Vgatherqps | Op::Vpgatherqd => gather(cx, insn, Dword, Qword),
+        Op::Vgatherqpd | Op::Vpgatherqq => gather(cx, insn, Qword, Qword),
+        _ => missing(insn),
+    }
+}
+
+/// A lane of both halves together.
+fn lane(value: Halves, width: Width, index: usize) -> u64 {
+    let count = 16 / usize::from(width.bytes());
+    let shift = width.bits() * (index % count) as u32;
+    (value[(index / count) & 1] >> shift) as u64 & width.mask()
+}
+
+fn set_lane(value: &mut Halves, width: Width, index: usize, new: u64) {
+    let count = 16 / usize::from(width.bytes());
+    let shift = width.bits() * (index % count) as u32;
+    let half = &mut value[(index / count) & 1];
+    *half = *half & !(u128::from(width.mask()) << shift) | u128::from(new) << shift;
+}
+
+/// Whether a mask chooses a lane: its sign does.
+fn is_chosen(mask: Halves, width: Width, index: usize) -> bool {
+    lane(mask, width, index) & width.sign() != 0
+}
+
+fn masked(cx: &mut Cx<'_>, insn: &Insn, width: Width) -> Result<(), Fault> {
+    let mask = halves(cx, insn, FIRST)?;
+    let count = usize::from(insn.mem.bytes) / usize::from(width.bytes());
+    let chosen = (0..count).filter(|&i| is_chosen(mask, width, i));
+    let start = cx.offset(&insn.mem);
+    let offset = |i: usize| {
+        let distance = i as u64 * u64::from(width.bytes());
+        start.wrapping_add(distance) & insn.mem.address.mask()
+    };
+    let len = width.bytes();
+    if insn.operands[0] != Operand::Mem {
+        let mut value = [0; 2];
+        for i in chosen {
+            let va = cx.linear(insn.mem.seg, offset(i), len.into(), false)?;
+            set_lane(&mut value, width, i, cx.read(va, len)?);
+        }
+        return avx::set(cx, insn, value);
+    }
+    let value = halves(cx, insn, 1)?;
+    let rights = cx.rights(true);
+    let mut stores = Vec::with_capacity(count);
+    for i in chosen {
+        let va = cx.linear(insn.mem.seg, offset(i), len.into(), true)?;
+        stores.push((cx.span(va, len, rights)?, lane(value, width, i)));
+    }
+    for (span, value) in stores {
+        cx.store(span, value);
+    }
+    Ok(())
+}
+
+/// Lane after lane from where an index says. A fault leaves the lanes before it done and their
+/// masks clear, so that the instruction goes on from there.
+fn gather(cx: &mut Cx<'_>, insn: &Insn, element: Width, index: Width) -> Result<(), Fault> {
+    let count = lanes(insn, element, index);
+    let indices = halves(cx, insn, FIRST)?;
+    let given = halves(cx, insn, 2)?;
+    let (mut value, mut mask) = (halves(cx, insn, 0)?, [0; 2]);
+    for i in (0..count).filter(|&i| is_chosen(given, element, i)) {
+        set_lane(&mut mask, element, i, element.mask());
+    }
+    for i in 0..count {
+        if is_chosen(mask, element, i) {
+            let distance = index.extend(lane(indices, index, i));
+            match fetch(cx, insn, element, distance) {
+                Ok(fetched) => set_lane(&mut value, element, i, fetched),
+                Err(fault) => {
+                    keep_partly(cx, insn, value, mask);
+                    return Err(fault);
+                }
+            }
+        }
+        set_lane(&mut mask, element, i, 0);
+    }
+    for i in count..32 / usize::from(element.bytes()) {
+        set_lane(&mut value, element, i, 0);
+    }
+    set_register(cx, insn.operands[2], [0; 2]);
+    avx::set(cx, insn, value)
+}
+
+/// As many lanes as both the registers of elements and of indices have.
+fn lanes(insn: &Insn, element: Width, index: Width) -> usize {
+    let bytes = |operand| match operand {
+        Operand::Ymm(_) => 32,
+        _ => 16,
+    };
+    let elements = bytes(insn.operands[0]) / usize::from(element.bytes());
+    elements.min(bytes(insn.operands[FIRST]) / usize::from(index.bytes()))
+}
+
+/// One element: the address with this distance in the place of the index register.
+fn fetch(cx: &mut Cx<'_>, insn: &Insn, element: Width, distance: u64) -> Result<u64, Fault> {
+    let start = cx.offset(&Mem {
+        index: NO_REGISTER,
+        ..insn.mem
+    });
+    let distance = distance.wrapping_mul(u64::from(insn.mem.scale));
+    let offset = start.wrapping_add(distance) & insn.mem.address.mask();
+    let va = cx.linear(insn.mem.seg, offset, element.bytes().into(), false)?;
+    cx.read(va, element.bytes())
+}
+
+/// What a gather leaves that did not come to its end.
+fn keep_partly(cx: &mut Cx<'_>, insn: &Insn, value: Halves, mask: Halves) {
+    if let Operand::XmmZeroing(i) | Operand::Ymm(i) = insn.operands[0] {
+        cx.cpu.xmm[usize::from(i & 15)] = value[0];
+    }
+    if let Operand::Ymm(i) = insn.operands[0] {
+        cx.cpu.ymm_high[usize::from(i & 15)] = value[1];
+    }
+    set_register(cx, insn.operands[2], mask);
+}
+
+/// Writes both halves of a register that may be named by its low one.
+fn set_register(cx: &mut Cx<'_>, register: Operand, value: Halves) {
+    if let Operand::Xmm(i) | Operand::Ymm(i) = register {
+        let i = usize::from(i & 15);
+        [cx.cpu.xmm[i], cx.cpu.ymm_high[i]] = value;
+    }
+}
