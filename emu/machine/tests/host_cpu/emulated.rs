@@ -7,7 +7,7 @@ use machine::bus::Bus;
 use machine::cpu::decode::decode;
 use machine::cpu::fp::F80;
 use machine::cpu::insn::Op;
-use machine::cpu::state::{Segment, Table, X87, cr0, cr4, efer, flag};
+use machine::cpu::state::{Segment, Table, X87, cr0, cr4, efer, flag, xcr0};
 use machine::cpu::{CodeCache, Cpu, Cx, Halt};
 use machine::mmu::Mmu;
 use machine::{CostModel, CpuModel};
@@ -171,6 +171,8 @@ fn user_cpu(state: &State) -> Cpu {
         },
         mxcsr: state.mxcsr(),
         xmm: std::array::from_fn(|i| state.xmm(i)),
+        ymm_high: state.high,
+        xcr0: xcr0::X87 | xcr0::SSE | xcr0::AVX,
         x87: x87(state),
         ..Cpu::default()
     };
@@ -216,6 +218,7 @@ fn take_vectors(cpu: &Cpu, state: &mut State) {
     for i in 0..16 {
         state.set_xmm(i, cpu.xmm[i]);
     }
+    state.high = cpu.ymm_high;
     let x87 = &cpu.x87;
     state.put16(place::CONTROL, x87.control);
     state.put16(place::STATUS, x87.status);
