@@ -5,7 +5,7 @@
 //! before anything changes, so a store can no longer fault.
 
 use super::insn::{Gpr, Insn, Mem, NO_REGISTER, Operand, RIP, Seg, Width};
-use super::state::{access, cr0, flag};
+use super::state::{cr0, flag};
 use super::{Cx, Fault};
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::cost::Class;
@@ -74,7 +74,7 @@ impl Cx<'_> {
         Err(if seg == Seg::Ss { Fault::SS } else { Fault::GP })
     }
 
-    /// Segmentation outside 64-bit code. Expand-down segments are not there.
+    /// Segmentation outside 64-bit code. Real mode looks at limits only.
     fn linear_legacy(
         &self,
         seg: Seg,
@@ -84,14 +84,8 @@ impl Cx<'_> {
     ) -> Result<VirtAddr, Fault> {
         let segment = &self.cpu.seg[seg as usize];
         let denied = if seg == Seg::Ss { Fault::SS } else { Fault::GP };
-        let code = segment.access & access::CODE != 0;
-        let rw = segment.access & access::WRITABLE != 0;
-        if !code && segment.access & access::CONFORMING != 0 {
-            return Err(Fault::Missing("expand-down segments"));
-        }
-        let kind_ok = if write { !code && rw } else { !code || rw };
-        let end = offset + len - 1;
-        if !segment.usable() || !kind_ok || end > u64::from(segment.limit) {
+        let allowed = self.cpu.real_mode() || segment.permits(write);
+        if !allowed || !segment.holds(offset, len) {
             return Err(denied);
         }
         Ok(VirtAddr(segment.base.wrapping_add(offset) & 0xFFFF_FFFF))

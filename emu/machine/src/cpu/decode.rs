@@ -21,7 +21,6 @@ use super::insn::{
     for_each_operation,
 };
 use super::model::{CpuModel, Feature, Features};
-use super::state::access;
 use super::{Cx, Fault};
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::mmu::Access;
@@ -117,6 +116,9 @@ impl Cx<'_> {
     #[inline]
     pub(super) fn fetch<'c>(&mut self, code: &'c mut CodeCache) -> Result<&'c Insn, Fault> {
         let (va, bits) = self.fetch_address()?;
+        if bits != 64 {
+            return self.fetch_legacy(code, va, bits);
+        }
         let mode = IN_USE | u64::from(self.user) << 1 | u64::from(self.code64);
         let page = va.0 & !(PAGE_SIZE - 1) | mode;
         let frame = code.recent.frame;
@@ -133,6 +135,23 @@ impl Cx<'_> {
     #[inline]
     pub(super) fn code_epoch(&self) -> u64 {
         self.mmu.epoch() + self.bus.ram.epoch()
+    }
+
+    /// Outside 64-bit code the instruction has to lie within the limit of CS.
+    #[inline(never)]
+    fn fetch_legacy<'c>(
+        &mut self,
+        code: &'c mut CodeCache,
+        va: VirtAddr,
+        bits: u32,
+    ) -> Result<&'c Insn, Fault> {
+        let rip = self.cpu.rip;
+        let limit = u64::from(self.cpu.seg[Seg::Cs as usize].limit);
+        let insn = self.fetch_slowly(code, va, bits, 0)?;
+        match rip + u64::from(insn.len) - 1 <= limit {
+            true => Ok(insn),
+            false => Err(Fault::GP),
+        }
     }
 
     #[inline(never)]
@@ -176,10 +195,8 @@ impl Cx<'_> {
         if rip > u64::from(segment.limit) {
             return Err(Fault::GP);
         }
-        if segment.access & access::BIG == 0 {
-            return Err(Fault::Missing("16-bit code"));
-        }
-        Ok((VirtAddr(segment.base.wrapping_add(rip) & 0xFFFF_FFFF), 32))
+        let va = VirtAddr(segment.base.wrapping_add(rip) & 0xFFFF_FFFF);
+        Ok((va, self.cpu.code_bits()))
     }
 
     #[cold]
@@ -406,6 +423,8 @@ fn operation(instruction: &Instruction) -> Option<Op> {
         M::Sal => Op::Shl,
         M::Pushfd | M::Pushfq => Op::Pushf,
         M::Popfd | M::Popfq => Op::Popf,
+        M::Pushad => Op::Pusha,
+        M::Popad => Op::Popa,
         M::Iretd | M::Iretq => Op::Iret,
         M::Sysretq => Op::Sysret,
         M::Jcxz | M::Jecxz => Op::Jrcxz,
@@ -632,17 +651,23 @@ fn address_width(instruction: &Instruction) -> Width {
     if let Some(width) = Width::from_bytes(instruction.op_code().address_size() as usize / 8) {
         return width;
     }
-    let long = instruction.code_size() == CodeSize::Code64;
     match Width::from_bytes(instruction.memory_displ_size() as usize) {
         Some(width) if width != Width::Byte => width,
-        _ if long => Width::Qword,
+        _ => native_width(instruction),
+    }
+}
+
+/// The width of the code.
+fn native_width(instruction: &Instruction) -> Width {
+    match instruction.code_size() {
+        CodeSize::Code16 => Width::Word,
+        CodeSize::Code64 => Width::Qword,
         _ => Width::Dword,
     }
 }
 
 fn size(instruction: &Instruction, insn: &Insn) -> Width {
-    let long = instruction.code_size() == CodeSize::Code64;
-    let native = if long { Width::Qword } else { Width::Dword };
+    let native = native_width(instruction);
     match insn.op.family() {
         Family::String => return element(instruction),
         _ if instruction.mnemonic() == Mnemonic::Sysret => return Width::Dword,
@@ -650,6 +675,9 @@ fn size(instruction: &Instruction, insn: &Insn) -> Width {
             return control_size(instruction.code()).unwrap_or(native);
         }
         _ => {}
+    }
+    if matches!(insn.op, Op::Lgdt | Op::Lidt | Op::Sgdt | Op::Sidt) {
+        return control_size(instruction.code()).unwrap_or(native);
     }
     if matches!(insn.op, Op::Ins | Op::Outs) {
         return element(instruction);
@@ -739,7 +767,7 @@ mod tests {
     #[test]
     fn what_is_announced_has_an_operation() {
         let missing: Vec<String> = Code::values()
-            .filter(|code| code.op_code().mode64() && code.op_code().is_instruction())
+            .filter(|code| code.op_code().is_instruction())
             // Decoded as two instructions.
             .filter(|code| !code.op_code().fwait())
             .filter(|code| {

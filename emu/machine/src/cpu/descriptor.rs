@@ -56,6 +56,24 @@ impl Descriptor {
         ((self.access() & access::DPL) >> 5) as u8
     }
 
+    /// Where a gate leads: its offset without the upper half of a 64-bit one.
+    pub(super) fn offset(self) -> u64 {
+        self.0 & 0xFFFF | self.0 >> 32 & 0xFFFF_0000
+    }
+
+    /// The code segment that a gate names.
+    pub(super) fn target(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// The width of a 286's or a 386's gate.
+    pub(super) fn size(self) -> Width {
+        match self.kind() & 8 {
+            0 => Width::Word,
+            _ => Width::Dword,
+        }
+    }
+
     pub(super) fn kind(self) -> u16 {
         self.access() & access::TYPE
     }
@@ -120,6 +138,7 @@ impl Cx<'_> {
     pub(super) fn load_segment(&mut self, seg: Seg, selector: u16) -> Result<(), Fault> {
         let segment = match seg {
             Seg::Cs => return Err(Fault::UD),
+            _ if self.cpu.real_mode() => self.cpu.seg[seg as usize].in_real_mode(selector),
             Seg::Ss => self.check_stack(selector, self.cpu.cpl(), vector::GP)?,
             _ => self.check_data(selector)?,
         };
@@ -191,19 +210,24 @@ impl Cx<'_> {
         Ok(marked.segment(selector))
     }
 
-    /// Checks a code segment that a far transfer without change of level names.
-    pub(super) fn check_code(&mut self, selector: u16) -> Result<Descriptor, Fault> {
+    /// The descriptor that a far transfer names.
+    pub(super) fn far_descriptor(&mut self, selector: u16) -> Result<Descriptor, Fault> {
         if selector & !3 == 0 {
             return Err(Fault::GP);
         }
-        let descriptor = self.descriptor(selector, vector::GP)?;
+        self.descriptor(selector, vector::GP)
+    }
+
+    /// Checks the code segment of a far transfer without change of level.
+    pub(super) fn check_code(
+        &mut self,
+        selector: u16,
+        descriptor: Descriptor,
+    ) -> Result<(), Fault> {
         let code = selector & !3;
         let cpl = self.cpu.cpl();
         if !descriptor.is_code() {
-            return Err(match descriptor.is_segment() {
-                true => Fault::coded(vector::GP, code),
-                false => Fault::Missing("far transfers through gates or task segments"),
-            });
+            return Err(Fault::coded(vector::GP, code));
         }
         let level_ok = match descriptor.is_conforming() {
             true => descriptor.dpl() <= cpl,
@@ -216,7 +240,7 @@ impl Cx<'_> {
         if !descriptor.present() {
             return Err(Fault::coded(vector::NP, code));
         }
-        Ok(descriptor)
+        Ok(())
     }
 
     /// Makes a checked code segment the current one, at privilege level `cpl`.
@@ -261,7 +285,12 @@ impl Cx<'_> {
             return Err(Fault::GP);
         }
         let (descriptor, mut segment) = self.system_segment(selector)?;
-        if selector & 4 != 0 || descriptor.is_segment() || descriptor.kind() != 9 {
+        let available = match descriptor.kind() {
+            9 => true,
+            1 => !self.cpu.long_mode(),
+            _ => false,
+        };
+        if selector & 4 != 0 || descriptor.is_segment() || !available {
             return Err(Fault::coded(vector::GP, selector & !3));
         }
         if !descriptor.present() {
@@ -290,15 +319,16 @@ impl Cx<'_> {
         Ok((descriptor, segment))
     }
 
-    /// LGDT and LIDT's operand: limit, then a base of 4 or 8 bytes.
-    pub(super) fn read_table(&mut self, at: VirtAddr) -> Result<Table, Fault> {
+    /// LGDT and LIDT's operand: limit, then a base of 4 or 8 bytes, of which the form of 16 bits
+    /// takes 3.
+    pub(super) fn read_table(&mut self, at: VirtAddr, size: Width) -> Result<Table, Fault> {
         let width = if self.code64 {
             Width::Qword
         } else {
             Width::Dword
         };
         let limit = self.read(at, 2)? as u16;
-        let base = self.read(at.add(2), width.bytes())?;
+        let base = self.read(at.add(2), width.bytes())? & table_mask(size);
         if !VirtAddr(base).is_canonical() {
             return Err(Fault::GP);
         }
@@ -306,7 +336,12 @@ impl Cx<'_> {
     }
 
     /// SGDT and SIDT's operand.
-    pub(super) fn write_table(&mut self, at: VirtAddr, table: Table) -> Result<(), Fault> {
+    pub(super) fn write_table(
+        &mut self,
+        at: VirtAddr,
+        table: Table,
+        size: Width,
+    ) -> Result<(), Fault> {
         let width = if self.code64 {
             Width::Qword
         } else {
@@ -316,7 +351,15 @@ impl Cx<'_> {
         let limit = self.span(at, 2, rights)?;
         let base = self.span(at.add(2), width.bytes(), rights)?;
         self.store(limit, u64::from(table.limit));
-        self.store(base, table.base);
+        self.store(base, table.base & table_mask(size));
         Ok(())
+    }
+}
+
+/// The bits of a table's base that its operand has.
+const fn table_mask(size: Width) -> u64 {
+    match size {
+        Width::Word => 0xFF_FFFF,
+        _ => u64::MAX,
     }
 }

@@ -3,6 +3,7 @@
 
 use super::descriptor::Descriptor;
 use super::insn::{Seg, Width};
+use super::protected_mode::TASK_SWITCH;
 use super::state::{Segment, flag};
 use super::{Cx, Exception, Fault, vector};
 use crate::addr::VirtAddr;
@@ -11,11 +12,11 @@ use crate::cost::Class;
 /// Bit of an error code: the fault belongs to an external event.
 const EXTERNAL: u16 = 1;
 /// Bit of an error code: the selector is an index into the IDT.
-const IDT: u16 = 2;
+pub(super) const IDT: u16 = 2;
 
 /// What is being delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+pub(super) enum Cause {
     /// INT n, INT3: the gate's privilege level counts.
     Software,
     /// An exception or an interrupt.
@@ -24,15 +25,15 @@ enum Cause {
 
 /// One delivery: everything that is known before the IDT is read.
 #[derive(Clone, Copy, Debug)]
-struct Delivery {
-    vector: u8,
-    code: Option<u16>,
-    cause: Cause,
+pub(super) struct Delivery {
+    pub(super) vector: u8,
+    pub(super) code: Option<u16>,
+    pub(super) cause: Cause,
     /// RIP and RFLAGS to be pushed.
-    rip: u64,
-    rflags: u64,
+    pub(super) rip: u64,
+    pub(super) rflags: u64,
     /// Bit 0 of the error codes of faults on the way.
-    external: u16,
+    pub(super) external: u16,
 }
 
 /// A gate of the IDT, after its checks.
@@ -121,20 +122,12 @@ impl Cx<'_> {
         Err(Fault::plain(vector::DB))
     }
 
-    /// Outside IA-32e mode there are no handlers yet. A table without the gate
-    /// is a fault all the same, which becomes a triple fault.
-    fn protected_mode_gate(&self, event: &Delivery) -> Fault {
-        let index = u16::from(event.vector);
-        if index * 8 + 7 > self.cpu.idtr.limit {
-            return Fault::coded(vector::GP, index << 3 | IDT | event.external);
-        }
-        Fault::Missing("interrupts outside IA-32e mode")
-    }
-
     /// Pushes the frame and jumps; changes nothing but the stack's memory if it faults.
     fn deliver(&mut self, event: Delivery) -> Result<(), Fault> {
-        if !self.cpu.long_mode() {
-            return Err(self.protected_mode_gate(&event));
+        match (self.cpu.real_mode(), self.cpu.long_mode()) {
+            (true, _) => return self.deliver_in_real_mode(&event),
+            (_, false) => return self.deliver_in_protected_mode(&event),
+            (_, true) => {}
         }
         let gate = self.gate(&event)?;
         let code = gate.selector & !3 | event.external;
@@ -241,7 +234,7 @@ impl Cx<'_> {
     }
 
     /// Reads a stack pointer from the 64-bit TSS.
-    fn task_stack(&mut self, offset: u64) -> Result<u64, Fault> {
+    pub(super) fn task_stack(&mut self, offset: u64) -> Result<u64, Fault> {
         let task = self.cpu.tr;
         if offset + 7 > u64::from(task.limit) {
             return Err(Fault::coded(vector::TS, task.selector & !3));
@@ -294,28 +287,39 @@ impl Cx<'_> {
 
     /// IRET: back to the same or an outer level.
     pub(super) fn interrupt_return(&mut self, size: Width) -> Result<(), Fault> {
-        if !self.cpu.long_mode() {
-            return Err(Fault::Missing("IRET outside IA-32e mode"));
+        if self.cpu.real_mode() {
+            return self.return_in_real_mode(size);
         }
         if self.cpu.flag(flag::NT) {
-            return Err(Fault::GP);
+            return Err(match self.cpu.long_mode() {
+                true => Fault::GP,
+                false => TASK_SWITCH,
+            });
         }
         let step = u64::from(size.bytes());
         let mut word = [0; 5];
-        let sp = self.cpu.gpr[4];
         // Outside 64-bit code SS:RSP is popped only on the way to an outer level.
         let mut count = if self.code64 { 5 } else { 3 };
         let mut i = 0;
         while i < count {
-            let at = self.linear(Seg::Ss, self.stack_offset(sp, i as u64 * step), step, false)?;
-            word[i] = self.read(at, size.bytes())?;
+            word[i] = self.stack_word(i as u64 * step, size)?;
             i += 1;
+            self.check_virtual_8086(&word, size)?;
             if i == 3 && (word[1] & 3) as u8 > self.cpu.cpl() {
                 count = 5;
             }
         }
-        let popped = self.stack_offset(sp, count as u64 * step);
+        let popped = count as u64 * step;
         self.return_to(word, size, count == 5, popped)
+    }
+
+    /// IRET at level 0 of protected mode may go to a task of the 8086.
+    fn check_virtual_8086(&self, frame: &[u64; 5], size: Width) -> Result<(), Fault> {
+        let asked = size == Width::Dword && frame[2] & flag::VM != 0;
+        match asked && !self.cpu.long_mode() && self.cpu.cpl() == 0 {
+            true => Err(Fault::Missing("virtual-8086 mode")),
+            false => Ok(()),
+        }
     }
 
     /// RETF to an outer level: what IRET does, but for the flags.
@@ -326,13 +330,8 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// RSP plus a distance, in the width of the stack.
-    fn stack_offset(&self, sp: u64, distance: u64) -> u64 {
-        let sum = sp.wrapping_add(distance);
-        if self.code64 { sum } else { sum & 0xFFFF_FFFF }
-    }
-
-    /// Checks and applies the frame RIP, CS, RFLAGS, RSP, SS.
+    /// Checks and applies the frame RIP, CS, RFLAGS, RSP, SS; without the last two, `popped` bytes
+    /// of the stack are given back.
     fn return_to(
         &mut self,
         [rip, cs, rflags, rsp, ss]: [u64; 5],
@@ -344,7 +343,7 @@ impl Cx<'_> {
         let cpl = self.cpu.cpl();
         let new_cpl = (cs & 3) as u8;
         let code = self.return_segment(cs, new_cpl)?;
-        let to64 = code.is_long();
+        let to64 = self.cpu.long_mode() && code.is_long();
         let target_ok = match to64 {
             true => VirtAddr(rip).is_canonical(),
             false => rip <= u64::from(code.limit()),
@@ -357,14 +356,14 @@ impl Cx<'_> {
             false => None,
         };
         let segment = self.touch(cs, code)?;
-        self.set_code(cs, new_cpl, segment);
         match stack {
             Some(segment) => {
                 self.cpu.seg[Seg::Ss as usize] = segment;
                 self.cpu.gpr[4] = rsp & size.mask();
             }
-            None => self.cpu.gpr[4] = popped,
+            None => self.release_stack(popped),
         }
+        self.set_code(cs, new_cpl, segment);
         self.load_flags(rflags, size, cpl, true);
         if new_cpl > cpl {
             self.drop_inner_segments(new_cpl);
@@ -382,7 +381,7 @@ impl Cx<'_> {
             true => code.dpl() <= new_cpl,
             false => code.dpl() == new_cpl,
         };
-        let long_and_big = code.is_long() && code.is_big();
+        let long_and_big = self.cpu.long_mode() && code.is_long() && code.is_big();
         if !code.is_code() || !level_ok || new_cpl < self.cpu.cpl() || long_and_big {
             return Err(Fault::coded(vector::GP, cs & !3));
         }

@@ -75,7 +75,7 @@ macro_rules! for_each_operation {
             } + {}
             /// The stack.
             Stack {
-                Push, Pop, Pushf, Popf, Enter, Leave,
+                Push, Pop, Pusha, Popa, Pushf, Popf, Enter, Leave,
             } + {}
             /// Jumps, calls, interrupts and returns.
             Control {
@@ -88,6 +88,10 @@ macro_rules! for_each_operation {
             /// String instructions on memory.
             String {
             } + { Movs, Cmps, Stos, Lods, Scas }
+            /// What 64-bit mode has taken away.
+            Legacy {
+                Aaa, Aad, Aam, Aas, Daa, Das, Bound, Into, Arpl, Salc,
+            } + {}
             /// Ports.
             Io {
                 In, Out,
@@ -95,7 +99,7 @@ macro_rules! for_each_operation {
             /// What an operating system needs.
             System {
                 Hlt, Lgdt, Lidt, Lldt, Ltr, Sgdt, Sidt, Sldt, Str, Lmsw, Smsw, Clts, Invlpg, Invd,
-                Wbinvd, Rdmsr, Wrmsr, Cpuid, Rdtsc, Rdtscp, Rdpmc, Swapgs, Lss, Lfs, Lgs, Lar, Lsl,
+                Wbinvd, Rdmsr, Wrmsr, Cpuid, Rdtsc, Rdtscp, Rdpmc, Swapgs, Lss, Lds, Les, Lfs, Lgs, Lar, Lsl,
                 Verr, Verw,
             } + { MovCr, MovDr, MovSeg }
             /// Fences, prefetches and hints: nothing to do where memory is sequential.

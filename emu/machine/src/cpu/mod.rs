@@ -5,6 +5,7 @@
 //! [`Cx`]. An instruction changes nothing before its last possible fault.
 
 mod access;
+mod call_gate;
 pub mod cpuid;
 pub mod decode;
 mod descriptor;
@@ -18,7 +19,10 @@ pub mod model;
 pub mod msr;
 pub(crate) mod paging;
 pub mod pmu;
+mod protected_mode;
 pub mod random;
+mod real_mode;
+mod segment;
 pub mod state;
 
 use alloc::borrow::ToOwned;

@@ -21,18 +21,22 @@ impl Cx<'_> {
         self.mmu.set_paging(&self.paging);
     }
 
-    /// MOV to CR0. Only the way PVH kernels go is there: from 32-bit protected mode with PAE and
-    /// LME set straight to IA-32e mode; real mode and legacy paging are not.
+    /// MOV to CR0. Legacy paging is not there: protected mode with PAE and LME set goes straight
+    /// to IA-32e mode.
     pub(super) fn write_cr0(&mut self, value: u64) -> Result<(), Fault> {
         let set = |bit: u64| value & bit != 0;
         let contradictory = set(cr0::PG) && !set(cr0::PE) || set(cr0::NW) && !set(cr0::CD);
         if value >> 32 != 0 || contradictory {
             return Err(Fault::GP);
         }
-        if !set(cr0::PE) {
-            return Err(Fault::Missing("real mode"));
-        }
         let old = self.cpu.cr0;
+        // The level is kept in CS's selector, which real mode uses to the last bit.
+        let cs = self.cpu.seg[Seg::Cs as usize].selector;
+        if set(cr0::PE) && old & cr0::PE == 0 && cs & 3 != 0 {
+            return Err(Fault::Missing(
+                "entering protected mode from an odd segment",
+            ));
+        }
         let new = value & cr0::KNOWN | cr0::ET;
         if (old ^ new) & cr0::PG != 0 {
             self.switch_paging(set(cr0::PG))?;

@@ -97,6 +97,8 @@ pub mod access {
     pub const ACCESSED: u16 = 1 << 0;
     pub const WRITABLE: u16 = 1 << 1;
     pub const CONFORMING: u16 = 1 << 2;
+    /// In a data segment, what [`CONFORMING`] is in a code segment.
+    pub const EXPAND_DOWN: u16 = 1 << 2;
     pub const CODE: u16 = 1 << 3;
     pub const USER_TYPE: u16 = 1 << 4;
     pub const DPL: u16 = 3 << 5;
@@ -342,7 +344,10 @@ impl Cpu {
     /// Current privilege level.
     #[must_use]
     pub fn cpl(&self) -> u8 {
-        (self.seg[Seg::Cs as usize].selector & 3) as u8
+        match self.real_mode() {
+            true => 0,
+            false => (self.seg[Seg::Cs as usize].selector & 3) as u8,
+        }
     }
 
     /// Cycles spent at CPL 3 so far. An instruction belongs to the level at which it began: SYSCALL,
@@ -368,10 +373,15 @@ impl Cpu {
         self.long_mode() && self.seg[Seg::Cs as usize].access & access::LONG != 0
     }
 
-    /// 64 or 32: the width of code in this mode.
+    /// 64, 32 or 16: the width of the code segment's code.
     #[must_use]
     pub fn code_bits(&self) -> u32 {
-        if self.code64() { 64 } else { 32 }
+        let big = self.seg[Seg::Cs as usize].access & access::BIG != 0;
+        match (self.code64(), big) {
+            (true, _) => 64,
+            (false, true) => 32,
+            (false, false) => 16,
+        }
     }
 
     /// Reads a register at its width.

@@ -1,7 +1,9 @@
 //! Jumps, calls, interrupts and returns.
 
-use super::stack::{push, release, top};
+use super::stack::push;
 use crate::addr::VirtAddr;
+use crate::cpu::call_gate::Transfer;
+use crate::cpu::descriptor::Descriptor;
 use crate::cpu::insn::{Insn, Op, Operand, Seg, Width};
 use crate::cpu::state::{Segment, efer, flag};
 use crate::cpu::{Cx, Fault, vector};
@@ -72,9 +74,9 @@ fn call(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 }
 
 fn near_return(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    let target = top(cx, insn.size, 0)?;
+    let target = cx.stack_word(0, insn.size)?;
     jump(cx, target)?;
-    release(cx, u64::from(insn.size.bytes()) + immediate(insn));
+    cx.release_stack(u64::from(insn.size.bytes()) + immediate(insn));
     Ok(())
 }
 
@@ -125,8 +127,13 @@ fn far_pointer(cx: &mut Cx<'_>, insn: &Insn) -> Result<(u16, u64), Fault> {
 }
 
 /// Checks the far target; the segment becomes current only afterwards.
-fn far_target(cx: &mut Cx<'_>, selector: u16, offset: u64) -> Result<Segment, Fault> {
-    let descriptor = cx.check_code(selector)?;
+fn far_target(
+    cx: &mut Cx<'_>,
+    selector: u16,
+    descriptor: Descriptor,
+    offset: u64,
+) -> Result<Segment, Fault> {
+    cx.check_code(selector, descriptor)?;
     let long = cx.cpu.long_mode() && descriptor.is_long();
     let good = match long {
         true => VirtAddr(offset).is_canonical(),
@@ -141,7 +148,14 @@ fn far_target(cx: &mut Cx<'_>, selector: u16, offset: u64) -> Result<Segment, Fa
 
 fn far_jump(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let (selector, offset) = far_pointer(cx, insn)?;
-    let segment = far_target(cx, selector, offset)?;
+    if cx.cpu.real_mode() {
+        return cx.far_in_real_mode(selector, offset);
+    }
+    let descriptor = cx.far_descriptor(selector)?;
+    if !descriptor.is_segment() {
+        return cx.through_gate(selector, descriptor, Transfer::Jump);
+    }
+    let segment = far_target(cx, selector, descriptor, offset)?;
     let cpl = cx.cpu.cpl();
     cx.set_code(selector, cpl, segment);
     cx.next = offset;
@@ -150,38 +164,55 @@ fn far_jump(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 
 fn far_call(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let (selector, offset) = far_pointer(cx, insn)?;
-    let segment = far_target(cx, selector, offset)?;
     let before = cx.cpu.gpr[4];
-    let cs = u64::from(cx.cpu.seg[Seg::Cs as usize].selector);
-    let back = cx.next;
-    let pushed = push(cx, insn.size, cs).and_then(|()| push(cx, insn.size, back));
-    if pushed.is_err() {
-        cx.cpu.gpr[4] = before;
-        return pushed;
+    if cx.cpu.real_mode() {
+        return push_return(cx, insn)
+            .and_then(|()| cx.far_in_real_mode(selector, offset))
+            .inspect_err(|_| cx.cpu.gpr[4] = before);
     }
+    let descriptor = cx.far_descriptor(selector)?;
+    if !descriptor.is_segment() {
+        return cx.through_gate(selector, descriptor, Transfer::Call);
+    }
+    let segment = far_target(cx, selector, descriptor, offset)?;
+    push_return(cx, insn).inspect_err(|_| cx.cpu.gpr[4] = before)?;
     let cpl = cx.cpu.cpl();
     cx.set_code(selector, cpl, segment);
     cx.next = offset;
     Ok(())
 }
 
+/// The way back of a far call.
+fn push_return(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let cs = u64::from(cx.cpu.seg[Seg::Cs as usize].selector);
+    let back = cx.next;
+    push(cx, insn.size, cs)?;
+    push(cx, insn.size, back)
+}
+
 /// RETF to the same or an outer level.
 fn far_return(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let step = u64::from(insn.size.bytes());
-    let offset = top(cx, insn.size, 0)?;
-    let selector = top(cx, insn.size, step)? as u16;
+    let offset = cx.stack_word(0, insn.size)?;
+    let selector = cx.stack_word(step, insn.size)? as u16;
     let cpl = cx.cpu.cpl();
     let new_cpl = (selector & 3) as u8;
     let arguments = immediate(insn);
+    if cx.cpu.real_mode() {
+        cx.far_in_real_mode(selector, offset)?;
+        cx.release_stack(2 * step + arguments);
+        return Ok(());
+    }
     if new_cpl == cpl {
-        let segment = far_target(cx, selector, offset)?;
+        let descriptor = cx.far_descriptor(selector)?;
+        let segment = far_target(cx, selector, descriptor, offset)?;
         cx.set_code(selector, cpl, segment);
-        release(cx, 2 * step + arguments);
+        cx.release_stack(2 * step + arguments);
         cx.next = offset;
         return Ok(());
     }
-    let sp = top(cx, insn.size, 2 * step + arguments)?;
-    let ss = top(cx, insn.size, 3 * step + arguments)? as u16;
+    let sp = cx.stack_word(2 * step + arguments, insn.size)?;
+    let ss = cx.stack_word(3 * step + arguments, insn.size)? as u16;
     let rflags = cx.cpu.rflags;
     let frame = [
         offset,

@@ -14,6 +14,7 @@ mod control;
 mod flag;
 mod flags;
 mod io;
+mod legacy;
 mod mov;
 mod mul_div;
 mod shift;
@@ -52,6 +53,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::Control => control::execute(cx, insn),
         Family::Flag => flag::execute(cx, insn),
         Family::String => string::execute(cx, insn),
+        Family::Legacy => legacy::execute(cx, insn),
         Family::Io => io::execute(cx, insn),
         Family::System => system::execute(cx, insn),
         Family::Nop => Ok(()),

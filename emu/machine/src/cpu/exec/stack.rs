@@ -21,24 +21,17 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
             cx.load_flags(value, insn.size, cpl, false);
             Ok(())
         }
+        Op::Pusha => push_all(cx, insn),
+        Op::Popa => pop_all(cx, insn),
         Op::Enter => enter(cx, insn),
         Op::Leave => leave(cx, insn),
         _ => Err(Fault::Missing(insn.op.name())),
     }
 }
 
-/// The width of the stack pointer.
-pub(super) fn pointer(cx: &Cx<'_>) -> Width {
-    if cx.cpu.code64() {
-        Width::Qword
-    } else {
-        Width::Dword
-    }
-}
-
 /// Pushes; RSP moves only when the store can no longer fault.
 pub(super) fn push(cx: &mut Cx<'_>, size: Width, value: u64) -> Result<(), Fault> {
-    let width = pointer(cx);
+    let width = cx.stack_width();
     let sp = cx.reg(RSP, width).wrapping_sub(u64::from(size.bytes())) & width.mask();
     let va = cx.linear(Seg::Ss, sp, u64::from(size.bytes()), true)?;
     cx.write(va, size.bytes(), value)?;
@@ -46,24 +39,9 @@ pub(super) fn push(cx: &mut Cx<'_>, size: Width, value: u64) -> Result<(), Fault
     Ok(())
 }
 
-/// What is on top of the stack, `depth` bytes down.
-pub(super) fn top(cx: &mut Cx<'_>, size: Width, depth: u64) -> Result<u64, Fault> {
-    let width = pointer(cx);
-    let sp = cx.reg(RSP, width).wrapping_add(depth) & width.mask();
-    let va = cx.linear(Seg::Ss, sp, u64::from(size.bytes()), false)?;
-    cx.read(va, size.bytes())
-}
-
-/// Gives back `bytes` of the stack.
-pub(super) fn release(cx: &mut Cx<'_>, bytes: u64) {
-    let width = pointer(cx);
-    let sp = cx.reg(RSP, width).wrapping_add(bytes);
-    cx.set_reg(RSP, width, sp);
-}
-
 pub(super) fn pop(cx: &mut Cx<'_>, size: Width) -> Result<u64, Fault> {
-    let value = top(cx, size, 0)?;
-    release(cx, u64::from(size.bytes()));
+    let value = cx.stack_word(0, size)?;
+    cx.release_stack(u64::from(size.bytes()));
     Ok(value)
 }
 
@@ -95,13 +73,45 @@ fn pop_segment(cx: &mut Cx<'_>, seg: Seg, selector: u16) -> Result<(), Fault> {
     Ok(())
 }
 
+/// PUSHA: all registers with SP as it was, or none of them.
+fn push_all(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let before = cx.cpu.gpr[usize::from(RSP)];
+    for index in 0..8 {
+        let value = match index {
+            RSP => before,
+            _ => cx.reg(index, insn.size),
+        };
+        if let Err(fault) = push(cx, insn.size, value) {
+            cx.cpu.gpr[usize::from(RSP)] = before;
+            return Err(fault);
+        }
+    }
+    Ok(())
+}
+
+/// POPA: all registers but SP, whose place is skipped.
+fn pop_all(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let step = u64::from(insn.size.bytes());
+    let mut values = [0; 8];
+    for (index, value) in (0..8).rev().zip(&mut values) {
+        *value = cx.stack_word((7 - index) * step, insn.size)?;
+    }
+    for (index, value) in (0..8).rev().zip(values) {
+        if index != RSP {
+            cx.set_reg(index, insn.size, value);
+        }
+    }
+    cx.release_stack(8 * step);
+    Ok(())
+}
+
 fn leave(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    let width = pointer(cx);
+    let width = cx.stack_width();
     let frame = cx.reg(RBP, width);
     let va = cx.linear(Seg::Ss, frame, u64::from(insn.size.bytes()), false)?;
     let value = cx.read(va, insn.size.bytes())?;
     cx.set_reg(RSP, width, frame);
-    release(cx, u64::from(insn.size.bytes()));
+    cx.release_stack(u64::from(insn.size.bytes()));
     cx.set_reg(RBP, insn.size, value);
     Ok(())
 }
@@ -119,7 +129,7 @@ fn enter(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 }
 
 fn build_frame(cx: &mut Cx<'_>, size: Width, locals: u64, level: u64) -> Result<(), Fault> {
-    let width = pointer(cx);
+    let width = cx.stack_width();
     let step = u64::from(size.bytes());
     let outer = cx.reg(RBP, size);
     push(cx, size, outer)?;

@@ -12,11 +12,14 @@ const RDX: u8 = 2;
 const RBX: u8 = 3;
 
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    if cx.cpu.real_mode() && protected_only(insn.op) {
+        return Err(Fault::UD);
+    }
     match insn.op {
         Op::Cpuid => identify(cx),
         Op::Rdtsc | Op::Rdtscp | Op::Rdpmc => counters(cx, insn.op),
         Op::MovSeg => move_segment(cx, insn),
-        Op::Lss | Op::Lfs | Op::Lgs => load_far(cx, insn),
+        Op::Lss | Op::Lds | Op::Les | Op::Lfs | Op::Lgs => load_far(cx, insn),
         Op::Sgdt | Op::Sidt => store_table(cx, insn),
         Op::Sldt | Op::Str | Op::Smsw => store_word(cx, insn),
         Op::Lar | Op::Lsl | Op::Verr | Op::Verw => inspect(cx, insn),
@@ -45,6 +48,14 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::Invd | Op::Wbinvd => Ok(()),
         _ => Err(Fault::Missing(insn.op.name())),
     }
+}
+
+/// What real mode does not recognize.
+fn protected_only(op: Op) -> bool {
+    matches!(
+        op,
+        Op::Lldt | Op::Ltr | Op::Sldt | Op::Str | Op::Lar | Op::Lsl | Op::Verr | Op::Verw
+    )
 }
 
 fn set32(cx: &mut Cx<'_>, index: u8, value: u32) {
@@ -196,10 +207,12 @@ fn move_segment(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     }
 }
 
-/// LSS, LFS, LGS: a register and a segment from memory.
+/// LSS, LDS, LES, LFS, LGS: a register and a segment from memory.
 fn load_far(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let seg = match insn.op {
         Op::Lss => Seg::Ss,
+        Op::Lds => Seg::Ds,
+        Op::Les => Seg::Es,
         Op::Lfs => Seg::Fs,
         _ => Seg::Gs,
     };
@@ -213,7 +226,7 @@ fn load_far(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 
 fn load_table(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let va = cx.address(insn, false)?;
-    let table = cx.read_table(va)?;
+    let table = cx.read_table(va, insn.size)?;
     match insn.op {
         Op::Lgdt => cx.cpu.gdtr = table,
         _ => cx.cpu.idtr = table,
@@ -228,7 +241,7 @@ fn store_table(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     } else {
         cx.cpu.idtr
     };
-    cx.write_table(va, table)
+    cx.write_table(va, table, insn.size)
 }
 
 fn load_system(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
@@ -300,10 +313,14 @@ fn inspected(cx: &mut Cx<'_>, op: Op, selector: u16) -> Result<Option<u64>, Faul
     let descriptor = cx.descriptor(selector, vector::GP)?;
     let level = cx.cpu.cpl().max((selector & 3) as u8);
     let reachable = descriptor.is_conforming() || descriptor.dpl() >= level;
-    // Of the system descriptors IA-32e mode knows LDT, TSS and call gate; a gate has no limit.
+    // Of the system descriptors IA-32e mode knows LDT, TSS and call gate, other modes those of
+    // the 286 and task gates too; a gate has no limit.
     let kind = descriptor.kind();
+    let legacy = !cx.cpu.long_mode();
     let known = match op {
         _ if descriptor.is_segment() => true,
+        Op::Lar if legacy && matches!(kind, 1 | 3 | 4 | 5) => true,
+        Op::Lsl if legacy && matches!(kind, 1 | 3) => true,
         Op::Lar => matches!(kind, 2 | 9 | 0xB | 0xC),
         Op::Lsl => matches!(kind, 2 | 9 | 0xB),
         _ => false,
