@@ -71,6 +71,10 @@ pub enum Ending {
     Limit(u64),
     /// Whoever gave it live input has left.
     Left,
+    /// The guest had itself reset: the machine does not start again.
+    Reset,
+    /// The guest switched the machine off.
+    PowerOff,
 }
 
 impl Ending {
@@ -81,6 +85,7 @@ impl Ending {
             Ending::Status(status) => *status,
             Ending::Signal(signal) => 128 + signal,
             Ending::Other(raw) => *raw as u8,
+            Ending::Reset | Ending::PowerOff => Code::Success as u8,
             Ending::Panic(_) => Code::Panic as u8,
             Ending::Idle | Ending::TripleFault { .. } | Ending::Missing(_) | Ending::Left => {
                 Code::Stopped as u8
@@ -94,7 +99,11 @@ impl Ending {
     pub fn is_guests(&self) -> bool {
         matches!(
             self,
-            Ending::Status(_) | Ending::Signal(_) | Ending::Other(_)
+            Ending::Status(_)
+                | Ending::Signal(_)
+                | Ending::Other(_)
+                | Ending::Reset
+                | Ending::PowerOff
         )
     }
 
@@ -102,7 +111,12 @@ impl Ending {
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         Some(match self {
-            Ending::Status(_) | Ending::Signal(_) | Ending::Other(_) | Ending::Left => return None,
+            Ending::Status(_)
+            | Ending::Signal(_)
+            | Ending::Other(_)
+            | Ending::Reset
+            | Ending::PowerOff
+            | Ending::Left => return None,
             Ending::Panic(_) => "record the run and look at its last events with `coe trace`",
             Ending::Idle => {
                 "the program waits for something that never comes: another task, a signal, or an input; -i lets you type one"
@@ -127,6 +141,8 @@ impl fmt::Display for Ending {
             Ending::Signal(signal) => write!(f, "killed by {}", signals::name(u64::from(*signal))),
             Ending::Panic(message) => write!(f, "the kernel panicked: {message}"),
             Ending::Other(raw) => write!(f, "debug exit {raw:#x}"),
+            Ending::Reset => write!(f, "the guest reset the machine"),
+            Ending::PowerOff => write!(f, "the guest switched the machine off"),
             Ending::Idle => write!(
                 f,
                 "the machine is asleep for ever: nothing is left that could wake it"
@@ -225,6 +241,8 @@ fn ending(stop: Stop, limit: u64, panic: Option<String>) -> Ending {
     match stop {
         Stop::Deadline => Ending::Limit(limit),
         Stop::Idle => Ending::Idle,
+        Stop::Reset => Ending::Reset,
+        Stop::PowerOff => Ending::PowerOff,
         Stop::TripleFault { rip, vector } => Ending::TripleFault { rip, vector },
         Stop::Missing(missing) => Ending::Missing(missing),
         Stop::Exit(raw) => match Exit::from_raw(raw) {

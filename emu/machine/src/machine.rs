@@ -102,6 +102,10 @@ pub enum Stop {
     },
     /// Something that the machine announces is not there.
     Missing(Missing),
+    /// The guest had itself reset, which is the end here.
+    Reset,
+    /// The guest switched the power off.
+    PowerOff,
 }
 
 impl fmt::Display for Stop {
@@ -109,6 +113,8 @@ impl fmt::Display for Stop {
         match self {
             Stop::Deadline => write!(f, "the cycle limit was reached"),
             Stop::Exit(value) => write!(f, "the guest wrote {value:#x} to the debug-exit port"),
+            Stop::Reset => write!(f, "the guest reset the machine"),
+            Stop::PowerOff => write!(f, "the guest switched the machine off"),
             Stop::Idle => write!(f, "the CPU is halted and nothing can ever wake it"),
             Stop::TripleFault { rip, vector } => {
                 write!(
@@ -423,14 +429,13 @@ impl Machine {
 
     /// True if the CPU is halted and no interrupt wakes it right now.
     fn is_asleep(&self) -> bool {
-        self.cpu.halted && !(self.cpu.flag(flag::IF) && self.bus.interrupt().is_some())
+        self.cpu.halted && !(self.cpu.flag(flag::IF) && self.bus.interrupt())
     }
 
     /// The next cycle at which something happens that might wake the CPU.
     fn next_wake(&self) -> Option<u64> {
-        let hopeless = self.queue.is_empty()
-            && !self.bus.devices.apic.timer_interrupts()
-            && !self.bus.disk_works();
+        let hopeless =
+            self.queue.is_empty() && !self.bus.devices.will_interrupt() && !self.bus.disk_works();
         let deaf = !self.cpu.flag(flag::IF);
         (!hopeless && !deaf).then(|| self.next_due())
     }
@@ -466,6 +471,8 @@ impl Machine {
         match signal {
             Signal::Console(byte) => self.emit(host, Payload::Console(byte)),
             Signal::Exit(value) => self.stopped = Some(Stop::Exit(value)),
+            Signal::Reset => self.stopped = Some(Stop::Reset),
+            Signal::PowerOff => self.stopped = Some(Stop::PowerOff),
             Signal::Trace(id) => {
                 let payload = self.tracepoint(id);
                 self.emit(host, payload);

@@ -18,7 +18,7 @@ use crate::machine::Machine;
 const MAGIC: [u8; 8] = *b"COEMACH\0";
 
 /// Version of the format. 1: the first. 2: a disk. 3: cycles spent in user mode. 4: which CPU,
-/// and its random numbers.
+/// and its random numbers; what interrupts through the 8259s.
 const VERSION: u32 = 4;
 
 /// A build for fuzzing looks behind the checksum, which no mutation would hit.

@@ -1,6 +1,7 @@
 //! What the CPU reaches by address: RAM, the memory of devices, and ports.
 
 mod kept;
+mod ports;
 pub mod ram;
 
 use alloc::vec::Vec;
@@ -21,13 +22,6 @@ pub const DISK: u64 = 0xFEB0_0000;
 /// Bytes of the disk's registers.
 pub const DISK_SIZE: u64 = 0x200;
 
-const PIC_MASTER: u16 = 0x20;
-const PIC_SLAVE: u16 = 0xA0;
-const PIT: u16 = 0x40;
-const SYSTEM_CONTROL: u16 = 0x61;
-const CMOS: u16 = 0x70;
-const COM1: u16 = 0x3F8;
-
 /// Something that a port access wants from the machine around the CPU. The run
 /// loop takes it right after the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +30,10 @@ pub enum Signal {
     Console(u8),
     /// The debug-exit port was written.
     Exit(u32),
+    /// A reset line was pulled.
+    Reset,
+    /// The power was switched off.
+    PowerOff,
     /// The probe was written: a tracepoint with this number.
     Trace(u32),
     /// The probe was read: a choice of this kind, to be answered in `eax`.
@@ -167,62 +165,16 @@ impl Bus {
         }
     }
 
-    /// IN: reads 1, 2 or 4 bytes from a port at cycle `now`. `eax` is what the
-    /// register holds before: the probe's question is there.
-    pub fn port_in(&mut self, port: u16, len: usize, eax: u32, now: u64) -> u32 {
-        self.attention = true;
-        let devices = &mut self.devices;
-        let byte = match (port, len) {
-            (abi::probe::PORT, 4) => {
-                self.signals.push(Signal::Choice(eax));
-                return 0;
-            }
-            (_, 2 | 4) => return u32::MAX >> (32 - 8 * len as u32),
-            (0x3F8..=0x3FF, _) => devices.read_uart(port - COM1),
-            (0x20 | 0x21, _) => devices.pic.read(0, port - PIC_MASTER),
-            (0xA0 | 0xA1, _) => devices.pic.read(1, port - PIC_SLAVE),
-            (0x40..=0x42, _) => devices.pit.read(port - PIT, now),
-            (SYSTEM_CONTROL, _) => devices.pit.read_control(now),
-            (0x71, _) => devices.rtc.read(now),
-            _ => 0xFF,
-        };
-        u32::from(byte)
-    }
-
-    /// OUT: writes 1, 2 or 4 bytes to a port at cycle `now`.
-    pub fn port_out(&mut self, port: u16, len: usize, value: u32, now: u64) {
-        self.attention = true;
-        let devices = &mut self.devices;
-        let byte = value as u8;
-        match (port, len) {
-            (abi::probe::PORT, 4) => self.signals.push(Signal::Trace(value)),
-            (abi::exit::PORT, _) => self.signals.push(Signal::Exit(value)),
-            (_, 2 | 4) => {}
-            (0x3F8..=0x3FF, _) => {
-                if let Some(sent) = devices.write_uart(port - COM1, byte) {
-                    self.signals.push(Signal::Console(sent));
-                }
-            }
-            (0x20 | 0x21, _) => devices.pic.write(0, port - PIC_MASTER, byte),
-            (0xA0 | 0xA1, _) => devices.pic.write(1, port - PIC_SLAVE, byte),
-            (0x40..=0x43, _) => devices.pit.write(port - PIT, byte, now),
-            (SYSTEM_CONTROL, _) => devices.pit.write_control(byte, now),
-            (CMOS, _) => devices.rtc.select(byte),
-            (0x71, _) => devices.rtc.write(byte),
-            _ => {}
-        }
-    }
-
-    /// The interrupt vector that waits for the CPU, if its priority allows it.
+    /// True if an interrupt waits for the CPU and its priority allows it.
     #[inline]
     #[must_use]
-    pub fn interrupt(&self) -> Option<u8> {
-        self.devices.apic.pending()
+    pub fn interrupt(&self) -> bool {
+        self.devices.apic.interrupts()
     }
 
     /// The CPU takes the interrupt that [`Bus::interrupt`] showed.
     pub fn acknowledge(&mut self) -> Option<u8> {
-        self.devices.apic.acknowledge()
+        self.devices.acknowledge()
     }
 
     /// The performance counter overflowed: the local APIC raises what its LVT

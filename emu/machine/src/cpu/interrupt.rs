@@ -11,7 +11,7 @@ impl Cx<'_> {
     /// Whether an interrupt is to be taken at this boundary.
     #[inline]
     pub(super) fn interrupt_due(&self) -> bool {
-        self.cpu.flag(flag::IF) && !self.cpu.shadow && self.bus.interrupt().is_some()
+        self.cpu.flag(flag::IF) && !self.cpu.shadow && self.bus.interrupt()
     }
 
     /// Acknowledges the interrupt and enters its handler. A REP instruction that it interrupts is

@@ -55,9 +55,13 @@ use register as reg;
 const LVT_ENTRIES: usize = 6;
 const LVT_INDEX_TIMER: usize = 0;
 const LVT_INDEX_PMI: usize = 2;
+const LVT_INDEX_LINT0: usize = 3;
 
 const LVT_MASKED: u32 = 1 << 16;
 const LVT_PERIODIC: u32 = 1 << 17;
+const LVT_DELIVERY: u32 = 7 << 8;
+/// Delivery mode: the vector comes from the 8259s.
+const LVT_EXT_INT: u32 = 7 << 8;
 /// Bits that software can change in each entry.
 const LVT_WRITABLE: [u32; LVT_ENTRIES] = [0x300FF, 0x107FF, 0x107FF, 0x1A7FF, 0x1A7FF, 0x100FF];
 
@@ -97,6 +101,10 @@ pub struct Apic {
     irr: Vectors,
     lvt: [u32; LVT_ENTRIES],
     timer: Timer,
+    /// The 8259s' output, at the pin LINT0.
+    lint0: bool,
+    /// LINT0 hands the CPU an interrupt whose vector the 8259s know.
+    ext_int: bool,
 }
 
 /// The timer: it counts crystal ticks, divided.
@@ -112,9 +120,12 @@ struct Timer {
 }
 
 impl Apic {
-    /// The APIC of CPU `id` after power-on.
+    /// The APIC of CPU `id` as firmware leaves it: LINT0 passes the 8259s'
+    /// interrupts on ("virtual wire"), everything else is masked.
     #[must_use]
     pub fn new(id: u8) -> Self {
+        let mut lvt = [LVT_MASKED; LVT_ENTRIES];
+        lvt[LVT_INDEX_LINT0] = LVT_EXT_INT;
         Apic {
             id,
             tpr: 0,
@@ -127,8 +138,10 @@ impl Apic {
             isr: [0; 8],
             tmr: [0; 8],
             irr: [0; 8],
-            lvt: [LVT_MASKED; LVT_ENTRIES],
+            lvt,
             timer: Timer::default(),
+            lint0: false,
+            ext_int: false,
         }
     }
 
@@ -195,12 +208,44 @@ impl Apic {
             for entry in &mut self.lvt {
                 *entry |= LVT_MASKED;
             }
+            self.drive_lint0(self.lint0);
         }
+    }
+
+    /// The 8259s drive LINT0. What it does with their output is up to its
+    /// entry; as a line of its own (delivery mode "fixed") a rise counts.
+    pub(super) fn drive_lint0(&mut self, high: bool) {
+        let rises = high && !core::mem::replace(&mut self.lint0, high);
+        let entry = self.lvt[LVT_INDEX_LINT0];
+        self.ext_int = high && entry & (LVT_MASKED | LVT_DELIVERY) == LVT_EXT_INT;
+        if rises {
+            self.raise(LVT_INDEX_LINT0);
+        }
+    }
+
+    /// True if LINT0 passes the 8259s' interrupts on to the CPU.
+    #[must_use]
+    pub(super) fn takes_ext_int(&self) -> bool {
+        self.lvt[LVT_INDEX_LINT0] & (LVT_MASKED | LVT_DELIVERY) == LVT_EXT_INT
+    }
+
+    /// True if the CPU is to take an interrupt: a vector of its own that its
+    /// priority allows, or one that the 8259s know, which no priority holds back.
+    #[inline]
+    #[must_use]
+    pub fn interrupts(&self) -> bool {
+        // Nearly always nothing is requested; this is asked at each boundary.
+        let any = self
+            .irr
+            .iter()
+            .fold(u32::from(self.ext_int), |any, bits| any | bits);
+        any != 0 && (self.ext_int || self.pending().is_some())
     }
 
     fn write_lvt(&mut self, index: usize, value: u32) {
         let masked = if self.enabled() { 0 } else { LVT_MASKED };
         self.lvt[index] = value & LVT_WRITABLE[index] | masked;
+        self.drive_lint0(self.lint0);
     }
 
     fn enabled(&self) -> bool {
@@ -274,10 +319,6 @@ impl Apic {
     #[inline]
     #[must_use]
     pub fn pending(&self) -> Option<u8> {
-        // Nearly always nothing is requested; this is asked at each boundary.
-        if self.irr.iter().fold(0, |any, bits| any | bits) == 0 {
-            return None;
-        }
         highest(&self.irr).filter(|vector| vector >> 4 > self.priority() >> 4)
     }
 

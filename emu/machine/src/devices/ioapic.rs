@@ -119,6 +119,11 @@ impl IoApic {
         };
     }
 
+    /// True if a line's entry is not masked.
+    pub(super) fn is_open(&self, line: usize) -> bool {
+        self.entries[line] & MASKED == 0
+    }
+
     /// A local APIC has ended a level-triggered interrupt.
     pub(super) fn end_of_interrupt(&mut self, vector: u8) {
         for entry in &mut self.entries {

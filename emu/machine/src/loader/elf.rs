@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use goblin::container::{Container, Ctx};
-use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC};
+use goblin::elf::header::{EM_386, EM_X86_64, ET_DYN, ET_EXEC};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
 use goblin::elf::{Elf, ProgramHeader};
 
@@ -31,17 +31,19 @@ impl<'a> Kernel<'a> {
     pub(super) fn parse(file: &'a [u8]) -> Result<Self, LoadError> {
         let bad = |why: &str| LoadError::Kernel(why.to_string());
         let header = Elf::parse_header(file).map_err(|_| bad("it is not an ELF file"))?;
-        let is_64 = header
-            .container()
-            .is_ok_and(|container| container == Container::Big);
-        let is_little = header.endianness().is_ok_and(|endian| endian.is_little());
-        if !is_64 || !is_little || header.e_machine != EM_X86_64 {
-            return Err(bad("it is not for x86-64"));
+        // The entry is 32-bit code whatever the file's class is.
+        let container = match (header.container(), header.e_machine) {
+            (Ok(class @ Container::Big), EM_X86_64) => class,
+            (Ok(class @ Container::Little), EM_386) => class,
+            _ => return Err(bad("it is not for x86")),
+        };
+        if !header.endianness().is_ok_and(|endian| endian.is_little()) {
+            return Err(bad("it is not for x86"));
         }
         if !matches!(header.e_type, ET_EXEC | ET_DYN) {
             return Err(bad("it is not a linked program"));
         }
-        let context = Ctx::new(Container::Big, goblin::container::Endian::Little);
+        let context = Ctx::new(container, goblin::container::Endian::Little);
         let (offset, count) = (header.e_phoff as usize, usize::from(header.e_phnum));
         let headers = ProgramHeader::parse(file, offset, count, context)
             .map_err(|_| bad("it is cut off within its program headers"))?;

@@ -42,7 +42,7 @@ pub(crate) const MEMORY_UNIT: u64 = 1 << 20;
 /// What a machine boots.
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
-    /// An ELF64 kernel with a PVH note.
+    /// A 64-bit or 32-bit ELF kernel with a PVH note.
     pub kernel: &'a [u8],
     /// The first module.
     pub initrd: Option<&'a [u8]>,
