@@ -703,6 +703,8 @@ fn class(op: Op) -> Class {
     match op.family() {
         Family::MulDiv if matches!(op, Op::Div | Op::Idiv) => Class::Div,
         Family::MulDiv => Class::Mul,
+        Family::Bmi if matches!(op, Op::Mulx | Op::Pdep | Op::Pext) => Class::Mul,
+        Family::Random => Class::Msr,
         Family::Control => control_class(op),
         Family::String => Class::StringIteration,
         Family::Io => Class::PortIo,
@@ -712,6 +714,7 @@ fn class(op: Op) -> Class {
             Op::Xsetbv => Class::CrWrite,
             _ => Class::X87Simple,
         },
+        Family::SseAes | Family::SseClmul | Family::SseSha => Class::SseMul,
         family if family.is_vector() => sse_class(op.name()),
         Family::X87 | Family::X87Move | Family::X87Control => x87_class(op.name()),
         _ => Class::Simple,

@@ -51,7 +51,7 @@ macro_rules! for_each_operation {
         $callback! {
             /// Addition, subtraction, logic.
             Alu {
-                Add, Or, Adc, Sbb, And, Sub, Xor, Cmp, Test, Inc, Dec, Neg, Not,
+                Add, Or, Adc, Sbb, And, Sub, Xor, Cmp, Test, Inc, Dec, Neg, Not, Adcx, Adox,
             } + {}
             /// Multiplication and division.
             MulDiv {
@@ -65,9 +65,14 @@ macro_rules! for_each_operation {
             Bit {
                 Bt, Bts, Btr, Btc, Bsf, Bsr, Popcnt, Bswap, Crc32,
             } + {}
+            /// BMI1, BMI2, LZCNT.
+            Bmi {
+                Andn, Bextr, Blsi, Blsmsk, Blsr, Bzhi, Lzcnt, Mulx, Pdep, Pext, Rorx, Sarx, Shlx,
+                Shrx, Tzcnt,
+            } + {}
             /// Moves, extensions, addresses.
             Mov {
-                Mov, Movzx, Movsx, Movsxd, Movnti, Lea, Cbw, Cwde, Cdqe, Cwd, Cdq, Cqo, Xlatb,
+                Mov, Movzx, Movsx, Movsxd, Movnti, Movbe, Lea, Cbw, Cwde, Cdqe, Cwd, Cdq, Cqo, Xlatb,
             } + { Cmovcc, Setcc }
             /// Exchanges.
             Atomic {
@@ -102,6 +107,14 @@ macro_rules! for_each_operation {
                 Wbinvd, Rdmsr, Wrmsr, Cpuid, Rdtsc, Rdtscp, Rdpmc, Swapgs, Lss, Lds, Les, Lfs, Lgs, Lar, Lsl,
                 Verr, Verw,
             } + { MovCr, MovDr, MovSeg }
+            /// Random numbers.
+            Random {
+                Rdrand, Rdseed,
+            } + {}
+            /// The bases of FS and GS.
+            SegmentBase {
+                Rdfsbase, Rdgsbase, Wrfsbase, Wrgsbase,
+            } + {}
             /// Fences, prefetches and hints: nothing to do where memory is sequential.
             Nop {
                 Nop, Pause, Sfence, Lfence, Mfence, Clflush, Prefetchnta, Prefetcht0, Prefetcht1,
@@ -157,6 +170,18 @@ macro_rules! for_each_operation {
             /// String comparisons in XMM registers.
             SseText {
                 Pcmpestri, Pcmpestri64, Pcmpestrm, Pcmpestrm64, Pcmpistri, Pcmpistrm,
+            } + {}
+            /// AES.
+            SseAes {
+                Aesdec, Aesdeclast, Aesenc, Aesenclast, Aesimc, Aeskeygenassist,
+            } + {}
+            /// Multiplication of polynomials.
+            SseClmul {
+                Pclmulqdq,
+            } + {}
+            /// SHA-1 and SHA-256.
+            SseSha {
+                Sha1msg1, Sha1msg2, Sha1nexte, Sha1rnds4, Sha256msg1, Sha256msg2, Sha256rnds2,
             } + {}
             /// Lanes that change places across the halves of a register, broadcasts, and shifts by
             /// a count for each lane: what only VEX encodes.
@@ -223,6 +248,9 @@ impl Family {
                 | Family::SseInteger
                 | Family::SseShuffle
                 | Family::SseText
+                | Family::SseAes
+                | Family::SseClmul
+                | Family::SseSha
                 | Family::AvxLane
                 | Family::AvxMemory
         )

@@ -8,6 +8,7 @@ use crate::cpu::{Cx, Fault};
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     match insn.op {
         Op::Cmp | Op::Test => compare(cx, insn),
+        Op::Adcx | Op::Adox => add_in_chain(cx, insn),
         Op::Inc | Op::Dec | Op::Neg | Op::Not => unary(cx, insn),
         _ => binary(cx, insn),
     }
@@ -36,6 +37,21 @@ fn combine(op: Op, width: Width, a: u64, b: u64, carry: bool) -> Result<Flagged,
         Op::Xor => logic(width, a ^ b),
         _ => return Err(Fault::Missing(op.name())),
     })
+}
+
+/// ADCX and ADOX: each has one flag as its carry, and changes no other, so that two chains of
+/// additions can take turns.
+fn add_in_chain(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let chain = match insn.op {
+        Op::Adcx => flag::CF,
+        _ => flag::OF,
+    };
+    let a = cx.get(insn, 0)?;
+    let b = cx.get(insn, 1)?;
+    let (result, status) = add(insn.size, a, b, cx.cpu.flag(chain));
+    cx.set(insn, 0, result)?;
+    cx.cpu.set_flag(chain, status & flag::CF != 0);
+    Ok(())
 }
 
 fn compare(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {

@@ -2,7 +2,8 @@
 //! reach both halves of the YMM registers.
 
 use super::{
-    avx_lane, avx_memory, avx_move, sse, sse_convert, sse_float, sse_integer, sse_shuffle, sse_text,
+    avx_lane, avx_memory, avx_move, sse, sse_aes, sse_clmul, sse_convert, sse_float, sse_integer,
+    sse_shuffle, sse_text,
 };
 use crate::cpu::insn::{Family, Insn, Op, Operand};
 use crate::cpu::state::{cr0, cr4, flag, xcr0};
@@ -31,6 +32,8 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::SseInteger => sse_integer::execute(cx, insn),
         Family::SseShuffle => sse_shuffle::execute(cx, insn),
         Family::SseText => sse_text::execute(cx, insn),
+        Family::SseAes => sse_aes::execute(cx, insn),
+        Family::SseClmul => sse_clmul::execute(cx, insn),
         Family::AvxLane => avx_lane::execute(cx, insn),
         Family::AvxMemory => avx_memory::execute(cx, insn),
         _ => sse::missing(insn),

@@ -10,6 +10,7 @@ mod avx_lane;
 mod avx_memory;
 mod avx_move;
 mod bit;
+mod bmi;
 mod control;
 mod flag;
 mod flags;
@@ -17,12 +18,17 @@ mod io;
 mod legacy;
 mod mov;
 mod mul_div;
+mod random;
+mod segment_base;
 mod shift;
 mod sse;
+mod sse_aes;
+mod sse_clmul;
 mod sse_convert;
 mod sse_float;
 mod sse_integer;
 mod sse_move;
+mod sse_sha;
 mod sse_shuffle;
 mod sse_text;
 mod stack;
@@ -47,6 +53,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::MulDiv => mul_div::execute(cx, insn),
         Family::Shift => shift::execute(cx, insn),
         Family::Bit => bit::execute(cx, insn),
+        Family::Bmi => bmi::execute(cx, insn),
         Family::Mov => mov::execute(cx, insn),
         Family::Atomic => atomic::execute(cx, insn),
         Family::Stack => stack::execute(cx, insn),
@@ -56,12 +63,17 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::Legacy => legacy::execute(cx, insn),
         Family::Io => io::execute(cx, insn),
         Family::System => system::execute(cx, insn),
+        Family::Random => random::execute(cx, insn),
+        Family::SegmentBase => segment_base::execute(cx, insn),
         Family::Nop => Ok(()),
         Family::SseMove => sse::execute(cx, insn, sse_move::execute),
         Family::SseFloat => sse::execute(cx, insn, sse_float::execute),
         Family::SseConvert => sse::execute(cx, insn, sse_convert::execute),
         Family::SseInteger => sse::execute(cx, insn, sse_integer::execute),
         Family::SseShuffle => sse::execute(cx, insn, sse_shuffle::execute),
+        Family::SseAes => sse::execute(cx, insn, sse_aes::execute),
+        Family::SseClmul => sse::execute(cx, insn, sse_clmul::execute),
+        Family::SseSha => sse::execute(cx, insn, sse_sha::execute),
         Family::X87 => x87::execute(cx, insn),
         Family::X87Move => x87_move::execute(cx, insn),
         Family::X87Control => x87_control::execute(cx, insn),

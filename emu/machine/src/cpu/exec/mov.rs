@@ -17,6 +17,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
             let value = source_width(insn).extend(value);
             cx.set(insn, 0, value)
         }
+        Op::Movbe => byte_swapped(cx, insn),
         Op::Lea => {
             let value = cx.offset(&insn.mem);
             cx.set(insn, 0, value)
@@ -39,6 +40,13 @@ fn source_width(insn: &Insn) -> Width {
         Operand::Gpr(reg) => reg.width,
         _ => Width::from_bytes(usize::from(insn.mem.bytes)).unwrap_or(Width::Dword),
     }
+}
+
+/// MOVBE: with the bytes in the opposite order.
+fn byte_swapped(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let value = cx.get(insn, 1)?;
+    let unused = 64 - insn.size.bits();
+    cx.set(insn, 0, value.swap_bytes() >> unused)
 }
 
 /// CMOVcc reads its source in any case, and clears a 32-bit destination's upper half in any case.
