@@ -129,6 +129,10 @@ impl Emulated {
             true => self.word(frame - 8) as u16,
             false => 0,
         };
+        if vector == 1 {
+            // Not compared where the instruction was not at its end either.
+            state.rflags &= !flag::RF;
+        }
         let fault = (vector != 1).then(|| Fault::new(vector, error, cpu.cr2));
         Outcome { state, fault }
     }

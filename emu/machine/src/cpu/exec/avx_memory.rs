@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::avx::{self, Halves, halves};
 use super::sse::missing;
 use crate::cpu::insn::{FIRST, Insn, Mem, NO_REGISTER, Op, Operand, Width};
+use crate::cpu::state::flag;
 use crate::cpu::{Cx, Fault};
 
 /// Carries out one instruction of the family.
@@ -77,21 +78,19 @@ fn masked(cx: &mut Cx<'_>, insn: &Insn, width: Width) -> Result<(), Fault> {
 fn gather(cx: &mut Cx<'_>, insn: &Insn, element: Width, index: Width) -> Result<(), Fault> {
     let count = lanes(insn, element, index);
     let indices = halves(cx, insn, FIRST)?;
-    let given = halves(cx, insn, 2)?;
-    let (mut value, mut mask) = (halves(cx, insn, 0)?, [0; 2]);
-    for i in (0..count).filter(|&i| is_chosen(given, element, i)) {
-        set_lane(&mut mask, element, i, element.mask());
-    }
+    let (mut value, mut mask) = (halves(cx, insn, 0)?, whole_lanes(cx, insn, element)?);
+    let mut fetched = false;
     for i in 0..count {
         if is_chosen(mask, element, i) {
             let distance = index.extend(lane(indices, index, i));
             match fetch(cx, insn, element, distance) {
-                Ok(fetched) => set_lane(&mut value, element, i, fetched),
+                Ok(new) => set_lane(&mut value, element, i, new),
                 Err(fault) => {
                     keep_partly(cx, insn, value, mask);
-                    return Err(fault);
+                    return Err(interrupted(cx, fault, fetched));
                 }
             }
+            fetched = true;
         }
         set_lane(&mut mask, element, i, 0);
     }
@@ -100,6 +99,27 @@ fn gather(cx: &mut Cx<'_>, insn: &Insn, element: Width, index: Width) -> Result<
     }
     set_register(cx, insn.operands[2], [0; 2]);
     avx::set(cx, insn, value)
+}
+
+/// The mask with every bit of a lane as its sign.
+fn whole_lanes(cx: &mut Cx<'_>, insn: &Insn, element: Width) -> Result<Halves, Fault> {
+    let given = halves(cx, insn, 2)?;
+    let mut mask = [0; 2];
+    let count = 32 / usize::from(element.bytes());
+    for i in (0..count).filter(|&i| is_chosen(given, element, i)) {
+        set_lane(&mut mask, element, i, element.mask());
+    }
+    Ok(mask)
+}
+
+/// What a fault in a gather becomes: if a lane has been fetched, a single step that is due comes
+/// in its place, with RF set; the fault comes again with the rest (volume 2, VGATHERDPS).
+fn interrupted(cx: &mut Cx<'_>, fault: Fault, fetched: bool) -> Fault {
+    if !fetched || !cx.cpu.flag(flag::TF) {
+        return fault;
+    }
+    cx.cpu.set_flag(flag::RF, true);
+    cx.single_step().err().unwrap_or(fault)
 }
 
 /// As many lanes as both the registers of elements and of indices have.
