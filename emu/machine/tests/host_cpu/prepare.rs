@@ -17,6 +17,7 @@ pub fn registers(random: &mut Random, instruction: &Instruction, state: &mut Sta
         M::Loop | M::Loope | M::Loopne | M::Jcxz | M::Jecxz | M::Jrcxz if random.chance(2) => {
             state.gpr[1] = random.below(3) | random.below(2) << 32;
         }
+        _ if is_xsave(instruction) => components(random, instruction, state)?,
         M::Div | M::Idiv if !random.chance(4) => make_division_fit(random, instruction, state),
         _ => {}
     }
@@ -246,6 +247,10 @@ fn contents(random: &mut Random, instruction: &Instruction, state: &mut State) {
         M::Ldmxcsr | M::Vldmxcsr if !random.chance(8) => {
             store(state, at, &values::mxcsr(random).to_le_bytes());
         }
+        M::Xsave | M::Xsave64 | M::Xsaveopt | M::Xsaveopt64 if random.chance(2) => {
+            store(state, at.wrapping_add(512), &random.below(8).to_le_bytes());
+        }
+        M::Xrstor | M::Xrstor64 => extended_image(random, state, at),
         M::Fldenv | M::Frstor | M::Fxrstor | M::Fxrstor64 => image(random, instruction, state, at),
         _ => {}
     }
@@ -285,6 +290,57 @@ fn image(random: &mut Random, instruction: &Instruction, state: &mut State, at: 
                 &number[..10],
             );
         }
+    }
+}
+
+fn is_xsave(instruction: &Instruction) -> bool {
+    format!("{:?}", instruction.mnemonic()).starts_with("Xsave")
+        || matches!(
+            instruction.mnemonic(),
+            Mnemonic::Xrstor | Mnemonic::Xrstor64
+        )
+}
+
+/// EDX:EAX names x87, SSE and AVX only: the host may have more, and its header tells of it.
+fn components(random: &mut Random, instruction: &Instruction, state: &mut State) -> Option<()> {
+    let used = [instruction.memory_base(), instruction.memory_index()];
+    let taken = used
+        .iter()
+        .any(|register| register.is_gpr() && matches!(number(*register), 0 | 2));
+    state.gpr[0] = random.below(8) | random.next() << 32;
+    state.gpr[2] = random.next() << 32;
+    (!taken).then_some(())
+}
+
+/// An area for XRSTOR, in either format, mostly a sound one.
+fn extended_image(random: &mut Random, state: &mut State, at: u64) {
+    let mut other = State::plain();
+    values::vectors(random, &mut other);
+    if random.chance(16) {
+        other.image[26] = 1;
+    }
+    store(state, at, &other.image.clone());
+    let mut header = [0_u8; 64];
+    header[0] = random.below(8) as u8;
+    if random.chance(2) {
+        header[8] = header[0] | random.below(8) as u8;
+        header[15] = 0x80;
+    }
+    if random.chance(6) {
+        // Of the components these two are on no CPU that has AVX2 and no MPX.
+        let unknown = [(0, 8), (8, 16), (16, 1)];
+        let (byte, bit) = random.pick(&unknown);
+        let byte = if byte == 16 {
+            16 + random.below(48) as usize
+        } else {
+            byte
+        };
+        header[byte] ^= bit;
+    }
+    store(state, at.wrapping_add(512), &header);
+    for (i, high) in other.high.iter().enumerate() {
+        let place = at.wrapping_add(576 + 16 * i as u64);
+        store(state, place, &high.to_le_bytes());
     }
 }
 

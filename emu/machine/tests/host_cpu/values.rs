@@ -20,6 +20,7 @@ pub fn vectors(random: &mut Random, state: &mut State) {
     state.set_mxcsr(mxcsr(random));
     for i in 0..16 {
         state.set_xmm(i, random.vector());
+        state.high[i] = random.vector();
     }
     relate(random, state);
     x87(random, state);
@@ -46,6 +47,7 @@ fn relate(random: &mut Random, state: &mut State) {
         for i in 0..16 {
             if random.chance(2) {
                 state.set_xmm(i, like ^ u128::from(random.below(2)));
+                state.high[i] = like ^ u128::from(random.below(2));
             }
         }
     }

@@ -61,6 +61,15 @@ fn masked(cx: &mut Cx<'_>, insn: &Insn, width: Width) -> Result<(), Fault> {
         return avx::set(cx, insn, value);
     }
     let value = halves(cx, insn, 1)?;
+    let chosen: Vec<usize> = chosen.collect();
+    if let (Some(&first), Some(&last)) = (chosen.first(), chosen.last()) {
+        // A fault in a second page names the last byte that would be written, as on processors.
+        let distance = u64::from(len) - 1;
+        for place in [offset(first), offset(last).wrapping_add(distance)] {
+            let va = cx.linear(insn.mem.seg, place & insn.mem.address.mask(), 1, true)?;
+            cx.probe(va, 1, true)?;
+        }
+    }
     let rights = cx.rights(true);
     let mut stores = Vec::with_capacity(count);
     for i in chosen {
@@ -78,7 +87,7 @@ fn masked(cx: &mut Cx<'_>, insn: &Insn, width: Width) -> Result<(), Fault> {
 fn gather(cx: &mut Cx<'_>, insn: &Insn, element: Width, index: Width) -> Result<(), Fault> {
     let count = lanes(insn, element, index);
     let indices = halves(cx, insn, FIRST)?;
-    let (mut value, mut mask) = (halves(cx, insn, 0)?, whole_lanes(cx, insn, element)?);
+    let (mut value, mut mask) = (halves(cx, insn, 0)?, whole_lanes(cx, insn, element));
     let mut fetched = false;
     for i in 0..count {
         if is_chosen(mask, element, i) {
@@ -86,7 +95,10 @@ fn gather(cx: &mut Cx<'_>, insn: &Insn, element: Width, index: Width) -> Result<
             match fetch(cx, insn, element, distance) {
                 Ok(new) => set_lane(&mut value, element, i, new),
                 Err(fault) => {
-                    keep_partly(cx, insn, value, mask);
+                    set_register(cx, insn.operands[2], mask);
+                    if fetched {
+                        keep_partly(cx, insn, value);
+                    }
                     return Err(interrupted(cx, fault, fetched));
                 }
             }
@@ -101,15 +113,24 @@ fn gather(cx: &mut Cx<'_>, insn: &Insn, element: Width, index: Width) -> Result<
     avx::set(cx, insn, value)
 }
 
-/// The mask with every bit of a lane as its sign.
-fn whole_lanes(cx: &mut Cx<'_>, insn: &Insn, element: Width) -> Result<Halves, Fault> {
-    let given = halves(cx, insn, 2)?;
+/// The mask with every bit of a lane as its sign. With VEX.256 it is that of a whole register,
+/// whatever part of it counts.
+fn whole_lanes(cx: &Cx<'_>, insn: &Insn, element: Width) -> Halves {
+    let (Operand::Xmm(i) | Operand::Ymm(i)) = insn.operands[2] else {
+        return [0; 2];
+    };
+    let i = usize::from(i & 15);
+    let wide = [0, FIRST].map(|operand| matches!(insn.operands[operand], Operand::Ymm(_)));
+    let given = match wide {
+        [false, false] => [cx.cpu.xmm[i], 0],
+        _ => [cx.cpu.xmm[i], cx.cpu.ymm_high[i]],
+    };
     let mut mask = [0; 2];
     let count = 32 / usize::from(element.bytes());
     for i in (0..count).filter(|&i| is_chosen(given, element, i)) {
         set_lane(&mut mask, element, i, element.mask());
     }
-    Ok(mask)
+    mask
 }
 
 /// What a fault in a gather becomes: if a lane has been fetched, a single step that is due comes
@@ -144,15 +165,19 @@ fn fetch(cx: &mut Cx<'_>, insn: &Insn, element: Width, distance: u64) -> Result<
     cx.read(va, element.bytes())
 }
 
-/// What a gather leaves that did not come to its end.
-fn keep_partly(cx: &mut Cx<'_>, insn: &Insn, value: Halves, mask: Halves) {
-    if let Operand::XmmZeroing(i) | Operand::Ymm(i) = insn.operands[0] {
-        cx.cpu.xmm[usize::from(i & 15)] = value[0];
-    }
-    if let Operand::Ymm(i) = insn.operands[0] {
-        cx.cpu.ymm_high[usize::from(i & 15)] = value[1];
-    }
-    set_register(cx, insn.operands[2], mask);
+/// Writes what has been fetched. The upper half is cleared only by the end of a VEX.256 form that
+/// fills a lower half, but always by VEX.128.
+fn keep_partly(cx: &mut Cx<'_>, insn: &Insn, value: Halves) {
+    let (Operand::XmmZeroing(i) | Operand::Ymm(i)) = insn.operands[0] else {
+        return;
+    };
+    let i = usize::from(i & 15);
+    cx.cpu.xmm[i] = value[0];
+    cx.cpu.ymm_high[i] = match (insn.operands[0], insn.operands[FIRST]) {
+        (Operand::Ymm(_), _) => value[1],
+        (_, Operand::Ymm(_)) => cx.cpu.ymm_high[i],
+        _ => 0,
+    };
 }
 
 /// Writes both halves of a register that may be named by its low one.

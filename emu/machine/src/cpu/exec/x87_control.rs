@@ -119,7 +119,7 @@ fn environment(x87: &X87) -> [u32; 7] {
 /// The bits that the unused halves of the long form are filled with.
 const UNUSED: [u32; 7] = [0xffff_0000, 0xffff_0000, 0xffff_0000, 0, 0, 0, 0xffff_0000];
 
-pub(super) fn at(va: VirtAddr, offset: u64) -> VirtAddr {
+fn at(va: VirtAddr, offset: u64) -> VirtAddr {
     VirtAddr(va.0.wrapping_add(offset))
 }
 
@@ -244,16 +244,21 @@ fn pointer_width(insn: &Insn) -> Width {
 
 fn fxsave(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let va = prepare_fx(cx, insn, true)?;
-    store_x87(cx, insn, va)?;
-    store_mxcsr(cx, va)?;
+    let at = |offset| at(va, offset);
+    store_x87(cx, insn, at)?;
+    store_mxcsr(cx, at)?;
     match cx.cpu.cr4 & cr4::OSFXSR {
         0 => Ok(()),
-        _ => store_xmm(cx, va),
+        _ => store_xmm(cx, at),
     }
 }
 
-/// Bytes 0 to 23 and 32 to 159 of the legacy region: the x87.
-pub(super) fn store_x87(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<(), Fault> {
+/// Bytes 0 to 23 and 32 to 159 of the legacy region: the x87. `at` tells where its bytes lie.
+pub(super) fn store_x87(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    at: impl Fn(u64) -> VirtAddr,
+) -> Result<(), Fault> {
     let x87 = cx.cpu.x87.clone();
     let full = (0..8).fold(0, |bits, i| {
         bits | u64::from(x87.tag >> (2 * i) & 3 != 3) << i
@@ -263,28 +268,28 @@ pub(super) fn store_x87(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<()
         | full << 32
         | u64::from(x87.opcode) << 48;
     let mask = pointer_width(insn).mask();
-    cx.write(va, 8, words)?;
-    cx.write(at(va, 8), 8, x87.instruction & mask)?;
-    cx.write(at(va, 16), 8, x87.data & mask)?;
+    cx.write(at(0), 8, words)?;
+    cx.write(at(8), 8, x87.instruction & mask)?;
+    cx.write(at(16), 8, x87.data & mask)?;
     for i in 0..8u8 {
         let value = x87.raw(i);
         let wide = u128::from(value.sig) | u128::from(value.se) << 64;
-        cx.write128(at(va, 32 + 16 * u64::from(i)), wide)?;
+        cx.write128(at(32 + 16 * u64::from(i)), wide)?;
     }
     Ok(())
 }
 
 /// Bytes 24 to 31 of the legacy region: MXCSR, and the bits of it that exist.
-pub(super) fn store_mxcsr(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(), Fault> {
+pub(super) fn store_mxcsr(cx: &mut Cx<'_>, at: impl Fn(u64) -> VirtAddr) -> Result<(), Fault> {
     let mxcsr = u64::from(cx.cpu.mxcsr) | u64::from(MXCSR_MASK) << 32;
-    cx.write(at(va, 24), 8, mxcsr)
+    cx.write(at(24), 8, mxcsr)
 }
 
 /// Bytes 160 to 415 of the legacy region: the XMM registers.
-pub(super) fn store_xmm(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(), Fault> {
+pub(super) fn store_xmm(cx: &mut Cx<'_>, at: impl Fn(u64) -> VirtAddr) -> Result<(), Fault> {
     for i in 0..vector_registers(cx) {
         let value = cx.cpu.xmm[i];
-        cx.write128(at(va, 160 + 16 * i as u64), value)?;
+        cx.write128(at(160 + 16 * i as u64), value)?;
     }
     Ok(())
 }
@@ -296,10 +301,11 @@ pub(super) fn vector_registers(cx: &Cx<'_>) -> usize {
 
 fn fxrstor(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let va = prepare_fx(cx, insn, false)?;
-    let mxcsr = load_mxcsr(cx, va)?;
-    let x87 = load_x87(cx, insn, va)?;
+    let at = |offset| at(va, offset);
+    let mxcsr = load_mxcsr(cx, at)?;
+    let x87 = load_x87(cx, insn, at)?;
     if cx.cpu.cr4 & cr4::OSFXSR != 0 {
-        load_xmm(cx, va)?;
+        load_xmm(cx, at)?;
     }
     cx.cpu.x87 = x87;
     cx.cpu.mxcsr = mxcsr;
@@ -307,8 +313,8 @@ fn fxrstor(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 }
 
 /// MXCSR in the legacy region; #GP if it has bits that do not exist.
-pub(super) fn load_mxcsr(cx: &mut Cx<'_>, va: VirtAddr) -> Result<u32, Fault> {
-    let mxcsr = cx.read(at(va, 24), 4)? as u32;
+pub(super) fn load_mxcsr(cx: &mut Cx<'_>, at: impl Fn(u64) -> VirtAddr) -> Result<u32, Fault> {
+    let mxcsr = cx.read(at(24), 4)? as u32;
     match mxcsr & !MXCSR_MASK {
         0 => Ok(mxcsr),
         _ => Err(Fault::GP),
@@ -316,14 +322,18 @@ pub(super) fn load_mxcsr(cx: &mut Cx<'_>, va: VirtAddr) -> Result<u32, Fault> {
 }
 
 /// The x87 in the legacy region.
-pub(super) fn load_x87(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<X87, Fault> {
-    let words = cx.read(va, 8)?;
+pub(super) fn load_x87(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    at: impl Fn(u64) -> VirtAddr,
+) -> Result<X87, Fault> {
+    let words = cx.read(at(0), 8)?;
     let mask = pointer_width(insn).mask();
     let mut x87 = X87 {
         status: (words >> 16) as u16,
         opcode: (words >> 48) as u16 & 0x7ff,
-        instruction: cx.read(at(va, 8), 8)? & mask,
-        data: cx.read(at(va, 16), 8)? & mask,
+        instruction: cx.read(at(8), 8)? & mask,
+        data: cx.read(at(16), 8)? & mask,
         tag: (0..8).fold(0, |tags, i| {
             if words >> (32 + i) & 1 == 0 {
                 tags | 3 << (2 * i)
@@ -335,7 +345,7 @@ pub(super) fn load_x87(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<X87
     };
     set_control(&mut x87, words as u16);
     for i in 0..8u8 {
-        let wide = cx.read128(at(va, 32 + 16 * u64::from(i)))?;
+        let wide = cx.read128(at(32 + 16 * u64::from(i)))?;
         let physical = x87.physical(i);
         x87.registers[physical] = F80 {
             sig: wide as u64,
@@ -346,9 +356,9 @@ pub(super) fn load_x87(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<X87
 }
 
 /// The XMM registers from the legacy region.
-pub(super) fn load_xmm(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(), Fault> {
+pub(super) fn load_xmm(cx: &mut Cx<'_>, at: impl Fn(u64) -> VirtAddr) -> Result<(), Fault> {
     for i in 0..vector_registers(cx) {
-        cx.cpu.xmm[i] = cx.read128(at(va, 160 + 16 * i as u64))?;
+        cx.cpu.xmm[i] = cx.read128(at(160 + 16 * i as u64))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@
 //! modified since the last XRSTOR is not followed, so XSAVEOPT writes all that is in use.
 
 use super::x87_control::{
-    at, load_mxcsr, load_x87, load_xmm, store_mxcsr, store_x87, store_xmm, vector_registers,
+    load_mxcsr, load_x87, load_xmm, store_mxcsr, store_x87, store_xmm, vector_registers,
 };
 use crate::addr::VirtAddr;
 use crate::cpu::insn::{Insn, Op, Width};
@@ -84,14 +84,19 @@ fn in_use(cx: &Cx<'_>) -> u64 {
         | part(any(&cx.cpu.ymm_high), xcr0::AVX)
 }
 
+/// Bytes of an area for these components.
+fn area_size(components: u64) -> u64 {
+    match components & xcr0::AVX {
+        0 => HEADER_END,
+        _ => HIGH_HALVES + HIGH_HALVES_SIZE,
+    }
+}
+
 impl Cx<'_> {
     /// CPUID leaf 0xD: the components, and how large an area for them is.
     pub(in crate::cpu) fn cpuid_xsave(&self, subleaf: u32) -> [u32; 4] {
         let known = self.cpu.xcr0_known();
-        let size = |components: u64| match components & xcr0::AVX {
-            0 => HEADER_END as u32,
-            _ => (HIGH_HALVES + HIGH_HALVES_SIZE) as u32,
-        };
+        let size = |components: u64| area_size(components) as u32;
         let features = self.cpu.model.features();
         match subleaf {
             _ if !features.has(Feature::Xsave) => [0; 4],
@@ -114,49 +119,78 @@ enum Form {
     Compacted,
 }
 
-/// What all of them check, and the address of the area.
-fn area(cx: &mut Cx<'_>, insn: &Insn, write: bool) -> Result<VirtAddr, Fault> {
-    if cx.cpu.cr0 & cr0::TS != 0 {
-        return Err(Fault::NM);
+/// Where an area lies: its parts may wrap around the end of the addresses.
+#[derive(Clone, Copy)]
+struct Area {
+    base: u64,
+    offset: u64,
+    mask: u64,
+}
+
+impl Area {
+    /// What all of them check; its header is within reach then.
+    fn of(cx: &mut Cx<'_>, insn: &Insn, write: bool) -> Result<Area, Fault> {
+        if cx.cpu.cr0 & cr0::TS != 0 {
+            return Err(Fault::NM);
+        }
+        let (offset, mask) = (cx.offset(&insn.mem), insn.mem.address.mask());
+        let va = cx.linear(insn.mem.seg, offset, 1, write)?;
+        if va.0 & 63 != 0 {
+            return Err(Fault::GP);
+        }
+        let base = va.0.wrapping_sub(offset);
+        Ok(Area { base, offset, mask })
     }
-    let offset = cx.offset(&insn.mem);
-    let va = cx.linear(insn.mem.seg, offset, HEADER_END, write)?;
-    match va.0 & 63 {
-        0 => Ok(va),
-        _ => Err(Fault::GP),
+
+    fn at(self, distance: u64) -> VirtAddr {
+        VirtAddr(
+            self.base
+                .wrapping_add(self.offset.wrapping_add(distance) & self.mask),
+        )
+    }
+
+    /// Translates a part of it, so that it cannot fault later.
+    fn probe(self, cx: &mut Cx<'_>, insn: &Insn, part: Part, write: bool) -> Result<(), Fault> {
+        for start in (part.0..part.0 + part.1).step_by(8) {
+            let offset = self.offset.wrapping_add(start) & self.mask;
+            let len = (part.0 + part.1 - start).min(8);
+            let va = cx.linear(insn.mem.seg, offset, len, write)?;
+            cx.probe(va, len, write)?;
+        }
+        Ok(())
     }
 }
+
+/// A part of an area: where it begins and its size.
+type Part = (u64, u64);
 
 /// MXCSR among the components: it belongs to two of them.
 const MXCSR: u64 = 1 << 62;
 
-/// Translates the parts of the area that these components have, so that nothing can fault later.
-fn probe(cx: &mut Cx<'_>, insn: &Insn, components: u64, write: bool) -> Result<(), Fault> {
-    let offset = cx.offset(&insn.mem);
-    let count = vector_registers(cx) as u64;
+/// The parts of the area that these components have.
+fn parts(cx: &Cx<'_>, components: u64) -> impl Iterator<Item = Part> + use<> {
+    let size = 16 * vector_registers(cx) as u64;
     let parts = [
-        (xcr0::X87, 0, 24),
-        (MXCSR, 24, 8),
-        (xcr0::X87, 32, 128),
-        (xcr0::SSE, 160, 16 * count),
-        (xcr0::AVX, HIGH_HALVES, 16 * count),
+        (xcr0::X87, (0, 24)),
+        (MXCSR, (24, 8)),
+        (xcr0::X87, (32, 128)),
+        (xcr0::SSE, (160, size)),
+        (xcr0::AVX, (HIGH_HALVES, size)),
     ];
-    for (_, start, len) in parts.into_iter().filter(|part| part.0 & components != 0) {
-        let place = offset.wrapping_add(start) & insn.mem.address.mask();
-        let va = cx.linear(insn.mem.seg, place, len, write)?;
-        cx.probe(va, len, write)?;
-    }
-    Ok(())
+    parts
+        .into_iter()
+        .filter(move |part| part.0 & components != 0)
+        .map(|part| part.1)
 }
 
 fn save(cx: &mut Cx<'_>, insn: &Insn, form: Form) -> Result<(), Fault> {
-    let va = area(cx, insn, true)?;
+    let area = Area::of(cx, insn, true)?;
     let asked = cx.cpu.xcr0 & pair(cx);
     let mut used = in_use(cx);
     if form == Form::Compacted && cx.cpu.mxcsr != MXCSR_INITIAL {
         used |= xcr0::SSE;
     }
-    let saved = match form {
+    let mut saved = match form {
         Form::Standard => asked,
         Form::Optimised | Form::Compacted => asked & used,
     };
@@ -165,42 +199,49 @@ fn save(cx: &mut Cx<'_>, insn: &Insn, form: Form) -> Result<(), Fault> {
         Form::Compacted => saved & xcr0::SSE != 0,
         _ => asked & (xcr0::SSE | xcr0::AVX) != 0,
     };
-    cx.probe(at(va, XSTATE_BV), 16, true)?;
-    probe(cx, insn, saved | if with_mxcsr { MXCSR } else { 0 }, true)?;
-    if saved & xcr0::X87 != 0 {
-        store_x87(cx, insn, va)?;
-    }
     if with_mxcsr {
-        store_mxcsr(cx, va)?;
+        saved |= MXCSR;
     }
-    if saved & xcr0::SSE != 0 {
-        store_xmm(cx, va)?;
+    // A fault names the area's last byte first, as on processors.
+    area.probe(cx, insn, (area_size(asked) - 1, 1), true)?;
+    for part in [(XSTATE_BV, 16)].into_iter().chain(parts(cx, saved)) {
+        area.probe(cx, insn, part, true)?;
     }
-    if saved & xcr0::AVX != 0 {
-        store_high_halves(cx, va)?;
-    }
+    store_components(cx, insn, area, saved)?;
     if form == Form::Compacted {
-        cx.write(at(va, XSTATE_BV), 8, asked & used)?;
-        return cx.write(at(va, XCOMP_BV), 8, asked | COMPACTED);
+        cx.write(area.at(XSTATE_BV), 8, asked & used)?;
+        return cx.write(area.at(XCOMP_BV), 8, asked | COMPACTED);
     }
-    let old = cx.read(at(va, XSTATE_BV), 8)?;
-    cx.write(at(va, XSTATE_BV), 8, old & !asked | asked & used)
+    let old = cx.read(area.at(XSTATE_BV), 8)?;
+    cx.write(area.at(XSTATE_BV), 8, old & !asked | asked & used)
 }
 
-fn store_high_halves(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(), Fault> {
-    for i in 0..vector_registers(cx) {
-        let value = cx.cpu.ymm_high[i];
-        cx.write128(at(va, HIGH_HALVES + 16 * i as u64), value)?;
+fn store_components(cx: &mut Cx<'_>, insn: &Insn, area: Area, saved: u64) -> Result<(), Fault> {
+    let at = |distance| area.at(distance);
+    if saved & xcr0::X87 != 0 {
+        store_x87(cx, insn, at)?;
+    }
+    if saved & MXCSR != 0 {
+        store_mxcsr(cx, at)?;
+    }
+    if saved & xcr0::SSE != 0 {
+        store_xmm(cx, at)?;
+    }
+    if saved & xcr0::AVX != 0 {
+        for i in 0..vector_registers(cx) {
+            let value = cx.cpu.ymm_high[i];
+            cx.write128(at(HIGH_HALVES + 16 * i as u64), value)?;
+        }
     }
     Ok(())
 }
 
 /// The header of an area: which components it holds, and whether it is compacted. #GP if it
 /// cannot have been written here.
-fn header(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(u64, bool), Fault> {
+fn header(cx: &mut Cx<'_>, area: Area) -> Result<(u64, bool), Fault> {
     let mut words = [0; 8];
     for (i, word) in (0u64..).zip(&mut words) {
-        *word = cx.read(at(va, XSTATE_BV + 8 * i), 8)?;
+        *word = cx.read(area.at(XSTATE_BV + 8 * i), 8)?;
     }
     let [present, compaction, rest @ ..] = words;
     let compacted = compaction & COMPACTED != 0;
@@ -219,43 +260,88 @@ fn header(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(u64, bool), Fault> {
 }
 
 fn restore(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    let va = area(cx, insn, false)?;
+    let area = Area::of(cx, insn, false)?;
     let asked = cx.cpu.xcr0 & pair(cx);
-    let (present, compacted) = header(cx, va)?;
+    // Processors look at the legacy region first, whatever else the header says.
+    area.probe(cx, insn, (XCOMP_BV, 8), false)?;
+    let format = match cx.read(area.at(XCOMP_BV), 8)? {
+        compaction if compaction & COMPACTED == 0 => u64::MAX,
+        compaction if compaction & !COMPACTED & !cx.cpu.xcr0 != 0 => return Err(Fault::GP),
+        compaction => compaction,
+    };
+    let legacy = match (asked & format & xcr0::X87, asked & format & xcr0::SSE) {
+        (0, 0) => (XSTATE_BV, 8),
+        (0, _) => (24, 8),
+        _ => (0, 8),
+    };
+    area.probe(cx, insn, legacy, false)?;
+    let (present, compacted) = header(cx, area)?;
     let loaded = asked & present;
     let with_mxcsr = match compacted {
         true => loaded & xcr0::SSE != 0,
         false => asked & (xcr0::SSE | xcr0::AVX) != 0,
     };
-    probe(cx, insn, loaded | if with_mxcsr { MXCSR } else { 0 }, false)?;
-    if with_mxcsr {
-        cx.cpu.mxcsr = load_mxcsr(cx, va)?;
-    } else if compacted && asked & xcr0::SSE != 0 {
+    for part in parts(cx, loaded | if with_mxcsr { MXCSR } else { 0 }) {
+        area.probe(cx, insn, part, false)?;
+    }
+    // A bad MXCSR is found before anything is loaded, or in the compacted format with its SSE.
+    if compacted {
+        load_high_halves(cx, area, asked & !loaded, 0)?;
+        load_legacy(cx, insn, area, asked, loaded)?;
+        load_mode(cx, area, with_mxcsr, asked & xcr0::SSE != 0)?;
+    } else {
+        load_mode(cx, area, with_mxcsr, false)?;
+        load_legacy(cx, insn, area, asked, loaded)?;
+    }
+    load_high_halves(cx, area, asked, loaded)
+}
+
+/// MXCSR, if it is there; else it may become what it is at first.
+fn load_mode(cx: &mut Cx<'_>, area: Area, present: bool, initial: bool) -> Result<(), Fault> {
+    if present {
+        cx.cpu.mxcsr = load_mxcsr(cx, |distance| area.at(distance))?;
+    } else if initial {
         cx.cpu.mxcsr = MXCSR_INITIAL;
-    }
-    if asked & xcr0::X87 != 0 {
-        cx.cpu.x87 = match loaded & xcr0::X87 {
-            0 => X87::default(),
-            _ => load_x87(cx, insn, va)?,
-        };
-    }
-    let count = vector_registers(cx);
-    match (asked & xcr0::SSE, loaded & xcr0::SSE) {
-        (0, _) => {}
-        (_, 0) => cx.cpu.xmm[..count].fill(0),
-        _ => load_xmm(cx, va)?,
-    }
-    match (asked & xcr0::AVX, loaded & xcr0::AVX) {
-        (0, _) => {}
-        (_, 0) => cx.cpu.ymm_high[..count].fill(0),
-        _ => load_high_halves(cx, va)?,
     }
     Ok(())
 }
 
-fn load_high_halves(cx: &mut Cx<'_>, va: VirtAddr) -> Result<(), Fault> {
+/// x87 and SSE: loaded if they were asked for and are there, initial if they only were asked for.
+fn load_legacy(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    area: Area,
+    asked: u64,
+    loaded: u64,
+) -> Result<(), Fault> {
+    let at = |distance| area.at(distance);
+    if asked & xcr0::X87 != 0 {
+        cx.cpu.x87 = match loaded & xcr0::X87 {
+            0 => X87::default(),
+            _ => load_x87(cx, insn, at)?,
+        };
+    }
+    let count = vector_registers(cx);
+    match (asked & xcr0::SSE, loaded & xcr0::SSE) {
+        (0, _) => Ok(()),
+        (_, 0) => {
+            cx.cpu.xmm[..count].fill(0);
+            Ok(())
+        }
+        _ => load_xmm(cx, at),
+    }
+}
+
+/// AVX, likewise.
+fn load_high_halves(cx: &mut Cx<'_>, area: Area, asked: u64, loaded: u64) -> Result<(), Fault> {
+    if asked & xcr0::AVX == 0 {
+        return Ok(());
+    }
     for i in 0..vector_registers(cx) {
-        cx.cpu.ymm_high[i] = cx.read128(at(va, HIGH_HALVES + 16 * i as u64))?;
+        cx.cpu.ymm_high[i] = match loaded & xcr0::AVX {
+            0 => 0,
+            _ => cx.read128(area.at(HIGH_HALVES + 16 * i as u64))?,
+        };
     }
     Ok(())
 }
