@@ -281,6 +281,7 @@ fn restore(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         true => loaded & xcr0::SSE != 0,
         false => asked & (xcr0::SSE | xcr0::AVX) != 0,
     };
+    area.probe(cx, insn, (area_size(asked & format) - 1, 1), false)?;
     for part in parts(cx, loaded | if with_mxcsr { MXCSR } else { 0 }) {
         area.probe(cx, insn, part, false)?;
     }
