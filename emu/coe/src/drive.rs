@@ -160,7 +160,7 @@ fn sleep(
     let arrival = source.asleep(Asleep {
         now: machine.cycle(),
         wakes,
-        worked: machine.retired_user(),
+        worked: worked(machine),
     })?;
     Ok(match (arrival, wakes) {
         (Some(arrival), _) => {
@@ -173,6 +173,14 @@ fn sleep(
         }
         (None, None) => Slept::ForEver,
     })
+}
+
+/// Instructions of programs; those of the kernel as long as it runs none.
+fn worked(machine: &Machine) -> u64 {
+    match machine.retired_user() {
+        0 => machine.retired(),
+        programs => programs,
+    }
 }
 
 fn type_in(machine: &mut Machine, at: u64, bytes: &[u8]) -> Result<(), Error> {

@@ -52,8 +52,9 @@ pub struct Asleep {
     pub now: u64,
     /// The cycle at which it wakes up by itself; none if only input can wake it.
     pub wakes: Option<u64>,
-    /// Instructions that programs have run so far. If they are as many as the
-    /// last time, no program has taken note of what was typed since.
+    /// Instructions that programs have run so far, or a kernel that runs none. If
+    /// they are as many as the last time, nobody has taken note of what was typed
+    /// since.
     pub worked: u64,
 }
 
