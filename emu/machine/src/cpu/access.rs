@@ -116,6 +116,12 @@ impl Cx<'_> {
         if self.cpu.rflags & flag::AC != 0 {
             self.check_alignment(va, len, rights)?;
         }
+        self.span_anywhere(va, len, rights)
+    }
+
+    /// The same for memory whose alignment does not matter, or has been checked.
+    #[inline]
+    fn span_anywhere(&mut self, va: VirtAddr, len: u8, rights: Access) -> Result<Span, Fault> {
         let first = self.translate(va, rights)?;
         let room = PAGE_SIZE - va.offset();
         if u64::from(len) <= room {
@@ -135,13 +141,19 @@ impl Cx<'_> {
         })
     }
 
-    fn check_alignment(&self, va: VirtAddr, len: u8, rights: Access) -> Result<(), Fault> {
-        // 6- and 10-byte operands want the alignment of their largest power of two below.
-        let align = 1 << (7 - len.leading_zeros());
-        if rights.user && self.cpu.cr0 & cr0::AM != 0 && va.0 & (align - 1) != 0 {
-            return Err(Fault::AC);
+    /// #AC if the program asks for it.
+    pub fn check_alignment(&self, va: VirtAddr, len: u8, rights: Access) -> Result<(), Fault> {
+        // 6- and 10-byte operands want the alignment of their largest power of two below; those
+        // of 16 bytes either fault on their own account or do not mind.
+        let align = match len {
+            16.. => 1,
+            _ => 1 << (7 - len.leading_zeros()),
+        };
+        let asked = rights.user && rights.ac && self.cpu.cr0 & cr0::AM != 0;
+        match asked && va.0 & (align - 1) != 0 {
+            true => Err(Fault::AC),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Translates one address; the work of a miss is charged when the instruction ends.
@@ -150,6 +162,25 @@ impl Cx<'_> {
         self.mmu
             .translate(self.bus, &self.paging, va, rights)
             .map_err(|fault| Fault::page(fault.code as u16, fault.address.0))
+    }
+
+    /// Checks a state of many bytes. CPUs ask for its last byte first, which is what CR2 shows.
+    pub fn probe_state(&mut self, va: VirtAddr, len: u64, write: bool) -> Result<(), Fault> {
+        self.translate(va.add(len - 1), self.rights(write))?;
+        self.probe(va, len, write)
+    }
+
+    /// Reads up to 8 bytes of a state.
+    pub fn read_part(&mut self, va: VirtAddr, len: u8) -> Result<u64, Fault> {
+        let span = self.span_anywhere(va, len, self.rights(false))?;
+        Ok(self.load(span))
+    }
+
+    /// Writes up to 8 bytes of a state.
+    pub fn write_part(&mut self, va: VirtAddr, len: u8, value: u64) -> Result<(), Fault> {
+        let span = self.span_anywhere(va, len, self.rights(true))?;
+        self.store(span, value);
+        Ok(())
     }
 
     /// Checks (and fills the TLB for) a longer range, page by page, without touching it.

@@ -429,9 +429,8 @@ fn operation(instruction: &Instruction) -> Option<Op> {
         M::Sysretq => Op::Sysret,
         M::Jcxz | M::Jecxz => Op::Jrcxz,
         M::Reservednop => Op::Nop,
-        // No-operations since the 387, and another encoding of FSTP.
-        M::Fneni | M::Fndisi | M::Fnsetpm => Op::Fnop,
-        M::Fstpnce => Op::Fstp,
+        // No-operations since the 387.
+        M::Fneni | M::Fndisi => Op::Fnsetpm,
         M::Ud0 | M::Ud1 | M::Ud2 => Op::Undefined,
         _ if instruction.is_jcc_short_or_near() => Op::Jcc,
         _ if is_setcc(instruction.mnemonic()) => Op::Setcc,

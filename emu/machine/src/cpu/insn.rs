@@ -213,11 +213,12 @@ macro_rules! for_each_operation {
             X87Move {
                 Fbld, Fbstp, Fcmovb, Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu,
                 Fcmovu, Fdecstp, Ffree, Ffreep, Fild, Fincstp, Fist, Fistp, Fisttp, Fld,
-                Fld1, Fldl2e, Fldl2t, Fldlg2, Fldln2, Fldpi, Fldz, Fnop, Fst, Fstp, Fxch,
+                Fld1, Fldl2e, Fldl2t, Fldlg2, Fldln2, Fldpi, Fldz, Fnop, Fst, Fstp, Fstpnce,
+                Fxch,
             } + {}
             /// x87 control and status; FXSAVE.
             X87Control {
-                Emms, Fldcw, Fldenv, Fnclex, Fninit, Fnsave, Fnstcw, Fnstenv, Fnstsw,
+                Emms, Fldcw, Fldenv, Fnclex, Fninit, Fnsave, Fnsetpm, Fnstcw, Fnstenv, Fnstsw,
                 Frstor, Fxrstor, Fxrstor64, Fxsave, Fxsave64,
             } + {}
             /// XSAVE, XRSTOR, and XCR0, which says what they manage.

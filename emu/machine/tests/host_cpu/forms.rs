@@ -14,8 +14,6 @@ pub enum Absent {
     System,
     /// One documented result is ours, which other tests bound.
     Ours,
-    /// Known to differ, and about to be mended.
-    Pending,
 }
 
 /// Why a form is not judged, whether or not it is announced.
@@ -34,9 +32,6 @@ pub fn reason(code: Code) -> Option<Absent> {
     }
     if is_ours(code.mnemonic()) {
         return Some(Absent::Ours);
-    }
-    if is_pending(code.mnemonic()) {
-        return Some(Absent::Pending);
     }
     let host = code
         .cpuid_features()
@@ -124,56 +119,6 @@ fn is_ours(mnemonic: Mnemonic) -> bool {
     matches!(
         mnemonic,
         M::F2xm1 | M::Fcos | M::Fpatan | M::Fptan | M::Fsin | M::Fsincos | M::Fyl2x | M::Fyl2xp1
-    )
-}
-
-/// What differs in its faults only: their order, and what they leave behind.
-fn is_pending(mnemonic: Mnemonic) -> bool {
-    use Mnemonic as M;
-    matches!(
-        mnemonic,
-        M::Enter
-            | M::Fnstenv
-            | M::Fldenv
-            | M::Fnsave
-            | M::Frstor
-            | M::Fxsave
-            | M::Fxsave64
-            | M::Fxrstor
-            | M::Fxrstor64
-            | M::Fstpnce
-            | M::Fnsetpm
-            | M::Clflush
-            | M::Maskmovq
-            | M::Maskmovdqu
-            | M::Fst
-            | M::Fstp
-            | M::Fist
-            | M::Fistp
-            | M::Fisttp
-            | M::Fbstp
-            | M::Movd
-            | M::Movq
-            | M::Movntq
-            | M::Cmpsb
-            | M::Cmpsw
-            | M::Cmpsd
-            | M::Cmpsq
-            | M::Scasb
-            | M::Scasw
-            | M::Scasd
-            | M::Scasq
-            | M::Stosb
-            | M::Stosw
-            | M::Stosd
-            | M::Stosq
-            | M::Lodsb
-            | M::Lodsw
-            | M::Lodsd
-            | M::Lodsq
-            | M::Movsb
-            | M::Movsw
-            | M::Movsq
     )
 }
 

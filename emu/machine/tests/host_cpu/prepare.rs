@@ -192,6 +192,11 @@ fn aim(random: &mut Random, instruction: &Instruction, state: &mut State) -> Opt
     if factor != 1 && fit(instruction) == Place::Locked {
         return None;
     }
+    let size = instruction.memory_size().size() as u64;
+    if narrow && size > 16 && (target & 0xFFFF_FFFF) + size > 1 << 32 {
+        // Parts of a state at both ends of 4 GiB.
+        return None;
+    }
     let register = &mut state.gpr[register];
     *register = match narrow {
         true => (*register & 0xFFFF_FFFF_0000_0000) | ((rest & 0xFFFF_FFFF) / factor),

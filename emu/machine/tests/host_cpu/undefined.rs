@@ -79,3 +79,22 @@ pub fn forget_pointers(instruction: &Instruction, state: &mut State) {
         state.image[place::OPCODE..place::MXCSR].fill(0);
     }
 }
+
+/// What this host's CPU changes although the instruction faults, where the manual has it restart
+/// as if nothing had happened: the first of the two stores of a number of 10 bytes and of a state
+/// that crosses a page, and the top of the stack by a store of an MMX register.
+pub fn forget_half_done(instruction: &Instruction, before: &State, host: &mut State, vector: u8) {
+    const XM: u8 = 19;
+    let parts = matches!(
+        instruction.memory_size().size(),
+        10 | 14 | 28 | 94 | 108 | 512..
+    );
+    if parts {
+        host.memory = before.memory;
+    }
+    let mmx = (0..instruction.op_count()).any(|i| instruction.op_register(i).is_mm());
+    if mmx && vector != XM {
+        host.image[..place::OPCODE].copy_from_slice(&before.image[..place::OPCODE]);
+        host.image[place::ST..place::XMM].copy_from_slice(&before.image[place::ST..place::XMM]);
+    }
+}

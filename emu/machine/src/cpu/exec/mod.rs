@@ -65,6 +65,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::System => system::execute(cx, insn),
         Family::Random => random::execute(cx, insn),
         Family::SegmentBase => segment_base::execute(cx, insn),
+        Family::Nop if insn.op == Op::Clflush => mov::flush(cx, insn),
         Family::Nop => Ok(()),
         Family::SseMove => sse::execute(cx, insn, sse_move::execute),
         Family::SseFloat => sse::execute(cx, insn, sse_float::execute),

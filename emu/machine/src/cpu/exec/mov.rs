@@ -61,6 +61,12 @@ fn conditional(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     cx.set(insn, 0, value)
 }
 
+/// CLFLUSH: there is no cache, but the byte must be one that could be read.
+pub(super) fn flush(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let va = cx.address(insn, false)?;
+    cx.translate(va, cx.rights(false)).map(|_| ())
+}
+
 /// XLATB: al = [rbx + al].
 fn translate(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let al = cx.reg(RAX, Width::Byte);

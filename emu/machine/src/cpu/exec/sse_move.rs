@@ -142,6 +142,12 @@ fn masked_store(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     };
     let start = cx.cpu.gpr[7];
     let rights = cx.rights(true);
+    // Pages fault whatever the mask is; of 16 bytes the upper half comes first.
+    let at = start & insn.mem.address.mask();
+    let va = cx.linear(insn.mem.seg, at, len as u64, true)?;
+    for half in (0..len).step_by(8).rev() {
+        cx.span(va.add(half as u64), 8, rights)?;
+    }
     let mut stores = Vec::with_capacity(len);
     for i in (0..len).filter(|&i| mask[i] >> 7 != 0) {
         let offset = start.wrapping_add(i as u64) & insn.mem.address.mask();

@@ -146,7 +146,7 @@ fn build_frame(cx: &mut Cx<'_>, size: Width, locals: u64, level: u64) -> Result<
     let sp = cx.reg(RSP, width).wrapping_sub(locals) & width.mask();
     // The last word of the frame is probed for writing, so that a missing page faults here.
     let va = cx.linear(Seg::Ss, sp, step, true)?;
-    cx.probe(va, 1, true)?;
+    cx.span(va, size.bytes(), cx.rights(true))?;
     cx.set_reg(RSP, width, sp);
     cx.set_reg(RBP, size, frame);
     Ok(())

@@ -28,9 +28,14 @@ pub(super) fn repeat(
     }
     let width = insn.mem.address;
     let count = cx.reg(RCX, width);
+    if width == Width::Dword {
+        // The count is written back even if there is nothing to do, or a fault.
+        cx.set_reg(RCX, width, count);
+    }
     if count == 0 {
         return Ok(());
     }
+    let rflags = cx.cpu.rflags;
     iteration(cx, insn)?;
     cx.set_reg(RCX, width, count - 1);
     let zero = cx.cpu.flag(flag::ZF);
@@ -39,6 +44,8 @@ pub(super) fn repeat(
         _ => true,
     };
     if count != 1 && matched {
+        // The flags are those of the last comparison, and nobody sees the ones before it.
+        cx.cpu.rflags = rflags;
         cx.repeat();
     }
     Ok(())

@@ -42,6 +42,8 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
             initialise(&mut cx.cpu.x87);
             Ok(())
         }
+        // A no-operation since the 387.
+        Op::Fnsetpm => Ok(()),
         Op::Fnstenv => fnstenv(cx, insn),
         Op::Fldenv => fldenv(cx, insn),
         Op::Fnsave => fnsave(cx, insn),
@@ -128,10 +130,13 @@ fn is_short(insn: &Insn) -> bool {
     matches!(insn.mem.bytes, 14 | 94)
 }
 
-/// Translates the whole operand, so that no part of it can fault later.
+/// Translates the whole operand, beginning with its first word, so that no part of it can fault
+/// later.
 fn prepare(cx: &mut Cx<'_>, insn: &Insn, write: bool) -> Result<VirtAddr, Fault> {
     let va = cx.address(insn, write)?;
-    cx.probe(va, insn.mem.bytes.into(), write)?;
+    let unit = if is_short(insn) { 2 } else { 4 };
+    cx.span(va, unit, cx.rights(write))?;
+    cx.probe_state(va, insn.mem.bytes.into(), write)?;
     Ok(va)
 }
 
@@ -140,12 +145,12 @@ fn store_environment(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<VirtA
     let words = environment(&cx.cpu.x87);
     if is_short(insn) {
         for (i, word) in (0u64..).zip(words) {
-            cx.write(at(va, 2 * i), 2, (word & 0xffff).into())?;
+            cx.write_part(at(va, 2 * i), 2, (word & 0xffff).into())?;
         }
         return Ok(at(va, 14));
     }
     for ((i, word), unused) in (0u64..).zip(words).zip(UNUSED) {
-        cx.write(at(va, 4 * i), 4, (word | unused).into())?;
+        cx.write_part(at(va, 4 * i), 4, (word | unused).into())?;
     }
     Ok(at(va, 28))
 }
@@ -155,7 +160,7 @@ fn load_environment(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<(VirtA
     let step = if is_short(insn) { 2 } else { 4 };
     let mut words = [0u64; 7];
     for (i, word) in (0u64..).zip(&mut words) {
-        *word = cx.read(at(va, step * i), step as u8)?;
+        *word = cx.read_part(at(va, step * i), step as u8)?;
     }
     let mut x87 = cx.cpu.x87.clone();
     x87.status = words[1] as u16;
@@ -193,8 +198,8 @@ fn fnsave(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     for i in 0..8u8 {
         let value = cx.cpu.x87.raw(i);
         let place = at(registers, 10 * u64::from(i));
-        cx.write(place, 8, value.sig)?;
-        cx.write(at(place, 8), 2, value.se.into())?;
+        cx.write_part(place, 8, value.sig)?;
+        cx.write_part(at(place, 8), 2, value.se.into())?;
     }
     initialise(&mut cx.cpu.x87);
     Ok(())
@@ -206,8 +211,8 @@ fn frstor(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     for i in 0..8u8 {
         let place = at(registers, 10 * u64::from(i));
         let value = F80 {
-            sig: cx.read(place, 8)?,
-            se: cx.read(at(place, 8), 2)? as u16,
+            sig: cx.read_part(place, 8)?,
+            se: cx.read_part(at(place, 8), 2)? as u16,
         };
         let physical = x87.physical(i);
         x87.registers[physical] = value;
@@ -223,9 +228,11 @@ fn prepare_fx(cx: &mut Cx<'_>, insn: &Insn, write: bool) -> Result<VirtAddr, Fau
     }
     let va = cx.address(insn, write)?;
     if va.0 & 15 != 0 {
+        // #AC comes before #GP, if the program asks for it.
+        cx.check_alignment(va, 4, cx.rights(write))?;
         return Err(Fault::GP);
     }
-    cx.probe(va, 512, write)?;
+    cx.probe_state(va, 512, write)?;
     Ok(va)
 }
 

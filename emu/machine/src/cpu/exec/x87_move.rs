@@ -6,7 +6,7 @@ use crate::cpu::fp::x87::{self, Outcome};
 use crate::cpu::fp::{DOUBLE, F80, Flags, Rounding, SINGLE};
 use crate::cpu::insn::{Insn, Op, Operand};
 use crate::cpu::state::{X87, flag};
-use crate::cpu::{Cx, Fault};
+use crate::cpu::{Cx, Fault, Span};
 
 /// Carries out one instruction of the family.
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
@@ -15,6 +15,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::Fld | Op::Fild | Op::Fbld => load(cx, insn),
         Op::Fst | Op::Fist => store(cx, insn, false),
         Op::Fstp | Op::Fistp | Op::Fisttp | Op::Fbstp => store(cx, insn, true),
+        Op::Fstpnce => store_if_any(cx, insn),
         Op::Fxch => with_register(cx, insn, exchange),
         Op::Fcmovb => conditional(cx, insn, flag::CF, true),
         Op::Fcmovnb => conditional(cx, insn, flag::CF, false),
@@ -116,9 +117,9 @@ fn stack_pointer(cx: &mut Cx<'_>, insn: &Insn, by: u16) -> Result<(), Fault> {
 /// Ten bytes of memory.
 fn read_ten(cx: &mut Cx<'_>, insn: &Insn) -> Result<F80, Fault> {
     let va = cx.address(insn, false)?;
-    cx.probe(va, 10, false)?;
-    let sig = cx.read(va, 8)?;
-    let se = cx.read(VirtAddr(va.0.wrapping_add(8)), 2)?;
+    let (low, high) = prepare(cx, insn, va, false)?;
+    let sig = cx.load(low);
+    let se = high.map_or(0, |high| cx.load(high));
     Ok(F80 { sig, se: se as u16 })
 }
 
@@ -218,35 +219,71 @@ fn store(cx: &mut Cx<'_>, insn: &Insn, pop: bool) -> Result<(), Fault> {
     if let Operand::St(i) = insn.operands[0] {
         return store_register(cx, insn, i, pop);
     }
-    let va = cx.address(insn, true)?;
-    cx.probe(va, insn.mem.bytes.into(), true)?;
-    note(cx, insn);
-    let bytes = insn.mem.bytes;
-    let x87 = &mut cx.cpu.x87;
-    let value = match x87.st(0) {
-        Some(a) => {
-            let outcome = stored(insn, a, x87);
-            // An unmasked overflow or underflow has no scaled form in memory.
-            let unmasked = outcome.flags.difference(x87.masked());
-            let lost = unmasked.intersects(Flags::OVERFLOW | Flags::UNDERFLOW);
-            (x87.accept(&outcome) && !lost).then_some(outcome.value)
-        }
-        None => x87.stack_fault(false).then(|| indefinite(insn)),
+    let number = cx.cpu.x87.st(0);
+    let outcome = match number {
+        Some(a) => stored(insn, a, &cx.cpu.x87),
+        None => Outcome {
+            value: indefinite(insn),
+            flags: Flags::INVALID,
+            up: false,
+        },
     };
-    let Some(value) = value else { return Ok(()) };
+    // An unmasked overflow or underflow has no scaled form in memory.
+    let unmasked = outcome.flags.difference(cx.cpu.x87.masked());
+    let lost = unmasked.intersects(Flags::BEFORE | Flags::OVERFLOW | Flags::UNDERFLOW);
+    let place = match lost {
+        true => None,
+        false => {
+            let va = cx.address(insn, true)?;
+            Some(prepare(cx, insn, va, true)?)
+        }
+    };
+    note(cx, insn);
+    let x87 = &mut cx.cpu.x87;
+    match number {
+        Some(_) => _ = x87.accept(&outcome),
+        None => _ = x87.stack_fault(false),
+    }
+    let Some((low, high)) = place else {
+        return Ok(());
+    };
     if pop {
         x87.pop();
     }
-    write(cx, va, bytes, value)
-}
-
-/// Writes a number to memory that has been probed.
-fn write(cx: &mut Cx<'_>, va: VirtAddr, bytes: u16, value: F80) -> Result<(), Fault> {
-    cx.write(va, bytes.min(8) as u8, value.sig)?;
-    if bytes > 8 {
-        cx.write(VirtAddr(va.0.wrapping_add(8)), 2, value.se.into())?;
+    cx.store(low, outcome.value.sig);
+    if let Some(high) = high {
+        cx.store(high, outcome.value.se.into());
     }
     Ok(())
+}
+
+/// Translates a number in memory: up to 8 bytes, and two more of an 80-bit number.
+fn prepare(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    va: VirtAddr,
+    write: bool,
+) -> Result<(Span, Option<Span>), Fault> {
+    let rights = cx.rights(write);
+    let low = cx.span(va, insn.mem.bytes.min(8) as u8, rights)?;
+    let high = match insn.mem.bytes {
+        10 => Some(cx.span(VirtAddr(va.0.wrapping_add(8)), 2, rights)?),
+        _ => None,
+    };
+    Ok((low, high))
+}
+
+/// D9 D8+i, an alias of FSTP that no manual lists: an empty register is popped without a word.
+fn store_if_any(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    match insn.operands[0] {
+        Operand::St(i) if !cx.cpu.x87.is_empty(0) => store_register(cx, insn, i, true),
+        _ => {
+            note(cx, insn);
+            cx.cpu.x87.set_c1(false);
+            cx.cpu.x87.pop();
+            Ok(())
+        }
+    }
 }
 
 fn store_register(cx: &mut Cx<'_>, insn: &Insn, i: u8, pop: bool) -> Result<(), Fault> {
