@@ -744,7 +744,16 @@ fn sse_class(name: &str) -> Class {
     match () {
         () if is("Sqrt") => Class::SseSqrt,
         () if is("Div") => Class::SseDiv,
-        () if is("Mul") || is("mul") || is("Cvt") || is("Pmadd") || is("Dpp") => Class::SseMul,
+        () if is("Mul")
+            || is("mul")
+            || is("Cvt")
+            || is("cvt")
+            || is("Vf")
+            || is("Pmadd")
+            || is("Dpp") =>
+        {
+            Class::SseMul
+        }
         () => Class::SseSimple,
     }
 }

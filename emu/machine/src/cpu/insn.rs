@@ -192,6 +192,25 @@ macro_rules! for_each_operation {
                 Vpermilps, Vpermpd, Vpermps, Vpermq, Vpsllvd, Vpsllvq, Vpsravd, Vpsrlvd,
                 Vpsrlvq, Vtestpd, Vtestps, Vzeroall, Vzeroupper,
             } + {}
+            /// Multiplication and addition in one rounding.
+            AvxFused {
+                Vfmadd132pd, Vfmadd132ps, Vfmadd132sd, Vfmadd132ss, Vfmadd213pd, Vfmadd213ps,
+                Vfmadd213sd, Vfmadd213ss, Vfmadd231pd, Vfmadd231ps, Vfmadd231sd, Vfmadd231ss,
+                Vfmaddsub132pd, Vfmaddsub132ps, Vfmaddsub213pd, Vfmaddsub213ps, Vfmaddsub231pd,
+                Vfmaddsub231ps, Vfmsub132pd, Vfmsub132ps, Vfmsub132sd, Vfmsub132ss, Vfmsub213pd,
+                Vfmsub213ps, Vfmsub213sd, Vfmsub213ss, Vfmsub231pd, Vfmsub231ps, Vfmsub231sd,
+                Vfmsub231ss, Vfmsubadd132pd, Vfmsubadd132ps, Vfmsubadd213pd, Vfmsubadd213ps,
+                Vfmsubadd231pd, Vfmsubadd231ps, Vfnmadd132pd, Vfnmadd132ps, Vfnmadd132sd,
+                Vfnmadd132ss, Vfnmadd213pd, Vfnmadd213ps, Vfnmadd213sd, Vfnmadd213ss,
+                Vfnmadd231pd, Vfnmadd231ps, Vfnmadd231sd, Vfnmadd231ss, Vfnmsub132pd,
+                Vfnmsub132ps, Vfnmsub132sd, Vfnmsub132ss, Vfnmsub213pd, Vfnmsub213ps,
+                Vfnmsub213sd, Vfnmsub213ss, Vfnmsub231pd, Vfnmsub231ps, Vfnmsub231sd,
+                Vfnmsub231ss,
+            } + {}
+            /// Conversions between halves and singles.
+            AvxHalf {
+                Vcvtph2ps, Vcvtps2ph,
+            } + {}
             /// Loads and stores of the lanes that a mask chooses, and gathers.
             AvxMemory {
                 Vgatherdpd, Vgatherdps, Vgatherqpd, Vgatherqps, Vmaskmovpd, Vmaskmovps,
@@ -253,6 +272,8 @@ impl Family {
                 | Family::SseClmul
                 | Family::SseSha
                 | Family::AvxLane
+                | Family::AvxFused
+                | Family::AvxHalf
                 | Family::AvxMemory
         )
     }

@@ -2,10 +2,10 @@
 //! reach both halves of the YMM registers.
 
 use super::{
-    avx_lane, avx_memory, avx_move, sse, sse_aes, sse_clmul, sse_convert, sse_float, sse_integer,
-    sse_shuffle, sse_text,
+    avx_fused, avx_half, avx_lane, avx_memory, avx_move, sse, sse_aes, sse_clmul, sse_convert,
+    sse_float, sse_integer, sse_shuffle, sse_text,
 };
-use crate::cpu::insn::{Family, Insn, Op, Operand};
+use crate::cpu::insn::{Family, Insn, Operand};
 use crate::cpu::state::{cr0, cr4, flag, xcr0};
 use crate::cpu::{Cx, Fault};
 
@@ -24,10 +24,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     }
     match insn.op.family() {
         Family::SseMove => avx_move::execute(cx, insn),
-        Family::SseFloat if insn.op == Op::Dpps && is_wide(insn) => sse::missing(insn),
         Family::SseFloat => sse_float::execute(cx, insn),
-        // The forms that change the width of lanes reach across the halves.
-        Family::SseConvert if is_wide(insn) => sse::missing(insn),
         Family::SseConvert => sse_convert::execute(cx, insn),
         Family::SseInteger => sse_integer::execute(cx, insn),
         Family::SseShuffle => sse_shuffle::execute(cx, insn),
@@ -35,18 +32,11 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::SseAes => sse_aes::execute(cx, insn),
         Family::SseClmul => sse_clmul::execute(cx, insn),
         Family::AvxLane => avx_lane::execute(cx, insn),
+        Family::AvxFused => avx_fused::execute(cx, insn),
+        Family::AvxHalf => avx_half::execute(cx, insn),
         Family::AvxMemory => avx_memory::execute(cx, insn),
         _ => sse::missing(insn),
     }
-}
-
-/// Whether an operand has 32 bytes.
-fn is_wide(insn: &Insn) -> bool {
-    let wide = |operand: &Operand| match operand {
-        Operand::Mem => insn.mem.bytes == 32,
-        operand => matches!(operand, Operand::Ymm(_)),
-    };
-    insn.operands.iter().any(wide)
 }
 
 /// Both halves of an operand; what has no high half has zeros there.

@@ -6,6 +6,8 @@
 mod alu;
 mod atomic;
 mod avx;
+mod avx_fused;
+mod avx_half;
 mod avx_lane;
 mod avx_memory;
 mod avx_move;
@@ -25,6 +27,7 @@ mod sse;
 mod sse_aes;
 mod sse_clmul;
 mod sse_convert;
+mod sse_dot;
 mod sse_float;
 mod sse_integer;
 mod sse_move;
@@ -80,7 +83,9 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::X87Control => x87_control::execute(cx, insn),
         Family::SseText => sse::execute(cx, insn, sse_text::execute),
         Family::Xsave => xsave::execute(cx, insn),
-        Family::Vex | Family::AvxLane | Family::AvxMemory => avx::execute(cx, insn),
+        Family::Vex | Family::AvxLane | Family::AvxFused | Family::AvxHalf | Family::AvxMemory => {
+            avx::execute(cx, insn)
+        }
         Family::Special if insn.op == Op::Undefined => Err(Fault::UD),
         Family::Special => Err(Fault::Missing(UNNAMED)),
     }

@@ -1,6 +1,7 @@
 //! SSE conversions between integers, singles and doubles.
 
-use super::sse::{LOW, merged, missing, set, settle, source};
+use super::avx::{self, Halves, halves};
+use super::sse::{merged, missing, set, settle, source};
 use crate::cpu::fp::sse::{self, Control};
 use crate::cpu::fp::{DOUBLE, Flags, Format, Rounding, SINGLE};
 use crate::cpu::insn::{FIRST, Insn, Op, Operand};
@@ -15,10 +16,10 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::Cvtsd2si => to_gpr(cx, insn, DOUBLE, false),
         Op::Cvttss2si => to_gpr(cx, insn, SINGLE, true),
         Op::Cvttsd2si => to_gpr(cx, insn, DOUBLE, true),
-        Op::Cvtss2sd => between(cx, insn, SINGLE, DOUBLE, 1),
-        Op::Cvtsd2ss => between(cx, insn, DOUBLE, SINGLE, 1),
-        Op::Cvtps2pd => between(cx, insn, SINGLE, DOUBLE, 2),
-        Op::Cvtpd2ps => between(cx, insn, DOUBLE, SINGLE, 2),
+        Op::Cvtss2sd => between(cx, insn, SINGLE, DOUBLE),
+        Op::Cvtsd2ss => between(cx, insn, DOUBLE, SINGLE),
+        Op::Cvtps2pd => all_between(cx, insn, SINGLE, DOUBLE),
+        Op::Cvtpd2ps => all_between(cx, insn, DOUBLE, SINGLE),
         Op::Cvtdq2ps => from_ints(cx, insn, SINGLE, 4),
         Op::Cvtdq2pd | Op::Cvtpi2pd => from_ints(cx, insn, DOUBLE, 2),
         Op::Cvtpi2ps => from_ints(cx, insn, SINGLE, 2),
@@ -81,45 +82,32 @@ fn to_gpr(cx: &mut Cx<'_>, insn: &Insn, format: Format, truncate: bool) -> Resul
     cx.set(insn, 0, result as u64 & u64::MAX >> (64 - bits))
 }
 
-/// Between the formats. One lane leaves the rest of the destination, two clear what is above.
-fn between(
-    cx: &mut Cx<'_>,
-    insn: &Insn,
-    from: Format,
-    to: Format,
-    count: u32,
-) -> Result<(), Fault> {
-    let operand = source(cx, insn, 1)?;
-    let control = control(cx, false);
-    let (mut value, mut flags) = (0, Flags::empty());
-    for i in 0..count {
-        let (result, raised) = sse::convert(from, to, lane(operand, width(from), i), control);
-        value |= u128::from(result) << (width(to) * i);
-        flags |= raised;
-    }
+/// One number between the formats; the rest of the first source stays beside it.
+fn between(cx: &mut Cx<'_>, insn: &Insn, from: Format, to: Format) -> Result<(), Fault> {
+    let operand = lane(source(cx, insn, 1)?, width(from), 0);
+    let (value, flags) = sse::convert(from, to, operand, control(cx, false));
     settle(cx, flags)?;
-    if count == 1 {
-        value = merged(source(cx, insn, FIRST)?, value, width(to));
-    }
-    set(cx, insn, 0, value)
+    let old = source(cx, insn, FIRST)?;
+    set(cx, insn, 0, merged(old, value.into(), width(to)))
+}
+
+/// Packed numbers between the formats.
+fn all_between(cx: &mut Cx<'_>, insn: &Insn, from: Format, to: Format) -> Result<(), Fault> {
+    let control = control(cx, false);
+    let convert = |value| sse::convert(from, to, value, control);
+    let value = each(cx, insn, (width(from), width(to)), 2, convert)?;
+    avx::set(cx, insn, value)
 }
 
 /// From packed 32-bit integers. CVTPI2PS leaves the upper half of its destination.
 fn from_ints(cx: &mut Cx<'_>, insn: &Insn, to: Format, count: u32) -> Result<(), Fault> {
-    let operand = source(cx, insn, 1)?;
     let control = control(cx, false);
-    let (mut value, mut flags) = (0, Flags::empty());
-    for i in 0..count {
-        let integer = i64::from(lane(operand, 32, i) as i32);
-        let (result, raised) = sse::from_int(to, integer, control);
-        value |= u128::from(result) << (width(to) * i);
-        flags |= raised;
-    }
-    settle(cx, flags)?;
+    let convert = |value| sse::from_int(to, i64::from(value as i32), control);
+    let mut value = each(cx, insn, (32, width(to)), count, convert)?;
     if insn.op == Op::Cvtpi2ps {
-        value = merged(source(cx, insn, FIRST)?, value, 64);
+        value[0] = merged(source(cx, insn, FIRST)?, value[0], 64);
     }
-    set(cx, insn, 0, value)
+    avx::set(cx, insn, value)
 }
 
 /// To packed 32-bit integers; what is above them becomes zero.
@@ -130,14 +118,42 @@ fn to_ints(
     count: u32,
     truncate: bool,
 ) -> Result<(), Fault> {
-    let operand = source(cx, insn, 1)?;
     let control = control(cx, truncate);
-    let (mut value, mut flags) = (0, Flags::empty());
-    for i in 0..count {
-        let (result, raised) = sse::to_int(from, lane(operand, width(from), i), 32, control);
-        value |= u128::from(result as u32) << (32 * i);
+    let convert = |value| {
+        let (result, flags) = sse::to_int(from, value, 32, control);
+        (u64::from(result as u32), flags)
+    };
+    let value = each(cx, insn, (width(from), 32), count, convert)?;
+    avx::set(cx, insn, value)
+}
+
+/// Converts the lowest `count` lanes of a vector, or twice as many if there is a YMM register;
+/// `widths` are those of a lane before and after. What is above the results is zero.
+fn each(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    widths: (u32, u32),
+    count: u32,
+    f: impl Fn(u64) -> (u64, Flags),
+) -> Result<Halves, Fault> {
+    let operand = halves(cx, insn, 1)?;
+    let place = |bits: u32, i: u32| ((i / (128 / bits)) as usize, bits * (i % (128 / bits)));
+    let (mut value, mut flags): (Halves, _) = ([0; 2], Flags::empty());
+    for i in 0..count << u32::from(is_wide(insn)) {
+        let (half, shift) = place(widths.0, i);
+        let (result, raised) = f(lane(operand[half] >> shift, widths.0, 0));
+        let (half, shift) = place(widths.1, i);
+        value[half] |= u128::from(result) << shift;
         flags |= raised;
     }
     settle(cx, flags)?;
-    set(cx, insn, 0, if count == 2 { value & LOW } else { value })
+    Ok(value)
+}
+
+/// Whether the longer of both operands has 32 bytes.
+fn is_wide(insn: &Insn) -> bool {
+    let [to, from, ..] = insn.operands;
+    matches!(to, Operand::Ymm(_))
+        || matches!(from, Operand::Ymm(_))
+        || (from == Operand::Mem && insn.mem.bytes == 32)
 }

@@ -1,9 +1,10 @@
 //! SSE arithmetic on singles and doubles, packed and scalar.
 
-use super::sse::{combine_float, immediate, merged, missing, set, settle, source};
+use super::sse::{combine_float, immediate, merged, missing, settle, source};
+use super::sse_dot;
 use crate::cpu::fp::sse::{self, Control};
 use crate::cpu::fp::{DOUBLE, Flags, Format, Relation, Rounding, SINGLE, estimate};
-use crate::cpu::insn::{FIRST, Insn, Op};
+use crate::cpu::insn::{Insn, Op};
 use crate::cpu::state::flag;
 use crate::cpu::{Cx, Fault};
 
@@ -11,7 +12,7 @@ type Lane = (u64, Flags);
 
 /// Which lanes an instruction computes.
 #[derive(Clone, Copy)]
-enum Shape {
+pub(super) enum Shape {
     /// All of the register.
     Packed,
     /// The lowest; the others keep the destination's bits.
@@ -94,8 +95,8 @@ fn later(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::Roundss => round(cx, insn, SINGLE, Scalar),
         Op::Roundpd => round(cx, insn, DOUBLE, Packed),
         Op::Roundsd => round(cx, insn, DOUBLE, Scalar),
-        Op::Dpps => dot(cx, insn, SINGLE),
-        Op::Dppd => dot(cx, insn, DOUBLE),
+        Op::Dpps => sse_dot::dot(cx, insn, SINGLE),
+        Op::Dppd => sse_dot::dot(cx, insn, DOUBLE),
         _ => missing(insn),
     }
 }
@@ -147,7 +148,7 @@ fn div(cx: &mut Cx<'_>, insn: &Insn, format: Format, shape: Shape) -> Result<(),
 }
 
 /// Width of a format's lane.
-const fn width(format: Format) -> u32 {
+pub(super) const fn width(format: Format) -> u32 {
     if format.precision == SINGLE.precision {
         32
     } else {
@@ -155,11 +156,11 @@ const fn width(format: Format) -> u32 {
     }
 }
 
-const fn lane(value: u128, format: Format, index: u32) -> u64 {
+pub(super) const fn lane(value: u128, format: Format, index: u32) -> u64 {
     (value >> (width(format) * index)) as u64 & u64::MAX >> (64 - width(format))
 }
 
-const fn place(lane: u64, format: Format, index: u32) -> u128 {
+pub(super) const fn place(lane: u64, format: Format, index: u32) -> u128 {
     (lane as u128) << (width(format) * index)
 }
 
@@ -211,6 +212,7 @@ fn unary(
 }
 
 fn predicate(cx: &mut Cx<'_>, insn: &Insn, format: Format, shape: Shape) -> Result<(), Fault> {
+    // The legacy forms have the first eight.
     let number = immediate(insn, 2)? & if insn.vex { 31 } else { 7 };
     binary(cx, insn, format, shape, |format, a, b, control| {
         let (holds, flags) = sse::predicate(format, a, b, control, number);
@@ -293,51 +295,4 @@ fn round(cx: &mut Cx<'_>, insn: &Insn, format: Format, shape: Shape) -> Result<(
         };
         sse::round_to_whole(format, a, control, mode & 8 != 0)
     })
-}
-
-/// DPPS and DPPD: the products that bits 4 to 7 choose, summed in pairs, to the lanes that bits
-/// 0 to 3 choose. Each lane of the result adds in an order of its own, which shows when several
-/// products are NaNs. The exceptions of the products come first.
-fn dot(cx: &mut Cx<'_>, insn: &Insn, format: Format) -> Result<(), Fault> {
-    let (b, a) = (source(cx, insn, 1)?, source(cx, insn, FIRST)?);
-    let select = immediate(insn, 2)?;
-    let control = Control::from_mxcsr(cx.cpu.mxcsr);
-    let count = (128 / width(format)) as usize;
-    let mut terms = [0; 4];
-    let mut flags = NONE;
-    for i in (0..count).filter(|i| select >> (4 + i) & 1 != 0) {
-        let at = i as u32;
-        let (product, raised) = sse::mul(format, lane(a, format, at), lane(b, format, at), control);
-        terms[i] = product;
-        flags |= raised;
-    }
-    settle(cx, flags)?;
-    if count == 4 {
-        terms = neighbours(cx, format, terms, control, |i| (i ^ 1, i))?;
-        terms = neighbours(cx, format, terms, control, |i| (i, i ^ 2))?;
-    } else {
-        terms = neighbours(cx, format, terms, control, |i| (i & 1, i & 1 ^ 1))?;
-    }
-    let chosen = (0..count).filter(|i| select >> i & 1 != 0);
-    let value = chosen.fold(0, |value, i| value | place(terms[i], format, i as u32));
-    set(cx, insn, 0, value)
-}
-
-/// Adds pairs of terms; each lane says which.
-fn neighbours(
-    cx: &mut Cx<'_>,
-    format: Format,
-    terms: [u64; 4],
-    control: Control,
-    pair: impl Fn(usize) -> (usize, usize),
-) -> Result<[u64; 4], Fault> {
-    let (mut sums, mut flags) = ([0; 4], NONE);
-    for (i, sum) in sums.iter_mut().enumerate() {
-        let (a, b) = pair(i);
-        let (value, raised) = sse::add(format, terms[a], terms[b], control);
-        *sum = value;
-        flags |= raised;
-    }
-    settle(cx, flags)?;
-    Ok(sums)
 }

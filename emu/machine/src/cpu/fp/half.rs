@@ -16,12 +16,19 @@ pub fn to_single(half: u64, control: Control) -> (u64, Flags) {
     (value, flags.difference(Flags::DENORMAL))
 }
 
-/// VCVTPS2PH, one lane: rounded as `control` says. FTZ does not reach a half.
+/// VCVTPS2PH, one lane: rounded as `control` says. FTZ does not reach a half. A denormal single is
+/// far too small for a half and counts as inexact, also where underflow is not masked and another
+/// number so small might be exact but for its exponent.
 #[must_use]
 pub fn from_single(single: u64, control: Control) -> (u64, Flags) {
     let control = Control {
         ftz: false,
         ..control
     };
-    convert(SINGLE, HALF, single, control)
+    let (value, mut flags) = convert(SINGLE, HALF, single, control);
+    flags.set(
+        Flags::INEXACT,
+        flags.intersects(Flags::INEXACT.union(Flags::DENORMAL)),
+    );
+    (value, flags)
 }
