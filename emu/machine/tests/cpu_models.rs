@@ -3,6 +3,7 @@
 
 use machine::addr::PhysAddr;
 use machine::bus::Bus;
+use machine::cpu::model::TABLE;
 use machine::cpu::random::Random;
 use machine::cpu::state::{Segment, cr0, cr4, efer, flag};
 use machine::cpu::{CodeCache, Cpu, CpuModel, Cx};
@@ -115,4 +116,101 @@ fn numbers_are_drawn_from_the_seed() {
     assert_eq!(run(&mut cpu, &RDSEED_CX), Some(()));
     assert_eq!(cpu.gpr[1], first & !0xFFFF | second & 0xFFFF);
     assert_eq!(cpu.random, expected);
+}
+
+/// CPUID
+const CPUID: [u8; 2] = [0x0F, 0xA2];
+
+/// eax to edx for this leaf and subleaf.
+fn cpuid(model: CpuModel, leaf: u64, subleaf: u64) -> [u64; 4] {
+    let mut cpu = cpu(model);
+    (cpu.gpr[0], cpu.gpr[1]) = (leaf, subleaf);
+    assert_eq!(run(&mut cpu, &CPUID), Some(()));
+    [cpu.gpr[0], cpu.gpr[3], cpu.gpr[1], cpu.gpr[2]]
+}
+
+/// Intel SDM volume 2, CPUID: beyond the highest leaf the data of the highest basic one is
+/// returned; a leaf below it that is not there gives zeros.
+#[test]
+fn leaves_that_are_not_there() {
+    let highest = cpuid(CpuModel::V2, 0, 0)[0];
+    let crystal = cpuid(CpuModel::V2, highest, 0);
+    assert_eq!(crystal, [1, 40, 25_000_000, 0]);
+    for leaf in [highest + 1, 0x3FFF_FFFF, 0x8000_0009, 0xFFFF_FFFF] {
+        assert_eq!(cpuid(CpuModel::V2, leaf, 0), crystal, "{leaf:#x}");
+    }
+    assert_eq!(cpuid(CpuModel::V2, 3, 0), [0; 4]);
+    // The hypervisor's leaf is no part of that.
+    assert_ne!(cpuid(CpuModel::V2, 0x4000_0000, 0), crystal);
+}
+
+/// Every feature has its bit for the models that have it, and nothing else has one: but for
+/// OSXSAVE, which is the kernel's to set.
+#[test]
+fn cpuid_says_what_the_table_says() {
+    for (_, model) in CpuModel::WORDS {
+        for row in TABLE {
+            let place = row.word.place();
+            let (leaf, register) = place.split_once(' ').expect("a leaf and a register");
+            let (leaf, subleaf) = leaf.split_once('.').unwrap_or((leaf, "0"));
+            let leaf = match leaf.strip_prefix("0x") {
+                Some(digits) => u64::from_str_radix(digits, 16),
+                None => leaf.parse(),
+            };
+            let subleaf = subleaf.parse().expect("a number");
+            let register = ["eax", "ebx", "ecx", "edx"]
+                .iter()
+                .position(|r| *r == register);
+            let words = cpuid(model, leaf.expect("a number"), subleaf);
+            let word = words[register.expect("a register")];
+            let there = row.since.is_some_and(|since| since <= model);
+            assert_eq!(
+                word >> row.bit & 1 != 0,
+                there,
+                "{model:?} {:?}",
+                row.feature
+            );
+        }
+    }
+}
+
+const INTRODUCTION: &str = "\
+# What each model of the CPU announces
+
+This page is made from the table in `emu/machine/src/cpu/model.rs` by
+`emu/machine/tests/cpu_models.rs`: `COE_BLESS_DOCS=1 cargo test -p machine --test cpu_models`
+writes it again. [docs/cpu.md](cpu.md) tells the rest about the CPU.
+
+";
+
+/// The page: all features by their places in CPUID.
+fn page() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    page.push_str("| leaf | bit | what | v1 | v2 | v3 |\n|---|---|---|---|---|---|\n");
+    for row in TABLE {
+        let models = CpuModel::WORDS.map(|(_, model)| {
+            let there = model.features().has(row.feature);
+            if there { "yes" } else { "" }
+        });
+        let about = row.about.trim_end_matches('.');
+        let (place, bit) = (row.word.place(), row.bit);
+        let line = format!("| {place} | {bit} | {about} | {} |\n", models.join(" | "));
+        page.push_str(&line);
+    }
+    page
+}
+
+#[test]
+fn the_page_about_features_is_up_to_date() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cpu-features.md");
+    if std::env::var_os("COE_BLESS_DOCS").is_some_and(|value| value == "1") {
+        std::fs::write(path, page()).expect("the page can be written");
+        return;
+    }
+    let there = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        there == page(),
+        "docs/cpu-features.md is out of date: \
+         COE_BLESS_DOCS=1 cargo test -p machine --test cpu_models"
+    );
 }

@@ -26,6 +26,12 @@ impl Cx<'_> {
     #[must_use]
     pub(super) fn cpuid(&self, leaf: u32, subleaf: u32) -> Leaf {
         let features = self.cpu.model.features();
+        // Beyond the highest leaf of its range, the highest basic leaf answers.
+        let leaf = match leaf {
+            abi::probe::CPUID_LEAF => leaf,
+            ..=MAX_BASIC | 0x8000_0000..=MAX_EXTENDED => leaf,
+            _ => MAX_BASIC,
+        };
         match leaf {
             0 => vendor(MAX_BASIC, VENDOR),
             1 => basic(features, self.cpu.cr4),

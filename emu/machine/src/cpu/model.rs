@@ -59,6 +59,22 @@ pub enum Word {
     ExtendedEdx,
 }
 
+impl Word {
+    /// The leaf, with its subleaf if it has some, and the register.
+    #[must_use]
+    pub const fn place(self) -> &'static str {
+        match self {
+            Word::Leaf1Ecx => "1 ecx",
+            Word::Leaf1Edx => "1 edx",
+            Word::Leaf7Ebx => "7.0 ebx",
+            Word::Leaf7Ecx => "7.0 ecx",
+            Word::LeafDEax => "0xD.1 eax",
+            Word::ExtendedEcx => "0x80000001 ecx",
+            Word::ExtendedEdx => "0x80000001 edx",
+        }
+    }
+}
+
 /// A set of [`Feature`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features(u128);
@@ -100,12 +116,18 @@ const SETS: [Features; 3] = [
 ];
 
 /// A row of the table.
-struct Row {
-    feature: Feature,
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The feature.
+    pub feature: Feature,
+    /// What it is, in words.
+    pub about: &'static str,
     /// The first model that has it; none yet if some of it is not built.
-    since: Option<CpuModel>,
-    word: Word,
-    bit: u8,
+    pub since: Option<CpuModel>,
+    /// Where CPUID says so.
+    pub word: Word,
+    /// The bit there.
+    pub bit: u8,
 }
 
 macro_rules! features {
@@ -115,15 +137,14 @@ macro_rules! features {
         #[repr(u8)]
         pub enum Feature { $(#[doc = $about] $name,)* }
 
-        const TABLE: &[Row] = &[$(Row {
+        /// Every feature.
+        pub const TABLE: &[Row] = &[$(Row {
             feature: Feature::$name,
+            about: $about,
             since: features!(@since $since),
             word: Word::$word,
             bit: $bit,
         },)*];
-
-        /// Each with its name, for those who list them.
-        pub const FEATURES: &[(Feature, &str)] = &[$((Feature::$name, stringify!($name)),)*];
     };
     (@since unbuilt) => { None };
     (@since $model:ident) => { Some(CpuModel::$model) };
