@@ -43,6 +43,7 @@ mod x87_functions;
 mod x87_move;
 mod x87_state;
 mod xsave;
+mod xsave_area;
 
 use super::decode::UNNAMED;
 use super::insn::{Family, Insn, Op};

@@ -1,8 +1,7 @@
 //! XSAVE, XSAVEOPT, XSAVEC, XRSTOR, and XCR0 (SDM volume 1, chapter 13).
 //!
-//! The state has three components: x87, SSE and AVX. An area holds the legacy region as FXSAVE
-//! has it, a header of 64 bytes, and the high halves of the YMM registers. With three components
-//! the compacted format differs from the standard one in nothing but the header.
+//! The state has three components: x87, SSE and AVX. With these three the compacted format of an
+//! area differs from the standard one in nothing but the header.
 //!
 //! A component is in use (XINUSE) exactly if it differs from its initial configuration; what was
 //! modified since the last XRSTOR is not followed, so XSAVEOPT writes all that is in use.
@@ -10,18 +9,14 @@
 use super::x87_control::{
     load_mxcsr, load_x87, load_xmm, store_mxcsr, store_x87, store_xmm, vector_registers,
 };
-use crate::addr::VirtAddr;
+use super::xsave_area::{
+    Area, HIGH_HALVES, HIGH_HALVES_SIZE, MXCSR, XCOMP_BV, XSTATE_BV, area_size, parts,
+};
 use crate::cpu::insn::{Insn, Op, Width};
 use crate::cpu::model::{Feature, Word};
-use crate::cpu::state::{X87, cr0, cr4, xcr0};
+use crate::cpu::state::{X87, cr4, xcr0};
 use crate::cpu::{Cx, Fault};
 
-const XSTATE_BV: u64 = 512;
-const XCOMP_BV: u64 = 520;
-const HEADER_END: u64 = 576;
-/// Where the AVX component begins, and its size.
-const HIGH_HALVES: u64 = 576;
-const HIGH_HALVES_SIZE: u64 = 256;
 /// Bit of XCOMP_BV: the area is compacted.
 const COMPACTED: u64 = 1 << 63;
 /// MXCSR as it is at first.
@@ -84,14 +79,6 @@ fn in_use(cx: &Cx<'_>) -> u64 {
         | part(any(&cx.cpu.ymm_high), xcr0::AVX)
 }
 
-/// Bytes of an area for these components.
-fn area_size(components: u64) -> u64 {
-    match components & xcr0::AVX {
-        0 => HEADER_END,
-        _ => HIGH_HALVES + HIGH_HALVES_SIZE,
-    }
-}
-
 impl Cx<'_> {
     /// CPUID leaf 0xD: the components, and how large an area for them is.
     pub(in crate::cpu) fn cpuid_xsave(&self, subleaf: u32) -> [u32; 4] {
@@ -117,70 +104,6 @@ enum Form {
     Optimised,
     /// XSAVEC: the same, with a header that says so.
     Compacted,
-}
-
-/// Where an area lies: its parts may wrap around the end of the addresses.
-#[derive(Clone, Copy)]
-struct Area {
-    base: u64,
-    offset: u64,
-    mask: u64,
-}
-
-impl Area {
-    /// What all of them check; its header is within reach then.
-    fn of(cx: &mut Cx<'_>, insn: &Insn, write: bool) -> Result<Area, Fault> {
-        if cx.cpu.cr0 & cr0::TS != 0 {
-            return Err(Fault::NM);
-        }
-        let (offset, mask) = (cx.offset(&insn.mem), insn.mem.address.mask());
-        let va = cx.linear(insn.mem.seg, offset, 1, write)?;
-        if va.0 & 63 != 0 {
-            return Err(Fault::GP);
-        }
-        let base = va.0.wrapping_sub(offset);
-        Ok(Area { base, offset, mask })
-    }
-
-    fn at(self, distance: u64) -> VirtAddr {
-        VirtAddr(
-            self.base
-                .wrapping_add(self.offset.wrapping_add(distance) & self.mask),
-        )
-    }
-
-    /// Translates a part of it, so that it cannot fault later.
-    fn probe(self, cx: &mut Cx<'_>, insn: &Insn, part: Part, write: bool) -> Result<(), Fault> {
-        for start in (part.0..part.0 + part.1).step_by(8) {
-            let offset = self.offset.wrapping_add(start) & self.mask;
-            let len = (part.0 + part.1 - start).min(8);
-            let va = cx.linear(insn.mem.seg, offset, len, write)?;
-            cx.probe(va, len, write)?;
-        }
-        Ok(())
-    }
-}
-
-/// A part of an area: where it begins and its size.
-type Part = (u64, u64);
-
-/// MXCSR among the components: it belongs to two of them.
-const MXCSR: u64 = 1 << 62;
-
-/// The parts of the area that these components have.
-fn parts(cx: &Cx<'_>, components: u64) -> impl Iterator<Item = Part> + use<> {
-    let size = 16 * vector_registers(cx) as u64;
-    let parts = [
-        (xcr0::X87, (0, 24)),
-        (MXCSR, (24, 8)),
-        (xcr0::X87, (32, 128)),
-        (xcr0::SSE, (160, size)),
-        (xcr0::AVX, (HIGH_HALVES, size)),
-    ];
-    parts
-        .into_iter()
-        .filter(move |part| part.0 & components != 0)
-        .map(|part| part.1)
 }
 
 fn save(cx: &mut Cx<'_>, insn: &Insn, form: Form) -> Result<(), Fault> {
