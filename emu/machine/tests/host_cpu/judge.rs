@@ -32,7 +32,6 @@ pub struct Report {
     faults: u64,
     forms: HashMap<Code, u64>,
     failed: BTreeMap<String, u64>,
-    lines: Vec<String>,
 }
 
 impl Judge {
@@ -139,7 +138,7 @@ impl Judge {
         });
         let host = self.native.run(std::slice::from_ref(&case)).pop().flatten();
         let text = self.compare(&case, host).unwrap_or(original);
-        report.lines.push(format!("{case} |{text}"));
+        println!("{case} |{text}");
     }
 }
 
@@ -163,8 +162,7 @@ impl Report {
             .collect();
         assert!(
             self.failed.is_empty(),
-            "the host's value / ours:\n{}\n{}",
-            self.lines.join("\n"),
+            "differences (the lines above: the host's value / ours) in {}",
             failed.join(", ")
         );
     }

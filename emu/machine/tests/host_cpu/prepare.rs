@@ -44,15 +44,16 @@ pub fn registers(random: &mut Random, instruction: &Instruction, state: &mut Sta
 
 /// Strings, XLAT, MASKMOVDQU: registers that the instruction names by itself.
 fn implicit(random: &mut Random, instruction: &Instruction, state: &mut State) -> Option<()> {
+    // Only with an address size of 32 bits do upper halves not count.
+    let narrow = instruction.op_kinds().any(|kind| {
+        matches!(
+            kind,
+            OpKind::MemorySegESI | OpKind::MemoryESEDI | OpKind::MemorySegEDI
+        )
+    });
     if instruction.is_string_instruction() {
-        let high = if random.chance(8) { 1 << 32 } else { 0 };
+        let high = u64::from(narrow && random.chance(8)) << 32;
         state.gpr[1] = random.below(12) | high;
-        // Only an address size of 32 bits makes the count small then.
-        let narrow = (instruction.op_kinds())
-            .any(|kind| matches!(kind, OpKind::MemorySegESI | OpKind::MemoryESEDI));
-        if high != 0 && !narrow {
-            state.gpr[1] &= 0xFFFF_FFFF;
-        }
     }
     let base = segment_base(instruction.segment_prefix(), state);
     for index in [3, 6, 7] {
@@ -66,6 +67,9 @@ fn implicit(random: &mut Random, instruction: &Instruction, state: &mut State) -
             _ => DATA + 0x200 + random.below(0x1A00),
         };
         state.gpr[index] = at.wrapping_sub(from);
+        if narrow && random.chance(4) {
+            state.gpr[index] ^= random.next() << 32;
+        }
     }
     if random.chance(4) {
         // Strings that are equal for a while.

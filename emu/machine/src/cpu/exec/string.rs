@@ -29,8 +29,7 @@ pub(super) fn repeat(
     let width = insn.mem.address;
     let count = cx.reg(RCX, width);
     if width == Width::Dword {
-        // The count is written back even if there is nothing to do, or a fault.
-        cx.set_reg(RCX, width, count);
+        write_back(cx, insn);
     }
     if count == 0 {
         return Ok(());
@@ -49,6 +48,20 @@ pub(super) fn repeat(
         cx.repeat();
     }
     Ok(())
+}
+
+/// With 32-bit addresses the count, and the indices of the forms that CPUs have a fast way for, are
+/// written back even if there is nothing to do, or a fault.
+fn write_back(cx: &mut Cx<'_>, insn: &Insn) {
+    let registers: &[u8] = match insn.op {
+        Op::Movs => &[RCX, RSI, RDI],
+        Op::Stos => &[RCX, RDI],
+        _ => &[RCX],
+    };
+    for &index in registers {
+        let value = cx.reg(index, Width::Dword);
+        cx.set_reg(index, Width::Dword, value);
+    }
 }
 
 fn iteration(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
