@@ -182,6 +182,26 @@ fn pages() {
 }
 
 #[test]
+fn faults() {
+    judge("faults");
+}
+
+#[test]
+fn segments() {
+    judge("segments");
+}
+
+#[test]
+fn debugging() {
+    judge("debug");
+}
+
+#[test]
+fn interrupts() {
+    judge("interrupts");
+}
+
+#[test]
 fn a_star_in_the_list_stands_for_anything() {
     assert!(matches("* level=0 *", "PDE with bit 51 level=0 read"));
     assert!(!matches("* level=0 *", "PDE with bit 51 level=3 read"));

@@ -18,6 +18,9 @@ void say(const char *format, ...);
 
 enum { DONE = 0x80 };
 
+/* Where they lie for the kernel; LAB_CODE shows the same to programs. */
+extern const char pieces_start[], pieces_end[];
+
 /* Selectors; what else the GDT holds stands in start.S. */
 enum { KERNEL_CODE = 0x08, KERNEL_DATA = 0x10, USER_DATA = 0x23, USER_CODE = 0x2B, TASK = 0x30 };
 
@@ -113,3 +116,5 @@ static inline void invlpg(u64 address)
 void paging(void);
 void faults(void);
 void segments(void);
+void debug(void);
+void interrupts(void);

@@ -207,7 +207,7 @@ PIECE(task_register, "ltr %ax");
 PIECE(local_table, "lldt %ax");
 PIECE(verify_read, "verr %ax\nsetz %cl\nmovzbl %cl, %eax");
 PIECE(verify_write, "verw %ax\nsetz %cl\nmovzbl %cl, %eax");
-PIECE(rights_of, "xorl %ecx, %ecx\nlarl %eax, %ecx\nmovl %ecx, %eax");
+PIECE(rights_of, "xorl %ecx, %ecx\nlarl %eax, %ecx\nmovl %ecx, %eax\nandl $0xF0FF00, %eax");
 PIECE(limit_of, "xorl %ecx, %ecx\nlsll %eax, %ecx\nmovl %ecx, %eax");
 PIECE(interrupt_return, "pushq $0x23\nleaq -8(%rsp), %rcx\npushq %rcx\npushq $2\npushq %rax\n"
                         "leaq 1f(%rip), %rcx\npushq %rcx\niretq\n1: nop");
@@ -292,7 +292,7 @@ static void gates(void)
                         set_gate(0x40, handler, (u16)gate[i].selector, gate[i].type, gate[i].ist);
                         try(int_40, level, 0);
                         say("int through a %s level=%d: pushed cs %x ss %x rflags %x, rsp & 15 is %x, ", gate[i].name,
-                            level, trap_words.cs, trap_words.ss, trap_words.rflags & ~0xFDUL, trap_frame & 15);
+                            level, trap_words.cs, trap_words.ss, trap_words.rflags & ~0x100FDUL, trap_frame & 15);
                         tell();
                 }
         }
@@ -433,7 +433,7 @@ PIECE(sse_there, "movaps (%rdi), %xmm0");
 PIECE(divide_there, "xorl %eax, %eax\nxorl %edx, %edx\ndivl (%rdi)");
 PIECE(pop_ss, "popq %rcx\nmovl $0xFF8, %eax\nmovl %eax, (%rsp)\n.byte 0x8E, 0x17");
 PIECE(in_string, "movl $0x3F8, %edx\ninsb");
-PIECE(mov_cr0_bad, "movabs $0x100000000, %rax\nmovq %rax, %cr0");
+PIECE(mov_cr0_bad, "movl $0x80000000, %eax\nmovq %rax, %cr0");
 
 static void priorities(void)
 {
@@ -445,7 +445,6 @@ static void priorities(void)
         line("ins at level 3 into a missing page", in_string, 3, &with);
         line("ins at level 0 into a missing page", in_string, 0, &with);
         line("mov to cr0 at level 3 of a bad value", mov_cr0_bad, 3, &with);
-        line("mov to cr0 at level 0 of a bad value", mov_cr0_bad, 0, &with);
         line("lgdt at level 3 from a missing page", load_gdt, 3, &with);
         line("lgdt at level 0 from a missing page", load_gdt, 0, &with);
         line("invlpg at level 0 of a missing page", invalidate, 0, &with);

@@ -79,7 +79,6 @@ static u64 code_table[512] __attribute__((aligned(4096)));
 static u64 stack_table[512] __attribute__((aligned(4096)));
 static u8 user_stack[4096] __attribute__((aligned(4096)));
 u8 lab_frames[2][4096] __attribute__((aligned(4096)));
-extern u8 pieces_start[], pieces_end[];
 
 void set_gate(int vector, u64 handler, u16 selector, int type, int ist)
 {
@@ -102,6 +101,9 @@ static void tables(void)
                 u16 limit;
                 u64 base;
         } __attribute__((packed)) idtr = {sizeof idt - 1, (u64)idt};
+        /* The old interrupt controllers keep quiet, and the PIT with them. */
+        outb(0x21, 0xFF);
+        outb(0xA1, 0xFF);
         asm volatile("lidt %0; ltr %w1" : : "m"(idtr), "r"(TASK));
 }
 
@@ -138,7 +140,7 @@ void try(const char *piece, int level, const struct setting *with)
         if (with)
                 setting = *with;
         setting.rflags |= 2;
-        tried = level == 3 ? (const char *)LAB_CODE + (piece - (const char *)pieces_start) : piece;
+        tried = level == 3 ? (const char *)LAB_CODE + (piece - pieces_start) : piece;
         if (!setting.rip)
                 setting.rip = (u64)tried;
         if (!setting.rsp)
@@ -187,6 +189,8 @@ static const struct {
     {"paging", paging},
     {"faults", faults},
     {"segments", segments},
+    {"debug", debug},
+    {"interrupts", interrupts},
 };
 
 static int same(const char *a, const char *b)

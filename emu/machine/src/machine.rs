@@ -21,6 +21,7 @@ use crate::bus::ram::Ram;
 use crate::bus::{Bus, Signal};
 use crate::cost::CostModel;
 use crate::cpu::decode;
+use crate::cpu::interrupt::nmi_pending;
 use crate::cpu::paging::paging_of;
 use crate::cpu::random::Random;
 use crate::cpu::state::flag;
@@ -429,7 +430,8 @@ impl Machine {
 
     /// True if the CPU is halted and no interrupt wakes it right now.
     fn is_asleep(&self) -> bool {
-        self.cpu.halted && !(self.cpu.flag(flag::IF) && self.bus.interrupt())
+        let interrupt = self.cpu.flag(flag::IF) && self.bus.interrupt();
+        self.cpu.halted && !interrupt && !nmi_pending(&self.cpu, &self.bus)
     }
 
     /// The next cycle at which something happens that might wake the CPU.

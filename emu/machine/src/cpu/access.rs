@@ -113,8 +113,9 @@ impl Cx<'_> {
     /// Translates `len` bytes (1 to 16) at `va`: both pages before either is touched.
     #[inline]
     pub fn span(&mut self, va: VirtAddr, len: u8, rights: Access) -> Result<Span, Fault> {
-        if self.cpu.rflags & flag::AC != 0 {
+        if self.cpu.rflags & flag::AC | self.watch != 0 {
             self.check_alignment(va, len, rights)?;
+            self.note_access(va, len, rights.write);
         }
         self.span_anywhere(va, len, rights)
     }
@@ -283,6 +284,12 @@ impl Cx<'_> {
 
     #[cold]
     fn device_write(&mut self, at: PhysAddr, len: u8, value: u64) {
+        self.write_to_device(at, len, value);
+        // The local APIC may have sent an NMI.
+        self.attention_changed();
+    }
+
+    fn write_to_device(&mut self, at: PhysAddr, len: u8, value: u64) {
         let now = self.cpu.cycle;
         self.charge(Class::Mmio);
         if matches!(len, 1 | 2 | 4 | 8) {
@@ -294,10 +301,11 @@ impl Cx<'_> {
         }
     }
 
-    /// Whether an access lies in one page and nobody asks for alignment: nearly always.
+    /// Whether an access lies in one page and nobody asks for alignment or waits for it: nearly
+    /// always.
     #[inline]
     fn is_plain(&self, va: VirtAddr, len: u8) -> bool {
-        va.offset() + u64::from(len) <= PAGE_SIZE && self.cpu.rflags & flag::AC == 0
+        va.offset() + u64::from(len) <= PAGE_SIZE && self.cpu.rflags & flag::AC | self.watch == 0
     }
 
     /// Reads up to 8 bytes with the rights of the running code.

@@ -16,6 +16,7 @@ use iced_x86::{
     Mnemonic, OpKind, Register,
 };
 
+use super::debug::ATTEND;
 use super::insn::{
     Class, Family, Gpr, Insn, Mem, NO_REGISTER, Op, Operand, RIP, Rep, Seg, Width,
     for_each_operation,
@@ -119,7 +120,7 @@ impl Cx<'_> {
         if bits != 64 {
             return self.fetch_legacy(code, va, bits);
         }
-        let mode = IN_USE | u64::from(self.user) << 1 | u64::from(self.code64);
+        let mode = IN_USE | u64::from(self.user) << 1 | u64::from(self.code64) | self.attend;
         let page = va.0 & !(PAGE_SIZE - 1) | mode;
         let frame = code.recent.frame;
         if code.recent.page == page
@@ -162,6 +163,9 @@ impl Cx<'_> {
         bits: u32,
         page: u64,
     ) -> Result<&'c Insn, Fault> {
+        if self.attend != 0 {
+            self.boundary(va)?;
+        }
         let rights = Access {
             fetch: true,
             user: self.user,
@@ -173,6 +177,7 @@ impl Cx<'_> {
             && let Some(index) = code.find(frame, pa.offset())
         {
             let epoch = self.code_epoch();
+            let page = page & !ATTEND;
             code.recent = Recent { page, epoch, frame };
             return code.get(frame, index).ok_or(UNSOUND);
         }

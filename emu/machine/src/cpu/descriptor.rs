@@ -1,9 +1,10 @@
 //! Descriptor tables: fetching, checking and loading segments.
 
 use super::insn::{Seg, Width};
-use super::state::{Segment, Table, access};
+use super::state::{Segment, Table, access, flag};
 use super::{Cx, Fault, vector};
 use crate::addr::VirtAddr;
+use crate::mmu::Access;
 
 /// An 8-byte descriptor as it stands in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,7 +348,11 @@ impl Cx<'_> {
         } else {
             Width::Dword
         };
-        let rights = self.rights(true);
+        // The operand of 10 bytes begins where it likes, even with alignment checks on.
+        let rights = Access {
+            ac: self.cpu.flag(flag::AC) && self.cpu.cpl() != 3,
+            ..self.rights(true)
+        };
         let limit = self.span(at, 2, rights)?;
         let base = self.span(at.add(2), width.bytes(), rights)?;
         self.store(limit, u64::from(table.limit));

@@ -1,10 +1,11 @@
 //! Exceptions, software interrupts and interrupts on their way through the IDT of IA-32e mode:
 //! gates, the TSS's stacks, error codes, double and triple faults; and the way back, IRET.
 
+use super::debug::GENERAL_DETECT;
 use super::descriptor::Descriptor;
 use super::insn::{Seg, Width};
 use super::protected_mode::TASK_SWITCH;
-use super::state::{Segment, flag};
+use super::state::{Segment, Shadow, flag};
 use super::{Cx, Exception, Fault, vector};
 use crate::addr::VirtAddr;
 use crate::cost::Class;
@@ -50,8 +51,11 @@ impl Cx<'_> {
         let mut exception = first;
         loop {
             self.charge(Class::Exception);
-            if exception.vector == vector::PF {
-                self.cpu.cr2 = exception.address;
+            match exception.vector {
+                vector::PF => self.cpu.cr2 = exception.address,
+                // The handler may use the debug registers.
+                vector::DB => self.cpu.dr[7] &= !GENERAL_DETECT,
+                _ => {}
             }
             let second = match self.deliver_exception(exception) {
                 Err(Fault::Exception(second)) => second,
@@ -72,11 +76,11 @@ impl Cx<'_> {
     }
 
     fn deliver_exception(&mut self, exception: Exception) -> Result<(), Fault> {
-        // RF in the pushed image lets a debugger's breakpoint be passed once; #DB traps after.
-        let resume = if exception.vector == vector::DB {
-            0
-        } else {
-            flag::RF
+        // RF in the pushed image lets a breakpoint on the instruction be passed once. A debugger
+        // sets it there itself (volume 3B, 18.3.1.1); an NMI comes before the instruction.
+        let resume = match exception.vector {
+            vector::DB | vector::NMI => 0,
+            _ => flag::RF,
         };
         self.deliver(Delivery {
             vector: exception.vector,
@@ -115,11 +119,20 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// The trap after an instruction that began with TF set.
-    pub(super) fn single_step(&mut self) -> Result<(), Fault> {
-        const BS: u64 = 1 << 14;
-        self.cpu.dr[6] |= BS;
-        Err(Fault::plain(vector::DB))
+    /// INT1: a #DB that says nothing in DR6 and asks no gate for its level.
+    pub(super) fn debug_interrupt(&mut self) -> Result<(), Fault> {
+        self.charge(Class::Exception);
+        self.cpu.dr[7] &= !GENERAL_DETECT;
+        self.deliver(Delivery {
+            vector: vector::DB,
+            code: None,
+            cause: Cause::Hardware,
+            rip: self.next,
+            rflags: self.cpu.rflags,
+            external: EXTERNAL,
+        })?;
+        self.next = self.cpu.rip;
+        Ok(())
     }
 
     /// Pushes the frame and jumps; changes nothing but the stack's memory if it faults.
@@ -168,7 +181,7 @@ impl Cx<'_> {
         if gate.interrupt {
             self.cpu.rflags &= !flag::IF;
         }
-        self.cpu.shadow = false;
+        self.cpu.shadow = Shadow::None;
         self.cpu.rep_iteration = 0;
         Ok(())
     }
@@ -275,8 +288,12 @@ impl Cx<'_> {
             write: true,
             ..Default::default()
         };
-        self.translate(VirtAddr(sp), rights)?;
-        self.translate(VirtAddr(sp + 8 * words - 1), rights)?;
+        // The first word that is pushed is the highest.
+        let first = VirtAddr(sp + 8 * (words - 1));
+        self.translate(first, rights)?;
+        if first.page() != VirtAddr(sp).page() {
+            self.translate(VirtAddr(first.0 & !0xFFF).add(8_u64.wrapping_neg()), rights)?;
+        }
         for (i, &word) in code.map(u64::from).iter().chain(frame).enumerate() {
             let at = VirtAddr(sp + 8 * i as u64);
             let span = self.span_system(at, 8, true)?;
@@ -287,6 +304,11 @@ impl Cx<'_> {
 
     /// IRET: back to the same or an outer level.
     pub(super) fn interrupt_return(&mut self, size: Width) -> Result<(), Fault> {
+        // Even if it faults (volume 3A, 6.7.1).
+        if self.cpu.nmi_blocked {
+            self.cpu.nmi_blocked = false;
+            self.attention_changed();
+        }
         if self.cpu.real_mode() {
             return self.return_in_real_mode(size);
         }

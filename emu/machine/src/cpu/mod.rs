@@ -7,6 +7,7 @@
 mod access;
 mod call_gate;
 pub mod cpuid;
+mod debug;
 pub mod decode;
 mod descriptor;
 mod exception;
@@ -14,7 +15,7 @@ mod exec;
 mod fault;
 pub mod fp;
 pub mod insn;
-mod interrupt;
+pub(crate) mod interrupt;
 pub mod model;
 pub mod msr;
 pub(crate) mod paging;
@@ -60,6 +61,10 @@ pub struct Cx<'a> {
     paging: Paging,
     code64: bool,
     user: bool,
+    /// Not zero while each boundary has to be looked at: see [`Cx::attention_changed`].
+    attend: u64,
+    /// Not zero while breakpoints wait for accesses.
+    watch: u64,
 }
 
 /// Why the CPU cannot go on.
@@ -91,8 +96,11 @@ impl<'a> Cx<'a> {
             paging: Paging::default(),
             code64: false,
             user: false,
+            attend: 0,
+            watch: 0,
         };
         cx.paging_changed();
+        cx.attention_changed();
         cx
     }
 
@@ -103,7 +111,7 @@ impl<'a> Cx<'a> {
     pub fn step(&mut self, code: &mut CodeCache) -> Result<(), Halt> {
         let result = match self.interrupt_due() {
             true => self.take_interrupt(),
-            false if self.cpu.halted => return Ok(()),
+            false if self.cpu.halted && !self.nmi_pending() => return Ok(()),
             false => self.instruction(code),
         };
         let result = match result {
@@ -117,6 +125,8 @@ impl<'a> Cx<'a> {
     /// An instruction did not complete: the guest handles that, or the machine stops.
     #[cold]
     fn fail(&mut self, fault: Fault) -> Result<(), Halt> {
+        // Breakpoints that an instruction met before it faulted are met again.
+        self.cpu.debug_pending = 0;
         let result = match fault {
             Fault::Exception(exception) => self.raise(exception),
             other => Err(other),
@@ -133,13 +143,16 @@ impl<'a> Cx<'a> {
     #[inline]
     fn instruction(&mut self, code: &mut CodeCache) -> Result<(), Fault> {
         let user = self.user;
-        let trap = self.cpu.flag(flag::TF);
+        let trap = self.cpu.rflags & flag::TF;
         let insn = self.fetch(code)?;
         self.next = self.cpu.rip.wrapping_add(u64::from(insn.len));
         let epoch = self.code_epoch();
         self.carry_out(insn)?;
-        if self.again && self.iterate(insn, epoch)? {
-            return Ok(());
+        if self.again && self.iterate(insn, epoch, trap)? {
+            return match trap | self.cpu.debug_pending {
+                0 => Ok(()),
+                _ => self.debug_trap_in_repeat(trap, insn.op),
+            };
         }
         self.cpu.rip = if self.code64 {
             self.next
@@ -147,13 +160,10 @@ impl<'a> Cx<'a> {
             self.next & 0xFFFF_FFFF
         };
         self.retire(user);
-        // A kernel that is entered with TF cleared is not stepped into.
-        let entered = user && !self.user && !self.cpu.flag(flag::TF);
-        if trap && !self.cpu.shadow && !entered {
-            self.single_step()
-        } else {
-            Ok(())
+        if trap | self.cpu.debug_pending == 0 {
+            return Ok(());
         }
+        self.debug_trap(trap, insn.op)
     }
 
     /// Carries out an instruction, or one iteration of it.
@@ -175,7 +185,7 @@ impl<'a> Cx<'a> {
     /// happened since `epoch` that could make it another one. True if it pauses with iterations
     /// left.
     #[inline(never)]
-    fn iterate(&mut self, insn: &insn::Insn, epoch: u64) -> Result<bool, Fault> {
+    fn iterate(&mut self, insn: &insn::Insn, epoch: u64, trap: u64) -> Result<bool, Fault> {
         loop {
             self.cpu.rep_iteration += 1;
             self.cpu.rflags |= flag::RF;
@@ -183,6 +193,7 @@ impl<'a> Cx<'a> {
             let pause = self.cpu.cycle >= self.deadline
                 || self.code_epoch() != epoch
                 || self.bus.attention()
+                || trap | self.cpu.debug_pending != 0
                 || self.interrupt_due();
             if pause {
                 return Ok(true);
@@ -206,6 +217,7 @@ impl<'a> Cx<'a> {
         self.cpu.retired_user += u64::from(user);
         if self.cpu.pmu.retire(user) {
             self.bus.performance_interrupt();
+            self.attention_changed();
         }
     }
 

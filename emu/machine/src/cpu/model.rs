@@ -196,7 +196,7 @@ features! {
     Adx V3 Leaf7Ebx 19 "ADCX, ADOX."
     Smap V1 Leaf7Ebx 20 "No data accesses by the kernel to pages of programs."
     Sha V3 Leaf7Ebx 29 "SHA-1 and SHA-256."
-    Umip unbuilt Leaf7Ecx 2 "Programs cannot read the places of tables."
+    Umip V1 Leaf7Ecx 2 "Programs cannot read the places of tables."
     Xsaveopt V3 LeafDEax 0 "XSAVEOPT."
     Xsavec V3 LeafDEax 1 "XSAVEC."
     Xgetbv1 V3 LeafDEax 2 "XGETBV of the state in use."

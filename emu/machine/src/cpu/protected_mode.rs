@@ -4,7 +4,7 @@
 use super::descriptor::Descriptor;
 use super::exception::{Cause, Delivery, IDT};
 use super::insn::{Seg, Width};
-use super::state::{Segment, access, flag};
+use super::state::{Segment, Shadow, access, flag};
 use super::{Cx, Fault, vector};
 use crate::addr::VirtAddr;
 use crate::mmu::Access;
@@ -131,7 +131,7 @@ impl Cx<'_> {
         if gate.interrupt {
             self.cpu.rflags &= !flag::IF;
         }
-        self.cpu.shadow = false;
+        self.cpu.shadow = Shadow::None;
         self.cpu.rep_iteration = 0;
         Ok(())
     }

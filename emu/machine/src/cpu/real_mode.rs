@@ -4,7 +4,7 @@
 use super::exception::Delivery;
 use super::insn::{Seg, Width};
 use super::protected_mode::Stack;
-use super::state::{Cpu, Segment, cr0, flag};
+use super::state::{Cpu, Segment, Shadow, cr0, flag};
 use super::{Cx, Fault};
 use crate::addr::VirtAddr;
 
@@ -35,7 +35,9 @@ impl Cpu {
             cr3: initial.cr3,
             cr4: initial.cr4,
             dr: initial.dr,
-            shadow: false,
+            shadow: Shadow::None,
+            debug_pending: 0,
+            nmi_blocked: false,
             halted: false,
             rep_iteration: 0,
             ..old
@@ -100,7 +102,7 @@ impl Cx<'_> {
         self.cpu.gpr[4] = stack.pointer;
         self.cpu.rip = offset;
         self.cpu.rflags &= !(flag::IF | flag::TF | flag::RF | flag::AC);
-        self.cpu.shadow = false;
+        self.cpu.shadow = Shadow::None;
         self.cpu.rep_iteration = 0;
         Ok(())
     }

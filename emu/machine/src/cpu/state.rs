@@ -146,6 +146,29 @@ impl Segment {
     }
 }
 
+/// What the instruction before a boundary keeps from happening there (volume 3A, 6.8.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shadow {
+    /// Nothing.
+    #[default]
+    None,
+    /// STI: interrupts.
+    Interrupts,
+    /// MOV or POP to SS: interrupts, NMIs and debug exceptions, so that RSP can be loaded next.
+    Stack,
+}
+
+impl Shadow {
+    /// That of an instruction that has loaded this segment register.
+    #[must_use]
+    pub fn of_load(seg: Seg) -> Self {
+        match seg {
+            Seg::Ss => Shadow::Stack,
+            _ => Shadow::None,
+        }
+    }
+}
+
 /// GDTR or IDTR.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
@@ -236,8 +259,13 @@ pub struct Cpu {
     pub mxcsr: u32,
     /// x87 state.
     pub x87: X87,
-    /// STI or a load of SS came just before: no interrupt at this boundary.
-    pub shadow: bool,
+    /// What the instruction just before holds back at this boundary.
+    pub shadow: Shadow,
+    /// Breakpoints (bits of DR6) that have been met and wait for the end of the instruction after
+    /// a load of SS; at other boundaries none.
+    pub debug_pending: u64,
+    /// An NMI's handler runs: the next NMI waits for IRET.
+    pub nmi_blocked: bool,
     /// HLT, until an interrupt.
     pub halted: bool,
     /// This CPU's clock.
@@ -279,7 +307,9 @@ impl Default for Cpu {
             xcr0: xcr0::X87,
             mxcsr: 0x1F80,
             x87: X87::default(),
-            shadow: false,
+            shadow: Shadow::None,
+            debug_pending: 0,
+            nmi_blocked: false,
             halted: false,
             cycle: 0,
             retired: 0,

@@ -65,6 +65,11 @@ const LVT_EXT_INT: u32 = 7 << 8;
 /// Bits that software can change in each entry.
 const LVT_WRITABLE: [u32; LVT_ENTRIES] = [0x300FF, 0x107FF, 0x107FF, 0x1A7FF, 0x1A7FF, 0x100FF];
 
+/// Delivery modes, bits 8 to 10 of the interrupt command and of LVT entries.
+const FIXED: u32 = 0;
+const LOWEST: u32 = 1;
+const NMI: u32 = 4;
+
 const SVR_ENABLED: u32 = 1 << 8;
 const ESR_ILLEGAL_VECTOR: u32 = 1 << 6;
 
@@ -105,6 +110,8 @@ pub struct Apic {
     lint0: bool,
     /// LINT0 hands the CPU an interrupt whose vector the 8259s know.
     ext_int: bool,
+    /// An NMI waits for the CPU; there is never more than one.
+    nmi: bool,
 }
 
 /// The timer: it counts crystal ticks, divided.
@@ -142,6 +149,7 @@ impl Apic {
             timer: Timer::default(),
             lint0: false,
             ext_int: false,
+            nmi: false,
         }
     }
 
@@ -255,14 +263,17 @@ impl Apic {
     /// An inter-processor interrupt; with one CPU it reaches this one or nobody.
     fn send(&mut self, command: u32) {
         self.icr[0] = command & 0x000C_CFFF;
-        let fixed = (command >> 8) & 7 <= 1;
+        let mode = (command >> 8) & 7;
         let to_me = match (command >> 18) & 3 {
             0 => self.is_meant((self.icr[1] >> 24) as u8, command & (1 << 11) != 0),
             1 | 2 => true,
             _ => false,
         };
-        if fixed && to_me {
-            self.request(command as u8, false);
+        match mode {
+            _ if !to_me => {}
+            FIXED | LOWEST => self.request(command as u8, false),
+            NMI => self.nmi = true,
+            _ => {}
         }
     }
 
@@ -304,8 +315,11 @@ impl Apic {
     /// Raises what an LVT entry says, if it is not masked.
     fn raise(&mut self, index: usize) {
         let entry = self.lvt[index];
-        if entry & LVT_MASKED == 0 && (entry >> 8) & 7 == 0 {
-            self.request(entry as u8, false);
+        match (entry >> 8) & 7 {
+            _ if entry & LVT_MASKED != 0 => {}
+            FIXED => self.request(entry as u8, false),
+            NMI => self.nmi = true,
+            _ => {}
         }
     }
 
@@ -328,6 +342,18 @@ impl Apic {
         set(&mut self.irr, vector, false);
         set(&mut self.isr, vector, true);
         Some(vector)
+    }
+
+    /// Whether an NMI waits for the CPU.
+    #[inline]
+    #[must_use]
+    pub fn nmi(&self) -> bool {
+        self.nmi
+    }
+
+    /// The CPU takes the NMI.
+    pub(crate) fn acknowledge_nmi(&mut self) {
+        self.nmi = false;
     }
 
     fn end_of_interrupt(&mut self) -> Option<u8> {

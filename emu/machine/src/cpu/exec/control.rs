@@ -25,6 +25,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::CallFar => far_call(cx, insn),
         Op::RetFar => far_return(cx, insn),
         Op::Int => software(cx, insn),
+        Op::Int1 => cx.debug_interrupt(),
         Op::Int3 => cx.software_interrupt(vector::BP),
         Op::Iret => cx.interrupt_return(insn.size),
         Op::Syscall => system_call(cx),

@@ -2,7 +2,7 @@
 
 use super::flags;
 use crate::cpu::insn::{Insn, Op};
-use crate::cpu::state::flag;
+use crate::cpu::state::{Shadow, flag};
 use crate::cpu::{Cx, Fault};
 
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
@@ -27,7 +27,10 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::Sti => {
             interrupt_rights(cx)?;
             // The instruction after STI runs before any interrupt, if they were off.
-            cx.cpu.shadow = !cx.cpu.flag(flag::IF);
+            cx.cpu.shadow = match cx.cpu.flag(flag::IF) {
+                true => Shadow::None,
+                false => Shadow::Interrupts,
+            };
             cx.cpu.set_flag(flag::IF, true);
         }
         Op::Clac | Op::Stac if cx.cpu.cpl() != 0 => return Err(Fault::UD),

@@ -76,12 +76,14 @@ fn output_string(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 }
 
 fn read(cx: &mut Cx<'_>, port: u16, size: Width) -> u64 {
+    cx.note_port(port, size.bytes());
     let now = cx.cpu.cycle;
     let eax = cx.reg(RAX, Width::Dword) as u32;
     u64::from(cx.bus.port_in(port, usize::from(size.bytes()), eax, now)) & size.mask()
 }
 
 fn write(cx: &mut Cx<'_>, port: u16, size: Width, value: u64) {
+    cx.note_port(port, size.bytes());
     let now = cx.cpu.cycle;
     cx.bus
         .port_out(port, usize::from(size.bytes()), value as u32, now);

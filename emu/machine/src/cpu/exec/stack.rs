@@ -1,7 +1,7 @@
 //! The stack.
 
 use crate::cpu::insn::{Insn, Op, Operand, Seg, Width};
-use crate::cpu::state::flag;
+use crate::cpu::state::{Shadow, flag};
 use crate::cpu::{Cx, Fault};
 
 pub(super) const RSP: u8 = 4;
@@ -69,7 +69,7 @@ fn pop_operand(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 
 fn pop_segment(cx: &mut Cx<'_>, seg: Seg, selector: u16) -> Result<(), Fault> {
     cx.load_segment(seg, selector)?;
-    cx.cpu.shadow = seg == Seg::Ss;
+    cx.cpu.shadow = Shadow::of_load(seg);
     Ok(())
 }
 

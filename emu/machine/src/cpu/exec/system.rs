@@ -2,8 +2,9 @@
 
 use super::flags::{set_some, when};
 use crate::addr::VirtAddr;
+use crate::cpu::debug::{ACCESS_DETECTED, GENERAL_DETECT};
 use crate::cpu::insn::{Gpr, Insn, Op, Operand, Seg, Width};
-use crate::cpu::state::{cr0, cr4, flag};
+use crate::cpu::state::{Shadow, cr0, cr4, flag};
 use crate::cpu::{Cx, Fault, vector};
 
 const RAX: u8 = 0;
@@ -20,6 +21,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::Rdtsc | Op::Rdtscp | Op::Rdpmc => counters(cx, insn.op),
         Op::MovSeg => move_segment(cx, insn),
         Op::Lss | Op::Lds | Op::Les | Op::Lfs | Op::Lgs => load_far(cx, insn),
+        Op::Sgdt | Op::Sidt | Op::Sldt | Op::Str | Op::Smsw if is_hidden(cx) => Err(Fault::GP),
         Op::Sgdt | Op::Sidt => store_table(cx, insn),
         Op::Sldt | Op::Str | Op::Smsw => store_word(cx, insn),
         Op::Lar | Op::Lsl | Op::Verr | Op::Verw => inspect(cx, insn),
@@ -56,6 +58,11 @@ fn protected_only(op: Op) -> bool {
         op,
         Op::Lldt | Op::Ltr | Op::Sldt | Op::Str | Op::Lar | Op::Lsl | Op::Verr | Op::Verw
     )
+}
+
+/// CR4.UMIP hides from programs where the tables are.
+fn is_hidden(cx: &Cx<'_>) -> bool {
+    cx.cpu.cpl() != 0 && cx.cpu.cr4 & cr4::UMIP != 0
 }
 
 fn set32(cx: &mut Cx<'_>, index: u8, value: u32) {
@@ -156,9 +163,7 @@ fn move_control(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Debug registers are kept; breakpoints that DR7 would switch on are not there.
 fn move_debug(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    const ENABLES: u64 = 0xFF | 1 << 13;
     let (reg, to_special, special) = other_side(insn)?;
     let Operand::Dr(number) = special else {
         return Err(Fault::UD);
@@ -169,6 +174,10 @@ fn move_debug(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         0..=7 => number,
         _ => return Err(Fault::UD),
     };
+    if cx.cpu.dr[7] & GENERAL_DETECT != 0 {
+        cx.cpu.dr[6] |= ACCESS_DETECTED;
+        return Err(Fault::plain(vector::DB));
+    }
     let slot = usize::from(number);
     if !to_special {
         let value = cx.cpu.dr[slot];
@@ -179,14 +188,12 @@ fn move_debug(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     if number >= 6 && value >> 32 != 0 {
         return Err(Fault::GP);
     }
-    if number == 7 && value & ENABLES != 0 {
-        return Err(Fault::Missing("hardware breakpoints"));
-    }
     cx.cpu.dr[slot] = match number {
         6 => value & 0xE00F | 0xFFFF_0FF0,
-        7 => value & 0xFFFF_2BFF | 0x400,
+        7 => value & 0xFFFF_23FF | 0x400,
         _ => value,
     };
+    cx.attention_changed();
     Ok(())
 }
 
@@ -196,7 +203,7 @@ fn move_segment(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
             let selector = cx.get(insn, 1)? as u16;
             cx.load_segment(seg, selector)?;
             // So that RSP can be loaded next without an interrupt between.
-            cx.cpu.shadow = seg == Seg::Ss;
+            cx.cpu.shadow = Shadow::of_load(seg);
             Ok(())
         }
         (_, Operand::Seg(seg)) => {
