@@ -173,12 +173,18 @@ impl Cx<'_> {
 
     /// Reads up to 8 bytes of a state.
     pub fn read_part(&mut self, va: VirtAddr, len: u8) -> Result<u64, Fault> {
+        if self.watch != 0 {
+            self.note_access(va, len, false);
+        }
         let span = self.span_anywhere(va, len, self.rights(false))?;
         Ok(self.load(span))
     }
 
     /// Writes up to 8 bytes of a state.
     pub fn write_part(&mut self, va: VirtAddr, len: u8, value: u64) -> Result<(), Fault> {
+        if self.watch != 0 {
+            self.note_access(va, len, true);
+        }
         let span = self.span_anywhere(va, len, self.rights(true))?;
         self.store(span, value);
         Ok(())

@@ -99,7 +99,7 @@ fn gather(cx: &mut Cx<'_>, insn: &Insn, element: Width, index: Width) -> Result<
                     if fetched {
                         keep_partly(cx, insn, value);
                     }
-                    return Err(interrupted(cx, fault, fetched));
+                    return Err(interrupted(cx, insn, fault, fetched));
                 }
             }
             fetched = true;
@@ -133,14 +133,15 @@ fn whole_lanes(cx: &Cx<'_>, insn: &Insn, element: Width) -> Halves {
     mask
 }
 
-/// What a fault in a gather becomes: if a lane has been fetched, a single step that is due comes
+/// What a fault in a gather becomes: if a lane has been fetched, a debug exception that is due comes
 /// in its place, with RF set; the fault comes again with the rest (volume 2, VGATHERDPS).
-fn interrupted(cx: &mut Cx<'_>, fault: Fault, fetched: bool) -> Fault {
-    if !fetched || !cx.cpu.flag(flag::TF) {
+fn interrupted(cx: &mut Cx<'_>, insn: &Insn, fault: Fault, fetched: bool) -> Fault {
+    let trap = cx.cpu.rflags & flag::TF;
+    if !fetched || trap | cx.cpu.debug_pending == 0 {
         return fault;
     }
-    cx.cpu.set_flag(flag::RF, true);
-    cx.single_step().err().unwrap_or(fault)
+    let debug = cx.debug_trap_in_repeat(trap, insn.op);
+    debug.err().unwrap_or(fault)
 }
 
 /// As many lanes as both the registers of elements and of indices have.
