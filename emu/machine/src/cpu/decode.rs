@@ -292,7 +292,18 @@ pub fn decode(bytes: &[u8], bits: u32, model: CpuModel) -> Result<Option<Insn>, 
             _ => Ok(Some(special(Op::Undefined, 1))),
         };
     }
-    Ok(Some(translate(&instruction, features)))
+    let mut insn = translate(&instruction, features);
+    if matches!(insn.family, Family::X87 | Family::X87Move) {
+        insn.fop = x87_opcode(bytes);
+    }
+    Ok(Some(insn))
+}
+
+/// The low three bits of the first byte of an x87 instruction and the byte behind it; no prefix
+/// looks like that first byte.
+fn x87_opcode(bytes: &[u8]) -> u16 {
+    let escape = bytes.windows(2).find(|pair| pair[0] & 0xF8 == 0xD8);
+    escape.map_or(0, |pair| u16::from(pair[0] & 7) << 8 | u16::from(pair[1]))
 }
 
 fn special(op: Op, len: u8) -> Insn {
@@ -306,6 +317,7 @@ fn special(op: Op, len: u8) -> Insn {
         rep: Rep::None,
         lock: false,
         vex: false,
+        fop: 0,
         operands: [Operand::None; 4],
         mem: Mem {
             base: NO_REGISTER,

@@ -463,6 +463,8 @@ pub struct Insn {
     pub lock: bool,
     /// A VEX prefix: memory need not be aligned unless the instruction says so.
     pub vex: bool,
+    /// Of an x87 instruction the low three bits of its first byte, and its ModRM byte: FOP.
+    pub fop: u16,
     /// The operands, destination first. The legacy and the VEX form of an instruction on vectors
     /// have theirs in the same places: destination, last source, immediate, [`FIRST`] source.
     pub operands: [Operand; 4],

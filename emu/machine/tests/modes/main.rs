@@ -3,6 +3,7 @@
 
 mod pc;
 
+mod environment;
 mod gates;
 mod real;
 mod rings;

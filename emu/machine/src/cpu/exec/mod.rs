@@ -39,6 +39,7 @@ mod string;
 mod system;
 mod x87;
 mod x87_control;
+mod x87_environment;
 mod x87_functions;
 mod x87_move;
 mod x87_state;
@@ -79,8 +80,8 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Family::SseAes => sse::execute(cx, insn, sse_aes::execute),
         Family::SseClmul => sse::execute(cx, insn, sse_clmul::execute),
         Family::SseSha => sse::execute(cx, insn, sse_sha::execute),
-        Family::X87 => x87::execute(cx, insn),
-        Family::X87Move => x87_move::execute(cx, insn),
+        Family::X87 => x87_state::tracked(cx, insn, x87::execute),
+        Family::X87Move => x87_state::tracked(cx, insn, x87_move::execute),
         Family::X87Control => x87_control::execute(cx, insn),
         Family::SseText => sse::execute(cx, insn, sse_text::execute),
         Family::Xsave => xsave::execute(cx, insn),

@@ -2,7 +2,7 @@
 
 use super::sse_float::relation_flags;
 use super::x87_functions;
-use super::x87_state::{check_pending, enter, note, status};
+use super::x87_state::{check_pending, enter, status};
 use crate::cpu::fp::x87::{self, Control, Outcome, Step};
 use crate::cpu::fp::{DOUBLE, F80, Flags, Kind, Relation, SINGLE};
 use crate::cpu::insn::{Insn, Op, Operand};
@@ -37,7 +37,6 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 }
 
 fn unary_operation(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    note(cx, insn);
     let x87 = &mut cx.cpu.x87;
     match insn.op {
         Op::Fsqrt => unary(x87, x87::sqrt),
@@ -108,7 +107,6 @@ fn binary(
         Op::Faddp | Op::Fmulp | Op::Fsubp | Op::Fsubrp | Op::Fdivp | Op::Fdivrp
     );
     if let (Operand::St(a), Operand::St(b)) = (insn.operands[0], insn.operands[1]) {
-        note(cx, insn);
         let x87 = &mut cx.cpu.x87;
         match (x87.st(a), x87.st(b)) {
             (Some(x), Some(y)) => {
@@ -119,7 +117,6 @@ fn binary(
         return Ok(());
     }
     let (operand, denormal) = memory_operand(cx, insn)?;
-    note(cx, insn);
     let x87 = &mut cx.cpu.x87;
     match x87.st(0) {
         Some(x) => {
@@ -222,7 +219,6 @@ fn compare(cx: &mut Cx<'_>, insn: &Insn, quiet: bool, pops: u32) -> Result<(), F
         [_, Operand::St(i), ..] | [Operand::St(i), Operand::None, ..] => (cx.cpu.x87.st(i), false),
         _ => (cx.cpu.x87.st(1), false),
     };
-    note(cx, insn);
     compare_with(&mut cx.cpu.x87, other, denormal, quiet, pops);
     Ok(())
 }
@@ -254,7 +250,6 @@ fn compare_flags(cx: &mut Cx<'_>, insn: &Insn, quiet: bool, pop: bool) -> Result
     let Operand::St(i) = insn.operands[1] else {
         return Err(Fault::Missing(insn.op.name()));
     };
-    note(cx, insn);
     let x87 = &mut cx.cpu.x87;
     let (relation, proceeds) = match (x87.st(0), x87.st(i)) {
         (Some(a), Some(b)) => {

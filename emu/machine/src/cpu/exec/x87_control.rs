@@ -1,8 +1,9 @@
 //! Control and status of the x87, and whole states in memory: FLDENV, FSAVE, FXSAVE and kin.
 
+use super::x87_environment::{at, load_environment, prepare, store_environment};
 use super::x87_state::{check_pending, enter, status};
 use crate::addr::VirtAddr;
-use crate::cpu::fp::{F80, Kind};
+use crate::cpu::fp::F80;
 use crate::cpu::insn::{Insn, Op, Width};
 use crate::cpu::state::{X87, cr0, cr4};
 use crate::cpu::{Cx, Fault};
@@ -52,7 +53,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     }
 }
 
-fn set_control(x87: &mut X87, value: u16) {
+pub(super) fn set_control(x87: &mut X87, value: u16) {
     x87.control = value & 0x1f3f | 0x40;
     x87.update_pending();
 }
@@ -76,104 +77,6 @@ fn emms(cx: &mut Cx<'_>) -> Result<(), Fault> {
     cx.cpu.x87.status &= !status::TOP;
     cx.cpu.x87.tag = 0xffff;
     Ok(())
-}
-
-/// The tag word with the sort of each number: 0 valid, 1 zero, 2 special, 3 empty.
-fn full_tags(x87: &X87) -> u16 {
-    (0..8).fold(0, |tags, i| {
-        let empty = x87.tag >> (2 * i) & 3 == 3;
-        let number = x87.registers[i].unpack();
-        let tag = match number.kind {
-            _ if empty => 3,
-            Kind::Zero => 1,
-            Kind::Finite if !number.denormal => 0,
-            _ => 2,
-        };
-        tags | tag << (2 * i)
-    })
-}
-
-/// A tag word as it is kept: a register is empty or not.
-fn kept_tags(tags: u16) -> u16 {
-    (0..8).fold(0, |kept, i| {
-        kept | if tags >> (2 * i) & 3 == 3 {
-            3 << (2 * i)
-        } else {
-            0
-        }
-    })
-}
-
-/// The environment's words in the order in which they are stored. Code and data selectors read
-/// as zero, as on CPUs that no longer keep them.
-fn environment(x87: &X87) -> [u32; 7] {
-    [
-        x87.control.into(),
-        x87.status.into(),
-        full_tags(x87).into(),
-        x87.instruction as u32,
-        u32::from(x87.opcode & 0x7ff) << 16,
-        x87.data as u32,
-        0,
-    ]
-}
-
-/// The bits that the unused halves of the long form are filled with.
-const UNUSED: [u32; 7] = [0xffff_0000, 0xffff_0000, 0xffff_0000, 0, 0, 0, 0xffff_0000];
-
-fn at(va: VirtAddr, offset: u64) -> VirtAddr {
-    VirtAddr(va.0.wrapping_add(offset))
-}
-
-/// Whether a state is stored in the 14-byte form of 16-bit operands.
-fn is_short(insn: &Insn) -> bool {
-    matches!(insn.mem.bytes, 14 | 94)
-}
-
-/// Translates the whole operand, beginning with its first word, so that no part of it can fault
-/// later.
-fn prepare(cx: &mut Cx<'_>, insn: &Insn, write: bool) -> Result<VirtAddr, Fault> {
-    let va = cx.address(insn, write)?;
-    let unit = if is_short(insn) { 2 } else { 4 };
-    cx.span(va, unit, cx.rights(write))?;
-    cx.probe_state(va, insn.mem.bytes.into(), write)?;
-    Ok(va)
-}
-
-/// Stores the environment and returns where it ends.
-fn store_environment(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<VirtAddr, Fault> {
-    let words = environment(&cx.cpu.x87);
-    if is_short(insn) {
-        for (i, word) in (0u64..).zip(words) {
-            cx.write_part(at(va, 2 * i), 2, (word & 0xffff).into())?;
-        }
-        return Ok(at(va, 14));
-    }
-    for ((i, word), unused) in (0u64..).zip(words).zip(UNUSED) {
-        cx.write_part(at(va, 4 * i), 4, (word | unused).into())?;
-    }
-    Ok(at(va, 28))
-}
-
-/// Reads an environment; where it ends, and the x87 with it.
-fn load_environment(cx: &mut Cx<'_>, insn: &Insn, va: VirtAddr) -> Result<(VirtAddr, X87), Fault> {
-    let step = if is_short(insn) { 2 } else { 4 };
-    let mut words = [0u64; 7];
-    for (i, word) in (0u64..).zip(&mut words) {
-        *word = cx.read_part(at(va, step * i), step as u8)?;
-    }
-    let mut x87 = cx.cpu.x87.clone();
-    x87.status = words[1] as u16;
-    x87.tag = kept_tags(words[2] as u16);
-    x87.instruction = words[3];
-    x87.opcode = if is_short(insn) {
-        0
-    } else {
-        (words[4] >> 16) as u16 & 0x7ff
-    };
-    x87.data = words[5];
-    set_control(&mut x87, words[0] as u16);
-    Ok((at(va, 7 * step), x87))
 }
 
 /// FNSTENV masks all exceptions afterwards.

@@ -1,6 +1,6 @@
 //! x87 loads, stores, constants and register moves.
 
-use super::x87_state::{enter, note};
+use super::x87_state::enter;
 use crate::addr::VirtAddr;
 use crate::cpu::fp::x87::{self, Outcome};
 use crate::cpu::fp::{DOUBLE, F80, Flags, Rounding, SINGLE};
@@ -34,12 +34,9 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
             x87.set_empty(i, true);
             x87.pop();
         }),
-        Op::Fincstp => stack_pointer(cx, insn, 1),
-        Op::Fdecstp => stack_pointer(cx, insn, 7),
-        Op::Fnop => {
-            note(cx, insn);
-            Ok(())
-        }
+        Op::Fincstp => stack_pointer(cx, 1),
+        Op::Fdecstp => stack_pointer(cx, 7),
+        Op::Fnop => Ok(()),
         _ => constant(cx, insn),
     }
 }
@@ -47,8 +44,8 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 fn constant(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     // Exponent, and 66 bits of the significand: the last two and a half say how to round.
     let (exp, sig, rest) = match insn.op {
-        Op::Fldz => return push(cx, insn, F80::zero(false)),
-        Op::Fld1 => return push(cx, insn, F80::ONE),
+        Op::Fldz => return push(cx, F80::zero(false)),
+        Op::Fld1 => return push(cx, F80::ONE),
         Op::Fldl2t => (1, 0xd49a_784b_cd1b_8afe, 0x492b),
         Op::Fldl2e => (0, 0xb8aa_3b29_5c17_f0bb, 0xbe87),
         Op::Fldpi => (1, 0xc90f_daa2_2168_c234, 0xc4c6),
@@ -61,11 +58,10 @@ fn constant(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Rounding::Up => true,
         Rounding::Down | Rounding::Zero => false,
     };
-    push(cx, insn, F80::finite(false, exp, sig + u64::from(up)))
+    push(cx, F80::finite(false, exp, sig + u64::from(up)))
 }
 
-fn push(cx: &mut Cx<'_>, insn: &Insn, value: F80) -> Result<(), Fault> {
-    note(cx, insn);
+fn push(cx: &mut Cx<'_>, value: F80) -> Result<(), Fault> {
     cx.cpu.x87.push(Outcome {
         value,
         flags: Flags::empty(),
@@ -79,7 +75,6 @@ fn with_register(cx: &mut Cx<'_>, insn: &Insn, f: impl Fn(&mut X87, u8)) -> Resu
         [_, Operand::St(i), ..] | [Operand::St(i), ..] => i,
         _ => return Err(Fault::Missing(insn.op.name())),
     };
-    note(cx, insn);
     f(&mut cx.cpu.x87, i);
     Ok(())
 }
@@ -107,8 +102,7 @@ fn conditional(cx: &mut Cx<'_>, insn: &Insn, flags: u64, wanted: bool) -> Result
     })
 }
 
-fn stack_pointer(cx: &mut Cx<'_>, insn: &Insn, by: u16) -> Result<(), Fault> {
-    note(cx, insn);
+fn stack_pointer(cx: &mut Cx<'_>, by: u16) -> Result<(), Fault> {
     cx.cpu.x87.rotate(by);
     cx.cpu.x87.set_c1(false);
     Ok(())
@@ -131,7 +125,6 @@ fn load(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     };
     let outcome = match (insn.op, insn.operands[0], insn.mem.bytes) {
         (Op::Fld, Operand::St(i), _) => {
-            note(cx, insn);
             match cx.cpu.x87.st(i) {
                 Some(value) => cx.cpu.x87.push(exactly(value)),
                 None => underflowing_load(&mut cx.cpu.x87),
@@ -149,7 +142,6 @@ fn load(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         (_, _, 4) => exactly(x87::from_int((cx.get(insn, 0)? as i32).into())),
         _ => exactly(x87::from_int(cx.get(insn, 0)? as i64)),
     };
-    note(cx, insn);
     cx.cpu.x87.push(outcome);
     Ok(())
 }
@@ -217,7 +209,7 @@ fn indefinite(insn: &Insn) -> F80 {
 
 fn store(cx: &mut Cx<'_>, insn: &Insn, pop: bool) -> Result<(), Fault> {
     if let Operand::St(i) = insn.operands[0] {
-        return store_register(cx, insn, i, pop);
+        return store_register(cx, i, pop);
     }
     let number = cx.cpu.x87.st(0);
     let outcome = match number {
@@ -238,7 +230,6 @@ fn store(cx: &mut Cx<'_>, insn: &Insn, pop: bool) -> Result<(), Fault> {
             Some(prepare(cx, insn, va, true)?)
         }
     };
-    note(cx, insn);
     let x87 = &mut cx.cpu.x87;
     match number {
         Some(_) => _ = x87.accept(&outcome),
@@ -276,9 +267,8 @@ fn prepare(
 /// D9 D8+i, an alias of FSTP that no manual lists: an empty register is popped without a word.
 fn store_if_any(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     match insn.operands[0] {
-        Operand::St(i) if !cx.cpu.x87.is_empty(0) => store_register(cx, insn, i, true),
+        Operand::St(i) if !cx.cpu.x87.is_empty(0) => store_register(cx, i, true),
         _ => {
-            note(cx, insn);
             cx.cpu.x87.set_c1(false);
             cx.cpu.x87.pop();
             Ok(())
@@ -286,8 +276,7 @@ fn store_if_any(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     }
 }
 
-fn store_register(cx: &mut Cx<'_>, insn: &Insn, i: u8, pop: bool) -> Result<(), Fault> {
-    note(cx, insn);
+fn store_register(cx: &mut Cx<'_>, i: u8, pop: bool) -> Result<(), Fault> {
     let x87 = &mut cx.cpu.x87;
     match x87.st(0) {
         Some(a) => {

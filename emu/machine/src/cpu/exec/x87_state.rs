@@ -2,7 +2,7 @@
 
 use crate::cpu::fp::x87::{Control, Outcome};
 use crate::cpu::fp::{F80, Flags};
-use crate::cpu::insn::{Insn, Operand};
+use crate::cpu::insn::{Insn, Op, Operand};
 use crate::cpu::state::{X87, cr0};
 use crate::cpu::{Cx, Fault};
 
@@ -45,13 +45,27 @@ pub(super) fn enter_mmx(cx: &mut Cx<'_>) {
     cx.cpu.x87.tag = 0;
 }
 
-/// Remembers which instruction the x87 carried out last, and its operand. The opcode field
-/// stays as it is, as on CPUs that record it only for unmasked exceptions.
-pub(super) fn note(cx: &mut Cx<'_>, insn: &Insn) {
-    cx.cpu.x87.instruction = cx.cpu.rip;
-    if insn.operands.contains(&Operand::Mem) {
-        cx.cpu.x87.data = cx.offset(&insn.mem);
+/// Carries out an instruction of the x87 and keeps its address (FIP); if it leaves an unmasked
+/// exception, its opcode and its operand's offset as well (FOP, FDP), as `Feature::FdpExceptions`
+/// announces.
+pub(super) fn tracked(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    execute: fn(&mut Cx<'_>, &Insn) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    execute(cx, insn)?;
+    if insn.op == Op::Wait {
+        return Ok(());
     }
+    cx.cpu.x87.instruction = cx.cpu.rip;
+    // An earlier exception would have kept this instruction from running.
+    if cx.cpu.x87.status & PENDING != 0 {
+        cx.cpu.x87.opcode = insn.fop;
+        if insn.operands.contains(&Operand::Mem) {
+            cx.cpu.x87.data = cx.offset(&insn.mem);
+        }
+    }
+    Ok(())
 }
 
 impl X87 {
