@@ -3,6 +3,7 @@
 
 mod pc;
 
+mod decimal;
 mod environment;
 mod gates;
 mod real;
