@@ -35,10 +35,12 @@ const COE: Rooms = Rooms {
         (
             "scenario",
             &[
-                "embedded", "error", "events", "exit", "golden", "images", "names", "schedule",
+                "embedded", "error", "events", "exit", "golden", "images", "mistake", "names",
+                "schedule",
             ],
         ),
-        ("schedule", &["error", "events", "names"]),
+        ("schedule", &["error", "events", "mistake", "names"]),
+        ("mistake", &["exit"]),
         ("timeline", &["events", "names"]),
         ("report", &["events", "names", "timeline"]),
         ("diff", &["events", "golden", "names", "run"]),
