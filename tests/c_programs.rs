@@ -6,7 +6,7 @@ mod common;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Outcome, Stdio, has, judge_file, root, succeed};
+use common::{Outcome, Stdio, has, judge_file, judge_file_on_v3, root, succeed};
 use tempfile::TempDir;
 
 /// A compiler with its library, and the package that it comes from.
@@ -92,6 +92,31 @@ fn doubles(compiler: Compiler) {
         return;
     };
     judge(&program, &[], Stdio::Pipe, "0x1.5555555555555p-2");
+}
+
+/// Whether the judge has what the third level announces.
+fn host_is_v3() -> bool {
+    let there = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+    if !there {
+        eprintln!("not judged: the host has no AVX2 or FMA");
+    }
+    there
+}
+
+fn judge_on_v3(program: &Program, says: &str) {
+    let outcome = judge_file_on_v3(&program.path, &[], Stdio::Pipe);
+    let output = String::from_utf8_lossy(&outcome.output);
+    assert!(
+        output.contains(says),
+        "natively, without {says:?}: {outcome:?}"
+    );
+}
+
+fn vectors(compiler: Compiler) {
+    let program = compile(compiler, "vectors", &["-static", "-mavx2"]);
+    if let Some(program) = program.filter(|_| host_is_v3()) {
+        judge_on_v3(&program, "two processes: 1 1");
+    }
 }
 
 fn threads(compiler: Compiler) {
@@ -324,4 +349,23 @@ fn rseq_with_musl() {
 #[test]
 fn rseq_with_glibc() {
     rseq(GLIBC);
+}
+
+#[test]
+fn vectors_with_musl() {
+    vectors(MUSL);
+}
+
+#[test]
+fn vectors_with_glibc() {
+    vectors(GLIBC);
+}
+
+/// glibc picks its AVX2 and FMA variants by CPUID.
+#[test]
+fn what_glibc_picks_on_v3() {
+    let program = compile(GLIBC, "ifuncs", &["-static", "-fno-builtin"]);
+    if let Some(program) = program.filter(|_| host_is_v3()) {
+        judge_on_v3(&program, "avx2 1 fma 1");
+    }
 }

@@ -169,10 +169,28 @@ pub(crate) fn judge_file(path: &Path, args: &[&str], stdio: Stdio) -> Outcome {
     native
 }
 
+/// Runs a program of the host natively and in the guest on a CPU of the third
+/// level, and wants the same.
+pub(crate) fn judge_file_on_v3(path: &Path, args: &[&str], stdio: Stdio) -> Outcome {
+    let native = native(path, args, stdio, b"");
+    let guest = guest_on("v3", path.as_os_str(), args, stdio);
+    assert_eq!(
+        guest, native,
+        "guest (left) and native (right) differ: {path:?} {args:?}, {stdio:?}"
+    );
+    native
+}
+
 /// Runs a program in the guest.
 pub(crate) fn guest(program: &OsStr, args: &[&str], stdio: Stdio) -> Outcome {
+    guest_on("v2", program, args, stdio)
+}
+
+/// Runs a program in the guest on a CPU of this level.
+pub(crate) fn guest_on(cpu: &str, program: &OsStr, args: &[&str], stdio: Stdio) -> Outcome {
     let mut command = coe();
     command.args(["run", "--quiet", "--cycles", CYCLES, "--memory", "256MiB"]);
+    command.args(["--cpu", cpu]);
     command
         .args(["--stdio", stdio.word()])
         .arg(program)
