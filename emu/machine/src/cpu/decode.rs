@@ -30,10 +30,11 @@ use crate::mmu::Access;
 pub const MAX_LENGTH: usize = 15;
 
 /// Hints are no-operations on every CPU, whatever newer ones make of them; TZCNT and LZCNT are
-/// BSF and BSR on a CPU that does not announce them.
+/// BSF and BSR on a CPU that does not announce them, and WBNOINVD, which none does, is WBINVD.
 fn options(features: Features) -> u32 {
     let unless = |feature, option| if features.has(feature) { 0 } else { option };
     DecoderOptions::FORCE_RESERVED_NOP
+        | DecoderOptions::NO_WBNOINVD
         | unless(Feature::Bmi1, DecoderOptions::NO_MPFX_0FBC)
         | unless(Feature::Lzcnt, DecoderOptions::NO_MPFX_0FBD)
 }
@@ -827,6 +828,8 @@ mod tests {
         // Their prefix is ignored where they are not announced.
         let scan = [0xF3, 0x0F, 0xBC, 0xC1];
         assert_eq!(op(&scan, 64, CpuModel::V2), Op::Bsf);
+        assert_eq!(op(&scan, 64, CpuModel::V3), Op::Tzcnt);
+        assert_eq!(op(&[0xF3, 0x0F, 0x09], 64, CpuModel::V3), Op::Wbinvd);
     }
 
     #[test]
