@@ -202,6 +202,11 @@ fn interrupts() {
 }
 
 #[test]
+fn modes() {
+    judge("modes");
+}
+
+#[test]
 fn a_star_in_the_list_stands_for_anything() {
     assert!(matches("* level=0 *", "PDE with bit 51 level=0 read"));
     assert!(!matches("* level=0 *", "PDE with bit 51 level=3 read"));

@@ -118,3 +118,4 @@ void faults(void);
 void segments(void);
 void debug(void);
 void interrupts(void);
+void modes(void);

@@ -191,6 +191,7 @@ static const struct {
     {"segments", segments},
     {"debug", debug},
     {"interrupts", interrupts},
+    {"modes", modes},
 };
 
 static int same(const char *a, const char *b)
