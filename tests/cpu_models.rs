@@ -81,3 +81,16 @@ fn random_numbers_belong_to_the_seed() {
     let line = first.concat();
     assert!(line.split(' ').all(|number| number != "0"), "{line}");
 }
+
+/// The trace's header names the CPU: a replay on another one would not come to the same digests.
+#[test]
+fn a_recording_is_replayed_on_its_own_cpu() {
+    let folder = tempfile::tempdir().expect("a folder for the program");
+    let Some(program) = program(&folder) else {
+        return;
+    };
+    let trace = folder.path().join("v3.coe");
+    let options = ["record", "--quiet", "--cpu", "v3", "-o"];
+    succeed(common::coe().args(options).args([&trace, &program]));
+    succeed(common::coe().arg("replay").arg(&trace));
+}
