@@ -110,6 +110,16 @@ impl Cx<'_> {
         }
     }
 
+    /// The same for the few operands of up to 8 bytes that are never checked for alignment.
+    #[must_use]
+    pub(super) fn rights_unaligned(&self, write: bool) -> Access {
+        let rights = self.rights(write);
+        Access {
+            ac: rights.ac && !rights.user,
+            ..rights
+        }
+    }
+
     /// Translates `len` bytes (1 to 16) at `va`: both pages before either is touched.
     #[inline]
     pub fn span(&mut self, va: VirtAddr, len: u8, rights: Access) -> Result<Span, Fault> {

@@ -1,4 +1,5 @@
-//! F16C: between halves and singles.
+//! F16C: between halves and singles. Four halves in memory need not be aligned even if the
+//! program asks for #AC, as on processors.
 
 use super::avx::{self, Halves, halves};
 use super::sse::{immediate, missing, settle};
@@ -18,7 +19,14 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 
 /// Four halves to the low half of the destination, four more to that of a YMM register.
 fn to_singles(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
-    let [source, _] = halves(cx, insn, 1)?;
+    let source = match insn.operands[1] {
+        Operand::Mem if insn.mem.bytes == 8 => {
+            let va = cx.address(insn, false)?;
+            let span = cx.span(va, 8, cx.rights_unaligned(false))?;
+            cx.load(span).into()
+        }
+        _ => halves(cx, insn, 1)?[0],
+    };
     let control = Control::from_mxcsr(cx.cpu.mxcsr);
     let (mut value, mut flags): (Halves, _) = ([0; 2], Flags::empty());
     for i in 0..lanes(insn.operands[0]) {
@@ -55,7 +63,11 @@ fn from_singles(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let va = cx.address(insn, true)?;
     match insn.mem.bytes {
         16 => cx.write128(va, value),
-        _ => cx.write(va, 8, value as u64),
+        _ => {
+            let span = cx.span(va, 8, cx.rights_unaligned(true))?;
+            cx.store(span, value as u64);
+            Ok(())
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::avx::{self, Halves, halves};
 use super::sse::missing;
 use crate::cpu::insn::{FIRST, Insn, Mem, NO_REGISTER, Op, Operand, Width};
 use crate::cpu::state::flag;
-use crate::cpu::{Cx, Fault};
+use crate::cpu::{Cx, Fault, Span};
 
 /// Carries out one instruction of the family.
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
@@ -42,21 +42,31 @@ fn is_chosen(mask: Halves, width: Width, index: usize) -> bool {
     lane(mask, width, index) & width.sign() != 0
 }
 
+/// Translates one lane. As on processors it may be unaligned even if the program asks for #AC.
+fn span(
+    cx: &mut Cx<'_>,
+    insn: &Insn,
+    offset: u64,
+    width: Width,
+    write: bool,
+) -> Result<Span, Fault> {
+    let (offset, len) = (offset & insn.mem.address.mask(), width.bytes());
+    let va = cx.linear(insn.mem.seg, offset, len.into(), write)?;
+    let rights = cx.rights_unaligned(write);
+    cx.span(va, len, rights)
+}
+
 fn masked(cx: &mut Cx<'_>, insn: &Insn, width: Width) -> Result<(), Fault> {
     let mask = halves(cx, insn, FIRST)?;
     let count = usize::from(insn.mem.bytes) / usize::from(width.bytes());
     let chosen = (0..count).filter(|&i| is_chosen(mask, width, i));
     let start = cx.offset(&insn.mem);
-    let offset = |i: usize| {
-        let distance = i as u64 * u64::from(width.bytes());
-        start.wrapping_add(distance) & insn.mem.address.mask()
-    };
-    let len = width.bytes();
+    let offset = |i: usize| start.wrapping_add(i as u64 * u64::from(width.bytes()));
     if insn.operands[0] != Operand::Mem {
         let mut value = [0; 2];
         for i in chosen {
-            let va = cx.linear(insn.mem.seg, offset(i), len.into(), false)?;
-            set_lane(&mut value, width, i, cx.read(va, len)?);
+            let span = span(cx, insn, offset(i), width, false)?;
+            set_lane(&mut value, width, i, cx.load(span));
         }
         return avx::set(cx, insn, value);
     }
@@ -64,17 +74,16 @@ fn masked(cx: &mut Cx<'_>, insn: &Insn, width: Width) -> Result<(), Fault> {
     let chosen: Vec<usize> = chosen.collect();
     if let (Some(&first), Some(&last)) = (chosen.first(), chosen.last()) {
         // A fault in a second page names the last byte that would be written, as on processors.
-        let distance = u64::from(len) - 1;
-        for place in [offset(first), offset(last).wrapping_add(distance)] {
+        let end = offset(last + 1).wrapping_sub(1);
+        for place in [offset(first), end] {
             let va = cx.linear(insn.mem.seg, place & insn.mem.address.mask(), 1, true)?;
             cx.probe(va, 1, true)?;
         }
     }
-    let rights = cx.rights(true);
     let mut stores = Vec::with_capacity(count);
     for i in chosen {
-        let va = cx.linear(insn.mem.seg, offset(i), len.into(), true)?;
-        stores.push((cx.span(va, len, rights)?, lane(value, width, i)));
+        let span = span(cx, insn, offset(i), width, true)?;
+        stores.push((span, lane(value, width, i)));
     }
     for (span, value) in stores {
         cx.store(span, value);
@@ -161,9 +170,8 @@ fn fetch(cx: &mut Cx<'_>, insn: &Insn, element: Width, distance: u64) -> Result<
         ..insn.mem
     });
     let distance = distance.wrapping_mul(u64::from(insn.mem.scale));
-    let offset = start.wrapping_add(distance) & insn.mem.address.mask();
-    let va = cx.linear(insn.mem.seg, offset, element.bytes().into(), false)?;
-    cx.read(va, element.bytes())
+    let span = span(cx, insn, start.wrapping_add(distance), element, false)?;
+    Ok(cx.load(span))
 }
 
 /// Writes what has been fetched. The upper half is cleared only by the end of a VEX.256 form that

@@ -39,6 +39,8 @@ impl Area {
         let (offset, mask) = (cx.offset(&insn.mem), insn.mem.address.mask());
         let va = cx.linear(insn.mem.seg, offset, 1, write)?;
         if va.0 & 63 != 0 {
+            // Where alignment is checked, bits 0 and 1 are #AC's on Intel CPUs.
+            cx.check_alignment(va, 4, cx.rights(write))?;
             return Err(Fault::GP);
         }
         let base = va.0.wrapping_sub(offset);
