@@ -75,18 +75,37 @@ impl Emulated {
         code[..case.bytes.len()].copy_from_slice(&case.bytes);
         self.copy_in(CODE, &code);
         let mut cpu = user_cpu(&case.state);
-        // The trap after the instruction, as any exception, enters a handler.
-        while cpu.cpl() != 0 {
-            Cx::new(
-                &mut cpu,
-                &mut self.mmu,
-                &mut self.bus,
-                CostModel::Standard,
-                u64::MAX,
-            )
-            .step(&mut self.code)?;
+        loop {
+            // The trap after the instruction, as any exception, enters a handler.
+            while cpu.cpl() != 0 {
+                Cx::new(
+                    &mut cpu,
+                    &mut self.mmu,
+                    &mut self.bus,
+                    CostModel::Standard,
+                    u64::MAX,
+                )
+                .step(&mut self.code)?;
+            }
+            let repeats = case.instruction.is_string_instruction();
+            if !repeats || !self.resume(&mut cpu) {
+                return Ok(self.handled(&cpu));
+            }
         }
-        Ok(self.handled(&cpu))
+    }
+
+    /// Goes back to a repetition that was trapped before its end.
+    fn resume(&mut self, cpu: &mut Cpu) -> bool {
+        let frame = STACK - 40;
+        if cpu.rip != HANDLERS + 1 || self.word(frame) != CODE {
+            return false;
+        }
+        cpu.rip = CODE;
+        cpu.rflags = self.word(frame + 16);
+        cpu.gpr[4] = self.word(frame + 24);
+        cpu.seg[1] = Segment::flat(USER_CODE, 0xA0FB);
+        cpu.seg[2] = Segment::flat(USER_DATA, 0xC0F3);
+        true
     }
 
     fn copy_in(&mut self, at: u64, bytes: &[u8]) {

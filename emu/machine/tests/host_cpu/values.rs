@@ -3,15 +3,9 @@
 use crate::random::Random;
 use crate::state::{AC, STATUS, State, place};
 
-/// Whether alignment is checked now and then.
-const ALIGNMENT: bool = false;
-
+/// Status flags; now and then alignment is checked.
 pub fn flags(random: &mut Random) -> u64 {
-    let ac = if ALIGNMENT && random.chance(16) {
-        AC
-    } else {
-        0
-    };
+    let ac = if random.chance(16) { AC } else { 0 };
     random.next() & STATUS | ac
 }
 
