@@ -57,6 +57,8 @@ const SEQUENCES: &[(&str, &[(Class, u64)])] = &[
     ("invlpg", &[(Invlpg, 1)]),
     ("write cr8", &[(CrWrite, 1)]),
     ("write cr0", &[(CrWrite, 1)]),
+    ("load a segment", &[(CrWrite, 1), (Load, 1)]),
+    ("lidt", &[(CrWrite, 1), (Load, 2)]),
     ("in", &[(PortIo, 1)]),
     ("out", &[(PortIo, 1)]),
     ("load from a device", &[(Simple, 1), (Load, 1), (Mmio, 1)]),

@@ -162,6 +162,9 @@ static void system_instructions(void)
     MEASURE("invlpg", "movl $0x40000000, %%esi", "invlpg (%%rsi)");
     MEASURE("write cr8", "xorl %%ebx, %%ebx", "mov %%rbx, %%cr8");
     MEASURE("write cr0", "movq %%cr0, %%rbx", "movq %%rbx, %%cr0");
+    MEASURE("load a segment", "movl $0x10, %%ebx", "mov %%ebx, %%ds");
+    MEASURE("lidt", "subq $16, %%rsp\n sidt (%%rsp)\n movq %%rsp, %%rbx\n addq $16, %%rsp",
+            "lidt (%%rbx)");
     MEASURE("in", "movl $0x80, %%edx", "inb $0x80, %%al");
     MEASURE("out", "", "outb %%al, $0x80");
     MEASURE("load from a device", "movl $0xFEE00020, %%esi", "movl (%%rsi), %%ebx");

@@ -12,6 +12,7 @@ pub mod index {
     #![allow(missing_docs)]
     pub const TSC: u32 = 0x10;
     pub const APIC_BASE: u32 = 0x1B;
+    pub const BIOS_SIGN_ID: u32 = 0x8B;
     pub const MISC_ENABLE: u32 = 0x1A0;
     pub const PAT: u32 = 0x277;
     pub const EFER: u32 = 0xC000_0080;
@@ -66,6 +67,8 @@ impl Default for Msrs {
 
 /// IA32_APIC_BASE: enabled, bootstrap processor, at its usual place.
 const APIC_BASE: u64 = 0xFEE0_0000 | 1 << 11 | 1 << 8;
+/// IA32_BIOS_SIGN_ID: no microcode update has been loaded (SDM volume 3, 10.11.7.1).
+const NO_UPDATE: u64 = 0;
 /// IA32_MISC_ENABLE: fast strings, performance monitoring; no BTS, no PEBS.
 const MISC_ENABLE: u64 = 1 << 0 | 1 << 7 | 1 << 11 | 1 << 12;
 
@@ -82,6 +85,7 @@ impl Cx<'_> {
         Ok(match register {
             index::TSC => self.tsc(),
             index::APIC_BASE => APIC_BASE,
+            index::BIOS_SIGN_ID => NO_UPDATE,
             index::MISC_ENABLE => MISC_ENABLE,
             index::PAT => msr.pat,
             index::EFER => msr.efer,
@@ -105,6 +109,8 @@ impl Cx<'_> {
             // The APIC stays where it is and stays on; writing the same again is harmless.
             index::APIC_BASE if value == APIC_BASE => {}
             index::APIC_BASE => return Err(Fault::Missing("moving or disabling the local APIC")),
+            // Software writes zero and asks CPUID to put the update's number there.
+            index::BIOS_SIGN_ID => {}
             index::MISC_ENABLE if value == MISC_ENABLE => {}
             index::PAT => self.cpu.msr.pat = page_attributes(value)?,
             index::EFER => self.write_efer(value)?,

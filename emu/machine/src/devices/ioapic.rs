@@ -6,6 +6,10 @@ use super::apic::Message;
 
 const LINES: usize = 24;
 
+/// ACPI's line: active low, as ACPI wants it without an override, and never
+/// active here (ACPI specification 6.5, section 5.2.9, SCI_INT).
+const SCI: usize = 9;
+
 const SELECT: u32 = 0x00;
 const WINDOW: u32 = 0x10;
 
@@ -44,7 +48,7 @@ impl IoApic {
             select: 0,
             id: 0,
             entries: [MASKED; LINES],
-            lines: 0,
+            lines: 1 << SCI,
             edges: 0,
         }
     }
@@ -216,6 +220,16 @@ mod tests {
         io_apic.set_line(4, false);
         io_apic.end_of_interrupt(0x24);
         assert_eq!(sent(&mut io_apic), 0);
+    }
+
+    #[test]
+    fn acpi_never_interrupts() {
+        let mut io_apic = IoApic::new();
+        io_apic.write(SELECT, 0x10 + 2 * SCI as u32);
+        io_apic.write(WINDOW, 0xA024);
+        assert_eq!(sent(&mut io_apic), 0, "level, active low");
+        io_apic.write(WINDOW, 0x24);
+        assert_eq!(sent(&mut io_apic), 0, "edge, active high");
     }
 
     #[test]

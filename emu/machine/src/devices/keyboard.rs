@@ -1,5 +1,6 @@
-//! The 8042 keyboard controller without a keyboard: enough for software that
-//! looks whether it works, and for the reset line that it drives.
+//! The 8042 keyboard controller without a keyboard, and without a second port for
+//! a mouse: enough for software that looks whether it works, and for the reset
+//! line that it drives.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,9 @@ const OUTPUT_FULL: u8 = 0x01;
 const SYSTEM: u8 = 0x04;
 /// Status: the keyboard is not locked.
 const UNLOCKED: u8 = 0x10;
+
+/// Command byte: the keyboard's port is off.
+const PORT_OFF: u8 = 0x10;
 
 /// Output port: reset line (high is off) and address line 20.
 const RESET_OFF: u8 = 1;
@@ -48,7 +52,7 @@ impl Keyboard {
         match self.awaiting.take() {
             Some(0x60) => self.configuration = value,
             Some(0xD1) => return value & RESET_OFF == 0,
-            Some(0xD2 | 0xD3) => self.output = Some(value),
+            Some(0xD2) => self.output = Some(value),
             _ => {}
         }
         false
@@ -59,11 +63,13 @@ impl Keyboard {
         self.awaiting = None;
         match command {
             0x20 => self.output = Some(self.configuration),
-            // Its own test passes; those of the two ports find nothing wrong.
+            // Its own test passes; that of the keyboard's port finds nothing wrong.
             0xAA => self.output = Some(0x55),
-            0xA9 | 0xAB => self.output = Some(0),
+            0xAB => self.output = Some(0),
+            0xAD => self.configuration |= PORT_OFF,
+            0xAE => self.configuration &= !PORT_OFF,
             0xD0 => self.output = Some(RESET_OFF | A20),
-            0x60 | 0xD1..=0xD4 => self.awaiting = Some(command),
+            0x60 | 0xD1 | 0xD2 => self.awaiting = Some(command),
             // Pulses the output lines whose bit is zero.
             0xF0..=0xFF => return command & RESET_OFF == 0,
             _ => {}
@@ -91,8 +97,9 @@ mod tests {
         let mut controller = Keyboard::default();
         controller.command(0x60);
         controller.write_data(0x47);
+        controller.command(0xAD);
         controller.command(0x20);
-        assert_eq!(controller.read_data(), 0x47);
+        assert_eq!(controller.read_data(), 0x57);
     }
 
     #[test]

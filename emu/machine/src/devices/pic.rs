@@ -404,14 +404,18 @@ mod tests {
         let mut pic = ready(1);
         pulse(&mut pic, 4);
         assert_eq!(pic.acknowledge(), 0x24);
-        pulse(&mut pic, 5);
-        assert!(!pic.output());
+        for held_back in [5, 4] {
+            pulse(&mut pic, held_back);
+            assert!(!pic.output());
+        }
         pulse(&mut pic, 1);
         assert_eq!(pic.acknowledge(), 0x21);
         pic.write(0, 0, 0x0B);
         assert_eq!(pic.read(0, 0), 0x12, "ISR");
         pic.write(0, 0, EOI);
         assert!(!pic.output(), "line 4 is still in service");
+        pic.write(0, 0, EOI);
+        assert_eq!(pic.acknowledge(), 0x24);
         pic.write(0, 0, EOI);
         assert_eq!(pic.acknowledge(), 0x25);
     }

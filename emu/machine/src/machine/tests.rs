@@ -8,8 +8,11 @@ use super::*;
 use crate::addr::PhysAddr;
 use crate::cpu::insn::Seg;
 use crate::cpu::state::{Segment, cr0, cr4, efer};
+use crate::devices::Devices;
 use crate::event::Nobody;
 use crate::snapshot::RestoreError;
+
+mod pc;
 
 /// Where the code of a test lies; it is mapped one to one.
 const CODE: u64 = 0x20_0000;
