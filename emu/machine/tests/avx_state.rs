@@ -94,6 +94,20 @@ impl Bench {
         Some(fault as u8)
     }
 
+    /// Goes on at CPL 3, with a TSS for the way back.
+    fn leave_the_kernel(&mut self) {
+        const TSS: u64 = 0x7000;
+        self.bus.write(PhysAddr(TSS + 4), 8, STACK, 0);
+        self.cpu.tr = Segment {
+            selector: 0x18,
+            access: 0x8B,
+            limit: 0x67,
+            base: TSS,
+        };
+        self.cpu.seg[1] = Segment::flat(0x23, 0xA0FB);
+        self.cpu.seg[2] = Segment::flat(0x2B, 0xC0F3);
+    }
+
     fn word(&mut self, offset: u64) -> u64 {
         self.bus.read(PhysAddr(AREA + offset), 8, 0)
     }
@@ -117,6 +131,8 @@ impl Bench {
     }
 }
 
+type Instruction = fn(&mut CodeAssembler) -> Result<(), IcedError>;
+
 /// Both halves of three registers.
 fn add(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.vpaddd(ymm1, ymm2, ymm3)
@@ -138,6 +154,16 @@ fn avx_is_there_when_the_kernel_has_switched_it_on() {
     // These two belong to the legacy forms (volume 2, table 2-21).
     assert_eq!(with(|cpu| cpu.cr0 |= cr0::EM), None);
     assert_eq!(with(|cpu| cpu.cr4 &= !cr4::OSFXSR), None);
+    // In real mode there is no VEX prefix, for vectors or for BMI.
+    let instructions: [Instruction; 2] = [|a| a.vpxor(xmm1, xmm2, xmm3), |a| a.andn(eax, ebx, ecx)];
+    for write in instructions {
+        let mut bench = Bench::new(32);
+        assert_eq!(bench.run(write), None);
+        bench.cpu.cr0 &= !cr0::PE;
+        // The offset of vector 6 in its table of far pointers.
+        bench.bus.write(PhysAddr(IDT + 4 * 6), 4, HANDLERS + 6, 0);
+        assert_eq!(bench.run(write), Some(vector::UD));
+    }
     // #UD comes before #NM.
     let both = |cpu: &mut Cpu| {
         cpu.cr0 |= cr0::TS;
@@ -191,6 +217,9 @@ fn xcr0_takes_what_makes_sense() {
     let mut bench = Bench::new(64);
     bench.cpu.gpr[RCX] = 1;
     assert_eq!(bench.switch(7), Some(vector::GP));
+    bench = Bench::new(64);
+    bench.leave_the_kernel();
+    assert_eq!(bench.switch(1), Some(vector::GP));
     bench = Bench::new(64);
     bench.cpu.cr4 &= !cr4::OSXSAVE;
     assert_eq!(bench.switch(7), Some(vector::UD));

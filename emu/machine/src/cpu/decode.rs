@@ -12,8 +12,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use iced_x86::{
-    Code, CodeSize, CpuidFeature, Decoder, DecoderError, DecoderOptions, Instruction, MemorySize,
-    Mnemonic, OpKind, Register,
+    Code, CodeSize, CpuidFeature, Decoder, DecoderError, DecoderOptions, EncodingKind, Instruction,
+    MemorySize, Mnemonic, OpKind, Register,
 };
 
 use super::debug::ATTEND;
@@ -344,6 +344,7 @@ fn translate(instruction: &Instruction, features: Features) -> Insn {
     for i in 0..instruction.op_count().min(4) {
         insn.operands[i as usize] = operand(instruction, i);
     }
+    insn.vex = instruction.op_code().encoding() == EncodingKind::VEX;
     if op.family().is_vector() {
         vex::arrange(&mut insn, instruction);
     }

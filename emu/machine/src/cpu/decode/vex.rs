@@ -6,7 +6,7 @@
 
 use alloc::format;
 
-use iced_x86::{EncodingKind, Instruction, Mnemonic, OpCodeOperandKind};
+use iced_x86::{Instruction, Mnemonic, OpCodeOperandKind};
 
 use super::{operand, register};
 use crate::cpu::insn::{FIRST, Family, Insn, Op, Operand};
@@ -21,7 +21,6 @@ pub(super) fn operation(mnemonic: Mnemonic) -> Option<Op> {
 
 /// Puts the operands of an instruction on vectors where its family looks for them.
 pub(super) fn arrange(insn: &mut Insn, instruction: &Instruction) {
-    insn.vex = instruction.op_code().encoding() == EncodingKind::VEX;
     if !insn.vex {
         insn.operands[FIRST] = insn.operands[0];
         return;

@@ -12,11 +12,12 @@ use crate::cpu::{Cx, Fault};
 /// The low and the high half of a YMM register.
 pub(super) type Halves = [u128; 2];
 
-/// Carries out an instruction: #UD if the kernel has not switched AVX on, #NM if the state is
-/// another task's. CR0.EM has no say.
+/// Carries out an instruction: #UD if the kernel has not switched AVX on, and in real mode; #NM
+/// if the state is another task's. CR0.EM has no say.
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     const STATE: u64 = xcr0::SSE | xcr0::AVX;
-    if cx.cpu.cr4 & cr4::OSXSAVE == 0 || cx.cpu.xcr0 & STATE != STATE {
+    let off = cx.cpu.cr4 & cr4::OSXSAVE == 0 || cx.cpu.xcr0 & STATE != STATE;
+    if off || cx.cpu.real_mode() {
         return Err(Fault::UD);
     }
     if cx.cpu.cr0 & cr0::TS != 0 {

@@ -10,6 +10,9 @@ use crate::cpu::{Cx, Fault};
 const RDX: u8 = 2;
 
 pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    if insn.vex && cx.cpu.real_mode() {
+        return Err(Fault::UD);
+    }
     match insn.op {
         Op::Tzcnt | Op::Lzcnt => count_zeros(cx, insn),
         Op::Blsi | Op::Blsmsk | Op::Blsr => lowest_set_bit(cx, insn),
