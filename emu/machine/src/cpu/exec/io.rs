@@ -3,7 +3,7 @@
 use super::string::{RDI, RSI, advance, repeat, source};
 use crate::addr::VirtAddr;
 use crate::cpu::insn::{Insn, Op, Operand, Seg, Width};
-use crate::cpu::state::flag;
+use crate::cpu::state::{access, flag};
 use crate::cpu::{Cx, Fault};
 
 const RAX: u8 = 0;
@@ -89,14 +89,15 @@ fn write(cx: &mut Cx<'_>, port: u16, size: Width, value: u64) {
         .port_out(port, usize::from(size.bytes()), value as u32, now);
 }
 
-/// Below IOPL everything is allowed; above it the TSS's bitmap says.
+/// Below IOPL everything is allowed; above it the bitmap of a TSS that is no 286's says.
 fn check(cx: &mut Cx<'_>, port: u16, size: Width) -> Result<(), Fault> {
     let iopl = (cx.cpu.rflags & flag::IOPL) >> 12;
     if u64::from(cx.cpu.cpl()) <= iopl {
         return Ok(());
     }
     let task = cx.cpu.tr;
-    if !task.usable() || task.limit < 0x67 {
+    let has_map = task.access & access::TYPE & 8 != 0;
+    if !task.usable() || !has_map || task.limit < 0x67 {
         return Err(Fault::GP);
     }
     let map = cx.read_system(VirtAddr(task.base.wrapping_add(0x66)), 2)?;

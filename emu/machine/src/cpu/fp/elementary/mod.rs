@@ -9,6 +9,8 @@
 mod arctangent;
 mod fixed;
 mod logarithm;
+#[cfg(test)]
+mod tests;
 mod trigonometry;
 
 use super::arith::Exact;
