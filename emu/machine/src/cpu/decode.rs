@@ -289,7 +289,9 @@ pub fn decode(bytes: &[u8], bits: u32, model: CpuModel) -> Result<Option<Insn>, 
     if instruction.is_invalid() {
         return match decoder.last_error() {
             DecoderError::NoMoreBytes if bytes.len() < MAX_LENGTH => Ok(None),
-            _ if instruction.len() >= MAX_LENGTH => Err(Fault::GP),
+            _ if instruction.len() >= MAX_LENGTH && !is_whole(bytes, bits, features) => {
+                Err(Fault::GP)
+            }
             _ => Ok(Some(special(Op::Undefined, 1))),
         };
     }
@@ -305,6 +307,15 @@ pub fn decode(bytes: &[u8], bits: u32, model: CpuModel) -> Result<Option<Insn>, 
 fn x87_opcode(bytes: &[u8]) -> u16 {
     let escape = bytes.windows(2).find(|pair| pair[0] & 0xF8 == 0xD8);
     escape.map_or(0, |pair| u16::from(pair[0] & 7) << 8 | u16::from(pair[1]))
+}
+
+/// Whether the bytes hold all of an instruction, if only one that is refused: with a LOCK prefix
+/// that it cannot have, say.
+fn is_whole(bytes: &[u8], bits: u32, features: Features) -> bool {
+    let lenient = options(features) | DecoderOptions::NO_INVALID_CHECK;
+    !Decoder::with_ip(bits, bytes, 0, lenient)
+        .decode()
+        .is_invalid()
 }
 
 fn special(op: Op, len: u8) -> Insn {
@@ -854,7 +865,11 @@ mod tests {
         let mut bytes = [0x66; 15];
         assert_eq!(decode(&bytes[..14], 64, CpuModel::V2), Ok(None));
         assert_eq!(decode(&bytes, 64, CpuModel::V2), Err(Fault::GP));
-        bytes[14] = 0x90;
+        // Fifteen that make a whole instruction are judged by what it is: LOCK NOP.
+        bytes[13..].copy_from_slice(&[0xF0, 0x90]);
+        let refused = decode(&bytes, 64, CpuModel::V2).unwrap().unwrap();
+        assert_eq!(refused.op, Op::Undefined);
+        bytes[13..].copy_from_slice(&[0x66, 0x90]);
         assert!(matches!(
             decode(&bytes, 64, CpuModel::V2),
             Ok(Some(Insn {
