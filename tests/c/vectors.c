@@ -3,12 +3,16 @@
    with cpu = "v3". */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <elf.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -262,6 +266,46 @@ static void handlers(void)
     printf("a header with reserved bits: signal %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
+/* A tracer sees and sets all that XSAVE saves. */
+static void traced(void)
+{
+    static unsigned char area[65536];
+    Vectors mine, after;
+    int status;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        fill(mine, 20);
+        across(mine, after, SYS_kill, getpid(), SIGSTOP, 1);
+        _exit(lower_halves_same(mine, after) + 2 * upper_halves_are(after, 0xA5));
+    }
+    waitpid(child, &status, 0);
+    struct iovec iovec = {area, sizeof area};
+    long result = ptrace(PTRACE_GETREGSET, child, (void *)NT_X86_XSTATE, &iovec);
+    uint64_t features;
+    memcpy(&features, area + SOFTWARE, sizeof features);
+    fill(mine, 20);
+    int kept = 1;
+    for (int i = 0; i < REGISTERS; i++)
+        kept &= memcmp(area + UPPER + HALF * i, mine[i] + HALF, HALF) == 0;
+    printf("a tracer gets %ld, x87, SSE and AVX %d, upper halves %d\n", result,
+           (int)(features & 7), kept);
+
+    struct iovec part = {area, UPPER};
+    result = ptrace(PTRACE_SETREGSET, child, (void *)NT_X86_XSTATE, &part);
+    printf("a part of it: %d\n", result == -1 ? errno : 0);
+    area[HEADER + HEADER_RESERVED] = 1;
+    result = ptrace(PTRACE_SETREGSET, child, (void *)NT_X86_XSTATE, &iovec);
+    printf("reserved bits: %d\n", result == -1 ? errno : 0);
+    area[HEADER + HEADER_RESERVED] = 0;
+    memset(area + UPPER, 0xA5, HALF * REGISTERS);
+    result = ptrace(PTRACE_SETREGSET, child, (void *)NT_X86_XSTATE, &iovec);
+    ptrace(PTRACE_CONT, child, NULL, NULL);
+    waitpid(child, &status, 0);
+    printf("and sets %ld: %d\n", result, WEXITSTATUS(status));
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "executed") == 0)
@@ -270,6 +314,7 @@ int main(int argc, char **argv)
     switches();
     forked();
     handlers();
+    traced();
     execs(argv[0]);
     return 0;
 }
