@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::generate::Case;
 use crate::state::{DATA, DATA_LEN, Outcome, State, place};
-use crate::undefined::{defined_flags, forget_half_done, forget_pointers};
+use crate::undefined::{defined_flags, forget_half_done};
 
 pub const NAMES: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
@@ -19,7 +19,6 @@ pub fn difference(case: &Case, host: &mut Outcome, ours: &mut Outcome) -> Option
     };
     for state in [&mut host.state, &mut ours.state] {
         state.rflags &= defined;
-        forget_pointers(&case.instruction, state);
     }
     if let Some(fault) = host.fault {
         forget_half_done(

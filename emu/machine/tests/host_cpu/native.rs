@@ -17,7 +17,7 @@ use crate::generate::Case;
 use crate::state::{Fault, Outcome, State};
 
 /// Cases that are handed over at once.
-pub const BATCH: usize = 64;
+pub const BATCH: usize = 256;
 
 /// How a case ended, in [`Slot::vector`]: by the trap after it, or not yet.
 pub const DONE: u64 = 1;

@@ -1,6 +1,6 @@
 //! What the manual leaves open, and is therefore not compared.
 
-use iced_x86::{CpuidFeature, Instruction, Mnemonic, OpKind, RflagsBits};
+use iced_x86::{Instruction, Mnemonic, OpKind, RflagsBits};
 
 use crate::state::{FLAGS, STATUS, State, place};
 
@@ -64,20 +64,6 @@ fn by_table(instruction: &Instruction) -> u64 {
     ];
     let undefined = pairs.iter().filter(|(bit, _)| bits & bit != 0);
     undefined.map(|(_, place)| 1 << place).sum()
-}
-
-/// CPUs differ in when they note where the last x87 instruction and its operand stood, and what
-/// its opcode was.
-pub fn forget_pointers(instruction: &Instruction, state: &mut State) {
-    let x87 = instruction.cpuid_features().iter().any(|feature| {
-        matches!(
-            feature,
-            CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387
-        )
-    });
-    if x87 || instruction.mnemonic() == Mnemonic::Fisttp {
-        state.image[place::OPCODE..place::MXCSR].fill(0);
-    }
 }
 
 /// What this host's CPU changes although the instruction faults, where the manual has it restart
