@@ -694,7 +694,7 @@ fn control_class(op: Op) -> Class {
 fn system_class(op: Op) -> Class {
     match op {
         Op::Cpuid => Class::Cpuid,
-        Op::Invlpg => Class::Invlpg,
+        Op::Invlpg | Op::Invpcid => Class::Invlpg,
         Op::Rdmsr | Op::Wrmsr | Op::Rdtsc | Op::Rdtscp | Op::Rdpmc => Class::Msr,
         Op::Hlt | Op::Swapgs | Op::Str | Op::Sldt | Op::Sgdt | Op::Sidt | Op::Smsw => Class::Simple,
         _ => Class::CrWrite,

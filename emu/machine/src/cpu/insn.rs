@@ -103,7 +103,7 @@ macro_rules! for_each_operation {
             } + { Ins, Outs }
             /// What an operating system needs.
             System {
-                Hlt, Lgdt, Lidt, Lldt, Ltr, Sgdt, Sidt, Sldt, Str, Lmsw, Smsw, Clts, Invlpg, Invd,
+                Hlt, Lgdt, Lidt, Lldt, Ltr, Sgdt, Sidt, Sldt, Str, Lmsw, Smsw, Clts, Invlpg, Invpcid, Invd,
                 Wbinvd, Rdmsr, Wrmsr, Cpuid, Rdtsc, Rdtscp, Rdpmc, Swapgs, Lss, Lds, Les, Lfs, Lgs, Lar, Lsl,
                 Verr, Verw,
             } + { MovCr, MovDr, MovSeg }

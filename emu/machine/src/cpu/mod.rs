@@ -18,6 +18,7 @@ pub mod insn;
 pub(crate) mod interrupt;
 pub mod model;
 pub mod msr;
+mod mtrr;
 pub(crate) mod paging;
 pub mod pmu;
 mod protected_mode;

@@ -162,6 +162,7 @@ features! {
     Pae V1 Leaf1Edx 6 "Physical addresses beyond 32 bits."
     Cx8 V1 Leaf1Edx 8 "CMPXCHG8B."
     Apic V1 Leaf1Edx 9 "A local APIC."
+    Mtrr V1 Leaf1Edx 12 "Memory types by range."
     Pge V1 Leaf1Edx 13 "Global pages."
     Cmov V1 Leaf1Edx 15 "CMOVcc, FCMOVcc, FCOMI."
     Pat V1 Leaf1Edx 16 "IA32_PAT."
@@ -175,7 +176,7 @@ features! {
     Ssse3 V2 Leaf1Ecx 9 "SSSE3."
     Fma V3 Leaf1Ecx 12 "Fused multiplication and addition."
     Cx16 V2 Leaf1Ecx 13 "CMPXCHG16B."
-    Pcid unbuilt Leaf1Ecx 17 "Process-context identifiers."
+    Pcid V3 Leaf1Ecx 17 "Process-context identifiers."
     Sse41 V2 Leaf1Ecx 19 "SSE4.1."
     Sse42 V2 Leaf1Ecx 20 "SSE4.2."
     Movbe V3 Leaf1Ecx 22 "MOVBE."
@@ -192,7 +193,7 @@ features! {
     FdpExceptions V1 Leaf7Ebx 6 "The x87 keeps the place of an operand (FDP) for unmasked exceptions alone."
     Smep V1 Leaf7Ebx 7 "No fetches by the kernel from pages of programs."
     Bmi2 V3 Leaf7Ebx 8 "BZHI, MULX, PDEP, PEXT, RORX, SARX, SHLX, SHRX."
-    Invpcid unbuilt Leaf7Ebx 10 "INVPCID."
+    Invpcid V3 Leaf7Ebx 10 "INVPCID."
     NoFcsFds V1 Leaf7Ebx 13 "The x87 keeps no selectors (FCS, FDS)."
     Rdseed V3 Leaf7Ebx 18 "RDSEED."
     Adx V3 Leaf7Ebx 19 "ADCX, ADOX."
@@ -228,7 +229,7 @@ mod tests {
     fn the_default_model_announces_these_bits() {
         let words = [Word::Leaf1Ecx, Word::Leaf1Edx, Word::ExtendedEcx];
         let words = words.map(|word| CpuModel::default().features().word(word));
-        assert_eq!(words, [0x8098_2201, 0x0789_A37D, 1]);
+        assert_eq!(words, [0x8098_2201, 0x0789_B37D, 1]);
     }
 
     #[test]

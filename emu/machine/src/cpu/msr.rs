@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::insn::Seg;
+use super::mtrr::Mtrrs;
 use super::state::{cr0, efer};
 use super::{Cx, Fault};
 use crate::addr::VirtAddr;
@@ -45,6 +46,8 @@ pub struct Msrs {
     pub tsc_aux: u32,
     /// TSC = cycles + this.
     pub tsc_offset: u64,
+    /// Memory types by range: kept, too.
+    pub mtrr: Mtrrs,
     /// Page attributes: kept, without effect on a machine without caches.
     pub pat: u64,
 }
@@ -60,6 +63,7 @@ impl Default for Msrs {
             kernel_gs_base: 0,
             tsc_aux: 0,
             tsc_offset: 0,
+            mtrr: Mtrrs::default(),
             pat: 0x0007_0406_0007_0406,
         }
     }
@@ -97,7 +101,7 @@ impl Cx<'_> {
             index::GS_BASE => self.cpu.seg[Seg::Gs as usize].base,
             index::KERNEL_GS_BASE => msr.kernel_gs_base,
             index::TSC_AUX => u64::from(msr.tsc_aux),
-            _ => return self.cpu.pmu.read(register).ok_or(Fault::GP),
+            _ => return self.read_other(register).ok_or(Fault::GP),
         })
     }
 
@@ -122,9 +126,22 @@ impl Cx<'_> {
             index::GS_BASE => self.cpu.seg[Seg::Gs as usize].base = canonical(value)?,
             index::KERNEL_GS_BASE => self.cpu.msr.kernel_gs_base = canonical(value)?,
             index::TSC_AUX => self.cpu.msr.tsc_aux = below_4g(value)? as u32,
-            _ => return self.cpu.pmu.write(register, value).ok_or(Fault::GP),
+            _ => return self.write_other(register, value).ok_or(Fault::GP),
         }
         Ok(())
+    }
+
+    /// The registers of which there are many: memory types and performance counters.
+    fn read_other(&self, register: u32) -> Option<u64> {
+        let types = self.cpu.msr.mtrr.read(register);
+        types.or_else(|| self.cpu.pmu.read(register))
+    }
+
+    fn write_other(&mut self, register: u32, value: u64) -> Option<()> {
+        match self.cpu.msr.mtrr.read(register) {
+            Some(_) => self.cpu.msr.mtrr.write(register, value),
+            None => self.cpu.pmu.write(register, value),
+        }
     }
 
     fn write_efer(&mut self, value: u64) -> Result<(), Fault> {

@@ -8,8 +8,13 @@ use crate::mmu::Paging;
 
 /// CR3's address bits.
 const ROOT: u64 = ((1 << PHYS_BITS) - 1) & !0xFFF;
-/// What CR3 may hold: the address and the two cache bits.
-const CR3_KNOWN: u64 = ROOT | 0b1_1000;
+/// CR3's low bits: with CR4.PCIDE the process context, without it two cache bits and ignored ones.
+const LOW: u64 = 0xFFF;
+/// Bit of what is moved to CR3 with CR4.PCIDE: the translations of the context stay.
+const KEEP: u64 = 1 << 63;
+
+/// Bits of CR4 whose change empties the TLB.
+const FLUSHING: u64 = cr4::PGE | cr4::PAE | cr4::PSE | cr4::SMEP | cr4::SMAP;
 
 impl Cx<'_> {
     /// Works out again what every access asks for; after each change of mode, level or control
@@ -53,7 +58,7 @@ impl Cx<'_> {
     fn switch_paging(&mut self, on: bool) -> Result<(), Fault> {
         let cpu = &mut self.cpu;
         if !on {
-            if cpu.code64() {
+            if cpu.code64() || cpu.cr4 & cr4::PCIDE != 0 {
                 return Err(Fault::GP);
             }
             cpu.msr.efer &= !efer::LMA;
@@ -70,30 +75,49 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// MOV to CR3: without PCID it forgets all translations that are not global.
+    /// MOV to CR3: forgets the translations of the context that it names but for global ones, unless
+    /// it is told to keep them (volume 3A, 4.10.4.1).
     pub(super) fn write_cr3(&mut self, value: u64) -> Result<(), Fault> {
-        if value & !CR3_KNOWN & !0xFFF != 0 {
+        let with_contexts = self.cpu.cr4 & cr4::PCIDE != 0;
+        let keep = with_contexts && value & KEEP != 0;
+        let value = if with_contexts { value & !KEEP } else { value };
+        if value & !(ROOT | LOW) != 0 {
             return Err(Fault::GP);
         }
-        self.cpu.cr3 = value & CR3_KNOWN;
+        self.cpu.cr3 = value;
         self.paging_changed();
-        self.mmu.flush();
+        if !keep {
+            self.mmu.flush(self.cpu.context());
+        }
         Ok(())
     }
 
     /// MOV to CR4.
     pub(super) fn write_cr4(&mut self, value: u64) -> Result<(), Fault> {
         let leaves_pae = value & cr4::PAE == 0 && self.cpu.long_mode();
-        if value & !self.cpu.cr4_known() != 0 || leaves_pae {
+        let changed = self.cpu.cr4 ^ value;
+        let begins_contexts = changed & value & cr4::PCIDE != 0;
+        let not_now = begins_contexts && (!self.cpu.long_mode() || self.cpu.cr3 & LOW != 0);
+        if value & !self.cpu.cr4_known() != 0 || leaves_pae || not_now {
             return Err(Fault::GP);
         }
-        let changed = self.cpu.cr4 ^ value;
         self.cpu.cr4 = value;
         self.paging_changed();
-        if changed & (cr4::PGE | cr4::PAE | cr4::PSE | cr4::SMEP | cr4::SMAP) != 0 {
+        let ends_contexts = changed & !value & cr4::PCIDE != 0;
+        if changed & FLUSHING != 0 || ends_contexts {
             self.mmu.flush_all();
         }
         Ok(())
+    }
+}
+
+impl Cpu {
+    /// The process context (PCID) whose translations are in use; 0 without CR4.PCIDE.
+    pub(super) fn context(&self) -> u16 {
+        match self.cr4 & cr4::PCIDE {
+            0 => 0,
+            _ => (self.cr3 & LOW) as u16,
+        }
     }
 }
 
@@ -103,6 +127,7 @@ pub fn paging_of(cpu: &Cpu) -> Paging {
     Paging {
         enabled: cpu.cr0 & cr0::PG != 0,
         root: PhysAddr(cpu.cr3 & ROOT),
+        context: cpu.context(),
         write_protect: cpu.cr0 & cr0::WP != 0,
         no_execute: cpu.msr.efer & efer::NXE != 0,
         global: cpu.cr4 & cr4::PGE != 0,

@@ -22,6 +22,8 @@ pub struct Paging {
     pub enabled: bool,
     /// CR3 without its flags: the table of level 3.
     pub root: PhysAddr,
+    /// The process context (PCID) that translations belong to; 0 without CR4.PCIDE.
+    pub context: u16,
     /// CR0.WP: the supervisor, too, may not write to read-only pages.
     pub write_protect: bool,
     /// EFER.NXE: bit 63 of an entry forbids fetching (else it is reserved).
@@ -130,12 +132,12 @@ impl Mmu {
             return Ok(PhysAddr(va.0 & 0xFFFF_FFFF));
         }
         self.set_paging(paging);
-        let entry = match self.tlb.find(va.page()) {
+        let entry = match self.tlb.find(va.page(), paging.context) {
             Some(entry) if !allowed(entry.rights, paging, access) => {
                 // The fault comes from the cached rights, stale or not; as on
                 // hardware it takes the entry with it, so that a second try
                 // sees the tables.
-                self.forget(va.page());
+                self.forget(va.page(), paging.context);
                 return Err(refuse(paging, va, access, code::PRESENT));
             }
             Some(entry) if !access.write || entry.rights.contains(Rights::DIRTY) => *entry,
@@ -159,12 +161,12 @@ impl Mmu {
             Ok(leaf) if allowed(leaf.rights, paging, access) => leaf,
             refused => {
                 walk::mark_way(bus, paging, va);
-                self.forget(va.page());
+                self.forget(va.page(), paging.context);
                 let reason = refused.err().unwrap_or(code::PRESENT);
                 return Err(refuse(paging, va, access, reason));
             }
         };
-        let entry = walk::mark(bus, &leaf, va, access.write);
+        let entry = walk::mark(bus, &leaf, va, access.write).in_context(paging.context);
         if let Some(evicted) = self.tlb.fill(entry) {
             self.quick.drop_page(evicted);
         }
@@ -174,8 +176,8 @@ impl Mmu {
         Ok(entry)
     }
 
-    fn forget(&mut self, page: u64) {
-        self.tlb.drop_page(page);
+    fn forget(&mut self, page: u64, context: u16) {
+        self.tlb.drop_page(page, context);
         self.quick.drop_page(page);
         self.epoch += 1;
     }
@@ -213,22 +215,34 @@ impl Mmu {
         Some(PhysAddr((leaf.frame_of(va) << 12) | va.offset()))
     }
 
-    /// INVLPG: forgets the page that holds `va`, all of it if it is a large one,
-    /// global or not.
-    pub fn invalidate(&mut self, va: VirtAddr) {
-        self.tlb.invalidate(va.page());
+    /// INVLPG: forgets the page that holds `va`, all of it if it is a large one, in the context
+    /// that is running, and if it is global in all.
+    pub fn invalidate(&mut self, va: VirtAddr, context: u16) {
+        self.tlb.invalidate(va.page(), context, true);
         self.forget_all();
     }
 
-    /// A load of CR3: forgets all but global pages.
-    pub fn flush(&mut self) {
-        self.tlb.flush(false);
+    /// INVPCID of an address: the same in any context, but global pages stay.
+    pub fn invalidate_in(&mut self, va: VirtAddr, context: u16) {
+        self.tlb.invalidate(va.page(), context, false);
         self.forget_all();
     }
 
-    /// Forgets everything: CR0.PG, CR0.WP, CR4.PGE, PAE, SMEP, EFER.NXE changed.
+    /// A load of CR3, INVPCID of a context: forgets its pages, but not the global ones.
+    pub fn flush(&mut self, context: u16) {
+        self.tlb.flush(|entry| entry.belongs_to(context));
+        self.forget_all();
+    }
+
+    /// INVPCID: forgets all contexts' pages, but not the global ones.
+    pub fn flush_contexts(&mut self) {
+        self.tlb.flush(|entry| !entry.is_global());
+        self.forget_all();
+    }
+
+    /// Forgets everything: CR0.PG, CR0.WP, CR4.PGE, PAE, SMEP, PCIDE changed, or INVPCID.
     pub fn flush_all(&mut self) {
-        self.tlb.flush(true);
+        self.tlb.flush(|_| true);
         self.forget_all();
     }
 

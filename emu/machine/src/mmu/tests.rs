@@ -40,6 +40,7 @@ impl Bench {
             paging: Paging {
                 enabled: true,
                 root: PhysAddr(table(3)),
+                context: 0,
                 write_protect: true,
                 no_execute: true,
                 global: true,
@@ -236,7 +237,7 @@ fn accessed_and_dirty_are_set_by_the_walk() {
     b.set(0, 5, 0x0012_3000 | P | W);
     b.at(0x5000, WRITE).unwrap();
     assert_eq!(b.get(0, 5) & (A | D), 0);
-    b.mmu.invalidate(VirtAddr(0x5000));
+    b.mmu.invalidate(VirtAddr(0x5000), 0);
     b.at(0x5000, WRITE).unwrap();
     assert_eq!(b.get(0, 5) & (A | D), A | D);
 }
@@ -259,7 +260,7 @@ fn a_stale_translation_stays_until_it_is_flushed() {
     assert_eq!(b.at(0x5000, READ), Ok(0x12_3000));
     b.set(0, 5, 0x0045_6000 | P | W);
     assert_eq!(b.at(0x5000, READ), Ok(0x12_3000), "no INVLPG yet");
-    b.mmu.invalidate(VirtAddr(0x5FFF));
+    b.mmu.invalidate(VirtAddr(0x5FFF), 0);
     assert_eq!(b.at(0x5000, READ), Ok(0x45_6000));
     b.set(0, 5, 0);
     assert_eq!(
@@ -267,7 +268,7 @@ fn a_stale_translation_stays_until_it_is_flushed() {
         Ok(0x45_6000),
         "unmapped, but not flushed"
     );
-    b.mmu.flush();
+    b.mmu.flush(0);
     assert_eq!(b.at(0x5000, READ), Err(0));
 }
 
@@ -291,7 +292,7 @@ fn global_pages_survive_a_load_of_cr3() {
     b.set(0, 5, 0x0012_3000 | P | W | G);
     b.at(0x5000, READ).unwrap();
     b.set(0, 5, 0x0045_6000 | P | W);
-    b.mmu.flush();
+    b.mmu.flush(0);
     assert_eq!(b.at(0x5000, READ), Ok(0x12_3000));
     b.mmu.flush_all();
     assert_eq!(b.at(0x5000, READ), Ok(0x45_6000));
@@ -307,7 +308,7 @@ fn invlpg_drops_all_of_a_large_page() {
     }
     b.set(1, 1, 0);
     b.set(1, 2, 0);
-    b.mmu.invalidate(VirtAddr(0x2A_A123));
+    b.mmu.invalidate(VirtAddr(0x2A_A123), 0);
     for va in [0x20_0000, 0x20_5000, 0x3F_F000] {
         assert_eq!(b.at(va, READ), Err(0), "{va:#x}");
     }
@@ -389,8 +390,8 @@ fn the_fast_cache_is_nobodys_business() {
         let far = next(3) << 20;
         for b in [&mut with, &mut without] {
             match kind {
-                0 => b.mmu.invalidate(VirtAddr(page << 12)),
-                1 => b.mmu.flush(),
+                0 => b.mmu.invalidate(VirtAddr(page << 12), 0),
+                1 => b.mmu.flush(0),
                 2 => b.mmu.flush_all(),
                 3 => b.paging.write_protect = bits & 1 != 0,
                 4 => b.paging.smap = bits & 1 != 0,

@@ -50,6 +50,8 @@ pub(super) struct Entry {
     pub(super) rights: Rights,
     /// Level of the table that mapped it: 0, 1 (2 MiB) or 2 (1 GiB).
     level: u8,
+    /// The process context that it was made in; a global one serves all.
+    context: u16,
 }
 
 impl Entry {
@@ -59,7 +61,27 @@ impl Entry {
             frame,
             rights,
             level: level as u8,
+            context: 0,
         }
+    }
+
+    /// The same for this process context.
+    pub(super) fn in_context(self, context: u16) -> Self {
+        Entry { context, ..self }
+    }
+
+    pub(super) fn is_global(&self) -> bool {
+        self.rights.contains(Rights::GLOBAL)
+    }
+
+    /// Of this context, and of no other.
+    pub(super) fn belongs_to(&self, context: u16) -> bool {
+        self.context == context && !self.is_global()
+    }
+
+    /// Whether it translates this page in this context.
+    fn serves(&self, page: u64, context: u16) -> bool {
+        self.tag == page | VALID && (self.context == context || self.is_global())
     }
 
     /// True if this is a fragment of the (large) page that holds `page`.
@@ -92,10 +114,10 @@ fn set_of(page: u64) -> usize {
 
 impl Tlb {
     #[inline]
-    pub(super) fn find(&self, page: u64) -> Option<&Entry> {
+    pub(super) fn find(&self, page: u64, context: u16) -> Option<&Entry> {
         let first = set_of(page) * WAYS;
         let set = self.entries.get(first..first + WAYS)?;
-        set.iter().find(|entry| entry.tag == page | VALID)
+        set.iter().find(|entry| entry.serves(page, context))
     }
 
     /// Remembers a translation, in place of the same page's old one or of the
@@ -104,7 +126,8 @@ impl Tlb {
         let set = set_of(entry.tag);
         let first = set * WAYS;
         let ways = &mut self.entries[first..first + WAYS];
-        if let Some(same) = ways.iter_mut().find(|way| way.tag == entry.tag) {
+        let page = entry.tag & !VALID;
+        if let Some(same) = ways.iter_mut().find(|way| way.serves(page, entry.context)) {
             *same = entry;
             return None;
         }
@@ -116,27 +139,29 @@ impl Tlb {
     }
 
     /// Forgets one 4 KiB translation.
-    pub(super) fn drop_page(&mut self, page: u64) {
+    pub(super) fn drop_page(&mut self, page: u64, context: u16) {
         let first = set_of(page) * WAYS;
         let ways = &mut self.entries[first..first + WAYS];
-        if let Some(way) = ways.iter_mut().find(|way| way.tag == page | VALID) {
+        if let Some(way) = ways.iter_mut().find(|way| way.serves(page, context)) {
             *way = Entry::default();
         }
     }
 
-    /// Forgets the page that holds `page`, with all fragments of a large one.
-    pub(super) fn invalidate(&mut self, page: u64) {
+    /// Forgets the page that holds `page`, with all fragments of a large one, in this context, and
+    /// perhaps if it is global.
+    pub(super) fn invalidate(&mut self, page: u64, context: u16, global_too: bool) {
         for entry in &mut self.entries {
-            if entry.is_part_of(page) {
+            let meant = entry.belongs_to(context) || global_too && entry.is_global();
+            if meant && entry.is_part_of(page) {
                 *entry = Entry::default();
             }
         }
     }
 
-    /// Forgets everything, or everything that is not global.
-    pub(super) fn flush(&mut self, global_too: bool) {
+    /// Forgets those that are meant.
+    pub(super) fn flush(&mut self, is_meant: impl Fn(&Entry) -> bool) {
         for entry in &mut self.entries {
-            if global_too || !entry.rights.contains(Rights::GLOBAL) {
+            if is_meant(entry) {
                 *entry = Entry::default();
             }
         }

@@ -46,6 +46,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
             invalidate(cx, insn.mem.seg, offset);
             Ok(())
         }
+        Op::Invpcid => invalidate_context(cx, insn),
         // There are no caches that memory could differ from.
         Op::Invd | Op::Wbinvd => Ok(()),
         _ => Err(Fault::Missing(insn.op.name())),
@@ -285,8 +286,30 @@ fn invalidate(cx: &mut Cx<'_>, seg: Seg, offset: u64) {
     };
     let va = VirtAddr(base.wrapping_add(offset));
     if va.is_canonical() {
-        cx.mmu.invalidate(va);
+        let context = cx.cpu.context();
+        cx.mmu.invalidate(va, context);
     }
+}
+
+/// INVPCID: its register says how much goes, its memory operand of which process context, and which
+/// address.
+fn invalidate_context(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+    let kind = cx.get(insn, 0)?;
+    let va = cx.address(insn, false)?;
+    let descriptor = cx.read128(va)?;
+    let (context, address) = (descriptor as u64, VirtAddr((descriptor >> 64) as u64));
+    let needs_pcid = kind < 2 && context != 0 && cx.cpu.cr4 & cr4::PCIDE == 0;
+    if kind > 3 || context >> 12 != 0 || needs_pcid || kind == 0 && !address.is_canonical() {
+        return Err(Fault::GP);
+    }
+    let context = context as u16;
+    match kind {
+        0 => cx.mmu.invalidate_in(address, context),
+        1 => cx.mmu.flush(context),
+        2 => cx.mmu.flush_all(),
+        _ => cx.mmu.flush_contexts(),
+    }
+    Ok(())
 }
 
 fn swap_gs(cx: &mut Cx<'_>) -> Result<(), Fault> {
