@@ -207,6 +207,17 @@ fn modes() {
 }
 
 #[test]
+fn control_registers() {
+    judge("control");
+}
+
+/// Both stop there: coe by name, QEMU by the reset that `-no-reboot` turns into its end.
+#[test]
+fn a_triple_fault() {
+    judge("triple");
+}
+
+#[test]
 fn a_star_in_the_list_stands_for_anything() {
     assert!(matches("* level=0 *", "PDE with bit 51 level=0 read"));
     assert!(!matches("* level=0 *", "PDE with bit 51 level=3 read"));

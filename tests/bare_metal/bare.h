@@ -118,4 +118,6 @@ void faults(void);
 void segments(void);
 void debug(void);
 void interrupts(void);
+void control(void);
+void triple(void);
 void modes(void);

@@ -191,6 +191,8 @@ static const struct {
     {"segments", segments},
     {"debug", debug},
     {"interrupts", interrupts},
+    {"control", control},
+    {"triple", triple},
     {"modes", modes},
 };
 
