@@ -59,12 +59,6 @@ static void cr3_and_cr4(void)
                 say("cr4 with bit %d changed: ", bit);
                 answer();
         }
-        static const int reserved[] = {15, 19, 25, 31, 32, 63};
-        for (unsigned i = 0; i < sizeof reserved / sizeof *reserved; i++) {
-                try(to_cr4, 0, &(struct setting){.rdi = cr4() | 1UL << reserved[i]});
-                say("cr4 with bit %d: ", reserved[i]);
-                answer();
-        }
         for (u64 value = 0; value < 18; value++) {
                 try(to_cr8, 0, &(struct setting){.rdi = value});
                 say("cr8 %x: ", value);

@@ -291,6 +291,47 @@ fn contexts_begin_with_context_0() {
     assert_eq!(bench.cpu.cr3, TABLES[0] | 0xFFF);
 }
 
+/// Volume 2B, MOV to control registers: "#GP(0) if an attempt is made to write a 1 to any reserved bit
+/// in CR4"; to clear CR4.PAE in IA-32e mode; to set CR0.PG without PE, or NW without CD, to write to
+/// CR0[63:32], to clear PG in 64-bit mode, to reserved bits of CR3, and more than 15 to CR8.
+#[test]
+fn control_registers_refuse_contradictions() {
+    let load = |number: u8, value: u64| {
+        let mut bench = Bench::new(0);
+        let old = (bench.cpu.cr0, bench.cpu.cr3, bench.cpu.cr4);
+        let result = bench.run(&|a| {
+            a.mov(rax, value)?;
+            match number {
+                0 => a.mov(cr0, rax),
+                3 => a.mov(cr3, rax),
+                4 => a.mov(cr4, rax),
+                _ => a.mov(cr8, rax),
+            }
+        });
+        let same = old == (bench.cpu.cr0, bench.cpu.cr3, bench.cpu.cr4);
+        assert!(
+            result.is_ok() || same,
+            "cr{number} {value:#x} changed something"
+        );
+        result
+    };
+    let (pae, plain) = (cr4::PAE | cr4::OSFXSR, 0x8001_0031);
+    for bit in [12, 13, 14, 15, 19, 22, 23, 24, 25, 31, 32, 63] {
+        assert_eq!(load(4, pae | 1 << bit), Err(13), "CR4 bit {bit}");
+    }
+    assert_eq!(load(4, pae), Ok(()));
+    assert_eq!(load(4, cr4::OSFXSR), Err(13));
+    for bad in [plain ^ 1, plain | 1 << 29, plain | 1 << 32, plain ^ 1 << 31] {
+        assert_eq!(load(0, bad), Err(13), "CR0 {bad:#x}");
+    }
+    assert_eq!(load(0, plain | 3 << 29), Ok(()));
+    for bit in [40, 51, 52, 62, 63] {
+        assert_eq!(load(3, TABLES[0] | 1 << bit), Err(13), "CR3 bit {bit}");
+    }
+    assert_eq!(load(8, 15), Ok(()));
+    assert_eq!(load(8, 16), Err(13));
+}
+
 /// 4.10.4.1: MOV to CR4 invalidates all entries, global ones too, "if it changes the value of
 /// CR4.PGE" or "changes the value of the CR4.PCIDE from 1 to 0".
 #[test]
