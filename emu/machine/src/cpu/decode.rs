@@ -577,9 +577,23 @@ fn memory(instruction: &Instruction) -> Mem {
         index: number(index),
         scale: instruction.memory_index_scale() as u8,
         address: address_width(instruction),
-        seg: segment(instruction.memory_segment()).unwrap_or(Seg::Ds),
+        seg: memory_segment(instruction),
         disp,
         bytes: memory_bytes(instruction),
+    }
+}
+
+/// The segment of the memory operand. In 64-bit code only the prefixes of FS and GS mean anything,
+/// and the base alone says whether a bad address is a stack fault.
+fn memory_segment(instruction: &Instruction) -> Seg {
+    let named = segment(instruction.memory_segment()).unwrap_or(Seg::Ds);
+    let ignored = !matches!(named, Seg::Fs | Seg::Gs)
+        && instruction.segment_prefix() != Register::None
+        && native_width(instruction) == Width::Qword;
+    match instruction.memory_base() {
+        _ if !ignored => named,
+        Register::RSP | Register::ESP | Register::RBP | Register::EBP => Seg::Ss,
+        _ => Seg::Ds,
     }
 }
 

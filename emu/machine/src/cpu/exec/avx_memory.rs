@@ -50,7 +50,7 @@ fn span(
     width: Width,
     write: bool,
 ) -> Result<Span, Fault> {
-    let (offset, len) = (offset & insn.mem.address.mask(), width.bytes());
+    let len = width.bytes();
     let va = cx.linear(insn.mem.seg, offset, len.into(), write)?;
     let rights = cx.rights_unaligned(write);
     cx.span(va, len, rights)
@@ -76,7 +76,7 @@ fn masked(cx: &mut Cx<'_>, insn: &Insn, width: Width) -> Result<(), Fault> {
         // A fault in a second page names the last byte that would be written, as on processors.
         let end = offset(last + 1).wrapping_sub(1);
         for place in [offset(first), end] {
-            let va = cx.linear(insn.mem.seg, place & insn.mem.address.mask(), 1, true)?;
+            let va = cx.linear(insn.mem.seg, place, 1, true)?;
             cx.probe(va, 1, true)?;
         }
     }
@@ -170,7 +170,8 @@ fn fetch(cx: &mut Cx<'_>, insn: &Insn, element: Width, distance: u64) -> Result<
         ..insn.mem
     });
     let distance = distance.wrapping_mul(u64::from(insn.mem.scale));
-    let span = span(cx, insn, start.wrapping_add(distance), element, false)?;
+    let offset = start.wrapping_add(distance) & insn.mem.address.mask();
+    let span = span(cx, insn, offset, element, false)?;
     Ok(cx.load(span))
 }
 
