@@ -163,7 +163,7 @@ fn cpuid_says_what_the_table_says() {
                 .position(|r| *r == register);
             let words = cpuid(model, leaf.expect("a number"), subleaf);
             let word = words[register.expect("a register")];
-            let there = row.since.is_some_and(|since| since <= model);
+            let there = row.since <= model;
             assert_eq!(
                 word >> row.bit & 1 != 0,
                 there,

@@ -98,9 +98,7 @@ impl Features {
         let mut set = 0;
         let mut i = 0;
         while i < TABLE.len() {
-            if let Some(since) = TABLE[i].since
-                && since as u8 <= model as u8
-            {
+            if TABLE[i].since as u8 <= model as u8 {
                 set |= 1 << TABLE[i].feature as u32;
             }
             i += 1;
@@ -122,8 +120,8 @@ pub struct Row {
     pub feature: Feature,
     /// What it is, in words.
     pub about: &'static str,
-    /// The first model that has it; none yet if some of it is not built.
-    pub since: Option<CpuModel>,
+    /// The first model that has it.
+    pub since: CpuModel,
     /// Where CPUID says so.
     pub word: Word,
     /// The bit there.
@@ -141,18 +139,15 @@ macro_rules! features {
         pub const TABLE: &[Row] = &[$(Row {
             feature: Feature::$name,
             about: $about,
-            since: features!(@since $since),
+            since: CpuModel::$since,
             word: Word::$word,
             bit: $bit,
         },)*];
     };
-    (@since unbuilt) => { None };
-    (@since $model:ident) => { Some(CpuModel::$model) };
 }
 
-// The name, the first model that has it, its place in CPUID. Nothing is announced before all of
-// it is there: `unbuilt` becomes a model with the change that completes it. What only an operating
-// system sees does not depend on the level.
+// The name, the first model that has it, its place in CPUID. Nothing has a row before all of it is
+// there. Of what only an operating system sees, all models have the same but for PCID and INVPCID.
 features! {
     Fpu V1 Leaf1Edx 0 "x87."
     De V1 Leaf1Edx 2 "CR4.DE."
