@@ -76,3 +76,23 @@ fn real_mode_splits_addresses_at_16_bits() {
         (0x2_0000 | at, 0x436, 0x3_6000)
     );
 }
+
+#[test]
+fn real_mode_stores_the_upper_halves_from_bit_12_on() {
+    let mut pc = Pc::real();
+    (pc.cpu.x87.instruction, pc.cpu.x87.data, pc.cpu.x87.opcode) = (0x5_1234, 0x6_5678, 0x7AB);
+    pc.program16(|a| {
+        a.db(&[0x66, 0xD9, 0x36, 0x00, 0x61])?; // fnstenvl [0x6100]
+        a.fnstenv(ptr(0x6200))?;
+        a.hlt()
+    });
+    pc.run().unwrap();
+    assert_eq!(
+        pc.stack::<7>(0x6100, 4)[3..],
+        [0xFFFF_1234, 0x57AB, 0xFFFF_5678, 0x6000]
+    );
+    assert_eq!(
+        pc.stack::<7>(0x6200, 2)[3..],
+        [0x1234, 0x57AB, 0x5678, 0x6000]
+    );
+}

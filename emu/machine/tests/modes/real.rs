@@ -113,6 +113,7 @@ fn faults_and_traps_point_where_they_should() {
         (0, 2, (&[0x31, 0xC9, 0xF7, 0xF1][..])), // xor cx, cx; div cx
         (6, 0, &[0x0F, 0x0B]),                   // ud2
         (6, 0, &[0x0F, 0x00, 0xD8]),             // ltr ax: not in real mode
+        (6, 0, &[0x63, 0xC0]),                   // arpl ax, ax: neither
         (3, 1, &[0xCC]),                         // int3
         (4, 6, &[0xB0, 0x7F, 0x04, 0x01, 0x90, 0xCE]), // add al, 1 after 127; into
         (5, 0, &[0x62, 0x06, 0x00, 0x60]),       // bound ax, [0x6000]
