@@ -168,8 +168,8 @@ impl Bench {
     }
 }
 
-/// 4.10.4.1: "MOV to CR3 … if CR4.PCIDE = 0, the instruction invalidates all TLB entries associated
-/// with PCID 000H except those for global pages."
+/// 4.10.4.1, MOV to CR3 with CR4.PCIDE = 0: what is associated with context 0 goes, but for global
+/// pages.
 #[test]
 fn a_load_of_cr3_without_contexts_spares_global_pages() {
     for (bits, expected) in [(0, 2), (GLOBAL, 1)] {
@@ -183,9 +183,8 @@ fn a_load_of_cr3_without_contexts_spares_global_pages() {
     }
 }
 
-/// 4.10.4.1: "If CR4.PCIDE = 1 and bit 63 of the source operand is 0, the instruction invalidates
-/// all TLB entries associated with the PCID specified in bits 11:0 … except … global pages. It is
-/// not required to invalidate entries … associated with other PCIDs."
+/// 4.10.4.1, MOV to CR3 with CR4.PCIDE = 1 and bit 63 clear: what is associated with the context in
+/// bits 11:0 goes, but for global pages; other contexts need not lose anything.
 #[test]
 fn a_load_of_cr3_with_contexts_empties_the_one_that_it_names() {
     let mut bench = Bench::two_contexts(0);
@@ -193,8 +192,8 @@ fn a_load_of_cr3_with_contexts_empties_the_one_that_it_names() {
     assert_eq!(bench.both(), [2, 1]);
 }
 
-/// 4.10.4.1: "If … bit 63 of the source operand is 1, the instruction is not required to invalidate
-/// any TLB entries." 2.5: bit 63 is not stored.
+/// 4.10.4.1, MOV to CR3 with CR4.PCIDE = 1 and bit 63 set: nothing needs to go. 2.5: bit 63 is not
+/// stored.
 #[test]
 fn bit_63_keeps_translations() {
     let mut bench = Bench::two_contexts(0);
@@ -202,8 +201,7 @@ fn bit_63_keeps_translations() {
     assert_eq!(bench.cpu.cr3, TABLES[0] | 2);
 }
 
-/// 4.10.2.4 (global pages): a processor may use a global entry "even if the entry is associated
-/// with a PCID different from the current PCID".
+/// 4.10.2.4: a global translation may be used whatever context it was made in.
 #[test]
 fn a_global_page_serves_every_context() {
     let mut bench = Bench::two_contexts(GLOBAL);
@@ -213,8 +211,7 @@ fn a_global_page_serves_every_context() {
     }
 }
 
-/// 4.10.4.1: "INVLPG … invalidates any TLB entries … that are associated with the current PCID. It
-/// also invalidates any global TLB entries with that page number, regardless of PCID."
+/// 4.10.4.1, INVLPG: the page goes in the current context, and from all of them if it is global.
 #[test]
 fn invlpg_is_for_the_current_context_and_global_pages() {
     for (bits, expected) in [(0, [1, 2]), (GLOBAL, [2, 2])] {
@@ -224,9 +221,9 @@ fn invlpg_is_for_the_current_context_and_global_pages() {
     }
 }
 
-/// 4.10.4.1, INVPCID: type 0 invalidates "for the linear address and PCID specified … except those
-/// for global translations"; type 1 "all … for the PCID … except global translations"; type 2 "all
-/// … including global translations"; type 3 "all … except global translations".
+/// 4.10.4.1, INVPCID: type 0 is for one address in one context, type 1 for one context, both
+/// without global translations; type 2 is for all contexts and global translations too, type 3 for
+/// all contexts without these.
 #[test]
 fn invpcid_has_four_types() {
     let cases = [
@@ -247,10 +244,9 @@ fn invpcid_has_four_types() {
     }
 }
 
-/// Volume 2A, INVPCID: "#GP(0) if an invalid type is specified in the register operand (INVPCID_TYPE
-/// > 3); if bits 63:12 of INVPCID_DESC are not all zero; if INVPCID_TYPE is 0 and the linear address
-/// is not canonical; if INVPCID_TYPE is either 0 or 1, CR4.PCIDE = 0, and INVPCID_DESC[11:0] is not
-/// zero."
+/// Volume 2A, INVPCID: #GP(0) for a type above 3; for bits 63:12 of the descriptor; for an address
+/// that is not canonical with type 0; for a context other than 0 with types 0 and 1 if CR4.PCIDE =
+/// 0.
 #[test]
 fn invpcid_checks_its_operands() {
     let with = [
@@ -276,8 +272,8 @@ fn invpcid_checks_its_operands() {
     }
 }
 
-/// 4.10.1: "software can set CR4.PCIDE only if CR3[11:0] = 000H"; MOV to CR0 that clears PG while
-/// PCIDE is set is #GP; 2.5: bit 63 of CR3 is reserved without PCIDE.
+/// 4.10.1: CR4.PCIDE can be set only while CR3[11:0] is 0. 2.5: without it bit 63 of CR3 is
+/// reserved.
 #[test]
 fn contexts_begin_with_context_0() {
     let mut bench = Bench::new(0);
@@ -291,9 +287,9 @@ fn contexts_begin_with_context_0() {
     assert_eq!(bench.cpu.cr3, TABLES[0] | 0xFFF);
 }
 
-/// Volume 2B, MOV to control registers: "#GP(0) if an attempt is made to write a 1 to any reserved bit
-/// in CR4"; to clear CR4.PAE in IA-32e mode; to set CR0.PG without PE, or NW without CD, to write to
-/// CR0[63:32], to clear PG in 64-bit mode, to reserved bits of CR3, and more than 15 to CR8.
+/// Volume 2B, MOV to control registers: #GP(0) for reserved bits of CR4 and CR3, for clearing
+/// CR4.PAE in IA-32e mode, for PG without PE, for NW without CD, for CR0[63:32], for clearing PG in
+/// 64-bit mode, and for more than 15 in CR8.
 #[test]
 fn control_registers_refuse_contradictions() {
     let load = |number: u8, value: u64| {
@@ -332,8 +328,8 @@ fn control_registers_refuse_contradictions() {
     assert_eq!(load(8, 16), Err(13));
 }
 
-/// 4.10.4.1: MOV to CR4 invalidates all entries, global ones too, "if it changes the value of
-/// CR4.PGE" or "changes the value of the CR4.PCIDE from 1 to 0".
+/// 4.10.4.1, MOV to CR4: a change of PGE, and PCIDE going from 1 to 0, let everything go, global
+/// translations too.
 #[test]
 fn ending_contexts_empties_the_tlb() {
     for bit in [PCID, cr4::PGE] {
@@ -344,8 +340,7 @@ fn ending_contexts_empties_the_tlb() {
     }
 }
 
-/// 4.10.4.1: "Page faults: … invalidates any TLB entries that are used for a page number
-/// corresponding to the linear address causing the page fault."
+/// 4.10.4.1: a page fault lets go what the TLB has of the page that caused it.
 #[test]
 fn a_page_fault_drops_the_entry_that_caused_it() {
     let mut bench = Bench::new(0);
@@ -393,8 +388,8 @@ fn what_is_unmapped_stays_until_it_is_invalidated() {
     }
 }
 
-/// Volume 3B, 18.2.5: a data breakpoint is met "if any of the bytes" of the access are within its
-/// range; the range is aligned to its length.
+/// Volume 3B, 18.2.5: a data breakpoint is met by an access to any of its bytes; its range is
+/// aligned to its length.
 #[test]
 fn a_data_breakpoint_is_met_by_any_byte_of_it() {
     for (len, code) in [(1, 0), (2, 1), (4, 3), (8, 2)] {

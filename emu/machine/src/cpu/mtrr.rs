@@ -29,6 +29,9 @@ const VALID: u64 = 1 << 11;
 /// Bits of the default type's register: fixed ranges and all of them are switched on.
 const ENABLES: u64 = 3 << 10;
 
+/// Whether a register can hold a value.
+type Check = fn(u64) -> bool;
+
 /// The registers. After power-on they are all zero: everything is uncacheable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mtrrs {
@@ -60,7 +63,7 @@ impl Mtrrs {
     }
 
     /// A register that can be written, and what it can hold.
-    fn slot(&mut self, register: u32) -> Option<(&mut u64, fn(u64) -> bool)> {
+    fn slot(&mut self, register: u32) -> Option<(&mut u64, Check)> {
         match register {
             index::DEFAULT_TYPE => Some((&mut self.default_type, is_default_type)),
             index::VARIABLE_FIRST..=index::VARIABLE_LAST => {
