@@ -57,6 +57,7 @@ fn images(trace: &Path) -> u64 {
         .args(["record", "hello", "-o"])
         .arg(trace)
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status();
     assert!(coe.expect("coe starts").success(), "hello was not recorded");
     size(trace)
@@ -166,7 +167,11 @@ impl Counter {
     fn figure(&self, line: &str) -> Option<u64> {
         let text = match self {
             Counter::Perf => line.split_once(",,instructions")?.0,
-            Counter::Valgrind => line.split_once("I refs:")?.1,
+            // `I refs:` or `I   refs:`, as its version has it.
+            Counter::Valgrind => {
+                let (what, count) = line.split_once("refs:")?;
+                what.trim_end().ends_with('I').then_some(count)?
+            }
         };
         text.trim().replace(',', "").parse().ok()
     }

@@ -7,6 +7,7 @@
 
 pub mod extract;
 pub mod follow;
+pub mod misfit;
 mod parse;
 mod watch;
 
