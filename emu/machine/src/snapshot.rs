@@ -3,8 +3,8 @@
 //! `magic, format version, cost version, length of the state, state, number of
 //! frames, frames (number within RAM and 4096 bytes each, none of them all
 //! zero), disk, checksum`. The disk is a byte 0, or a byte 1 and then the length
-//! of its registers' state, that state, and pages as with the frames. Numbers are little-endian. The same machine always gives
-//! the same bytes.
+//! of its registers' state, that state, and pages as with the frames. Numbers are
+//! little-endian. The same machine always gives the same bytes.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -17,8 +17,9 @@ use crate::machine::Machine;
 
 const MAGIC: [u8; 8] = *b"COEMACH\0";
 
-/// Version of the format. 1: the first. 2: a disk. 3: cycles spent in user mode. 4: which CPU,
-/// and its random numbers; what interrupts through the 8259s.
+/// Version of the format. 1: the first. 2: a disk. 3: cycles spent in user mode. 4: which CPU, its
+/// YMM registers, XCR0, memory types and random numbers; process contexts; what interrupts
+/// through the 8259s.
 const VERSION: u32 = 4;
 
 /// A build for fuzzing looks behind the checksum, which no mutation would hit.
