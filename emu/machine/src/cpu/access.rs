@@ -98,6 +98,18 @@ impl Cx<'_> {
         self.linear(insn.mem.seg, self.offset(&insn.mem), len, write)
     }
 
+    /// The linear address of an operand that must lie on a multiple of `align`. That is looked at
+    /// first: #GP, even where the address would be a stack fault.
+    #[inline]
+    pub fn address_aligned(&self, insn: &Insn, write: bool, align: u64) -> Result<VirtAddr, Fault> {
+        match self.address(insn, write) {
+            Ok(va) if va.0 & (align - 1) == 0 => Ok(va),
+            Err(Fault::SS) if self.offset(&insn.mem) & (align - 1) == 0 => Err(Fault::SS),
+            Ok(_) | Err(Fault::SS) => Err(Fault::GP),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// An access with the rights of the running code.
     #[inline]
     #[must_use]

@@ -2,7 +2,7 @@
 
 use super::flags::{self, add, sub, when};
 use crate::cost::Class;
-use crate::cpu::insn::{Insn, Op, Seg, Width};
+use crate::cpu::insn::{Insn, Op, Width};
 use crate::cpu::state::flag;
 use crate::cpu::{Cx, Fault, Place};
 
@@ -64,14 +64,7 @@ fn compare_exchange(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
 fn compare_exchange_pair(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let wide = insn.op == Op::Cmpxchg16b;
     let width = if wide { Width::Qword } else { Width::Dword };
-    // Alignment is looked at before the address: not #SS. (FS and GS have #GP for both.)
-    if wide && insn.mem.seg == Seg::Ss && cx.offset(&insn.mem) & 15 != 0 {
-        return Err(Fault::GP);
-    }
-    let va = cx.address(insn, true)?;
-    if wide && va.0 & 15 != 0 {
-        return Err(Fault::GP);
-    }
+    let va = cx.address_aligned(insn, true, if wide { 16 } else { 1 })?;
     let span = cx.span(va, 2 * width.bytes(), cx.rights(true))?;
     if insn.lock {
         cx.charge(Class::Locked);

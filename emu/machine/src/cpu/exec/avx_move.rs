@@ -30,11 +30,8 @@ fn check_alignment(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     let Some(place) = insn.operands.iter().position(|&o| o == Operand::Mem) else {
         return Ok(());
     };
-    let va = cx.address(insn, place == 0)?;
-    match va.0 & u64::from(insn.mem.bytes - 1) {
-        0 => Ok(()),
-        _ => Err(Fault::GP),
-    }
+    cx.address_aligned(insn, place == 0, insn.mem.bytes.into())
+        .map(|_| ())
 }
 
 /// 16 or 32 bytes, to a register or to memory.

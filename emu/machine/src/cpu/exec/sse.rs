@@ -79,10 +79,8 @@ pub(super) fn source(cx: &mut Cx<'_>, insn: &Insn, index: usize) -> Result<u128,
         Operand::Xmm(i) | Operand::XmmZeroing(i) => Ok(cx.cpu.xmm[usize::from(i & 15)]),
         Operand::Mmx(i) => Ok(mmx(cx, i).into()),
         Operand::Mem if insn.mem.bytes == 16 => {
-            let va = cx.address(insn, false)?;
-            if va.0 & 15 != 0 && !insn.vex {
-                return Err(Fault::GP);
-            }
+            let align = if insn.vex { 1 } else { 16 };
+            let va = cx.address_aligned(insn, false, align)?;
             cx.read128(va)
         }
         _ => Ok(cx.get(insn, index)?.into()),

@@ -60,10 +60,8 @@ fn whole(cx: &mut Cx<'_>, insn: &Insn, aligned: bool) -> Result<(), Fault> {
     if insn.operands[0] != Operand::Mem {
         return set(cx, insn, 0, value);
     }
-    let va = cx.address(insn, true)?;
-    if aligned && va.0 & 15 != 0 {
-        return Err(Fault::GP);
-    }
+    let align = if aligned { 16 } else { 1 };
+    let va = cx.address_aligned(insn, true, align)?;
     cx.write128(va, value)
 }
 
