@@ -192,19 +192,24 @@ fn restore(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         compaction if compaction & !COMPACTED & !cx.cpu.xcr0 != 0 => return Err(Fault::GP),
         compaction => compaction,
     };
-    let legacy = match (asked & format & xcr0::X87, asked & format & xcr0::SSE) {
+    // MXCSR belongs to AVX, too, in the standard format.
+    let modal = match format {
+        u64::MAX => xcr0::SSE | xcr0::AVX,
+        _ => xcr0::SSE,
+    };
+    let legacy = match (asked & format & xcr0::X87, asked & format & modal) {
         (0, 0) => (XSTATE_BV, 8),
         (0, _) => (24, 8),
         _ => (0, 8),
     };
     area.probe(cx, insn, legacy, false)?;
+    area.probe(cx, insn, (area_size(asked & format) - 1, 1), false)?;
     let (present, compacted) = header(cx, area)?;
     let loaded = asked & present;
     let with_mxcsr = match compacted {
         true => loaded & xcr0::SSE != 0,
         false => asked & (xcr0::SSE | xcr0::AVX) != 0,
     };
-    area.probe(cx, insn, (area_size(asked & format) - 1, 1), false)?;
     for part in parts(cx, loaded | if with_mxcsr { MXCSR } else { 0 }) {
         area.probe(cx, insn, part, false)?;
     }
