@@ -13,6 +13,7 @@ mod descriptor;
 mod exception;
 mod exec;
 mod fault;
+mod fetch;
 pub mod fp;
 pub mod insn;
 pub(crate) mod interrupt;
@@ -31,8 +32,8 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 
 pub use access::{Place, Span};
-pub use decode::CodeCache;
 pub use fault::{Exception, Fault, vector};
+pub use fetch::CodeCache;
 pub use model::CpuModel;
 pub use paging::paging_of;
 pub use state::Cpu;

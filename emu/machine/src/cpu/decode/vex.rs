@@ -8,7 +8,7 @@ use alloc::format;
 
 use iced_x86::{Instruction, Mnemonic, OpCodeOperandKind};
 
-use super::{operand, register};
+use super::operand::{operand, register};
 use crate::cpu::insn::{FIRST, Family, Insn, Op, Operand};
 
 /// The operation that the instruction does to each half of a register: Intel's names for the VEX

@@ -84,8 +84,9 @@ fn iteration(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
             advance(cx, insn, RSI);
         }
         Op::Cmps => {
-            let a = source(cx, insn)?;
+            // If both fault, CPUs tell of the second one.
             let b = destination(cx, insn)?;
+            let a = source(cx, insn)?;
             compare(cx, size, a, b);
             advance(cx, insn, RSI);
             advance(cx, insn, RDI);
