@@ -188,6 +188,7 @@ impl Rtc {
             let ticks = u64::try_from(ticks).ok()?;
             let next = (ticks / period + 1).saturating_mul(period);
             let at = (u128::from(next) * u128::from(CYCLES_PER_SECOND)).div_ceil(QUARTZ.into());
+            // A cycle that 64 bits do not hold never comes.
             return u64::try_from(at).ok();
         }
         if self.stopped.is_some() {

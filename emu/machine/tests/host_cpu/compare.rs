@@ -1,7 +1,5 @@
 //! How two outcomes are compared.
 
-use std::fmt::Write as _;
-
 use crate::generate::Case;
 use crate::state::{DATA, DATA_LEN, Outcome, State, place};
 use crate::undefined::{defined_flags, forget_half_done};
@@ -30,7 +28,7 @@ pub fn difference(case: &Case, host: &mut Outcome, ours: &mut Outcome) -> Option
     }
     let mut text = String::new();
     if host.fault != ours.fault {
-        let _ = write!(text, " {:x?} / {:x?}", host.fault, ours.fault);
+        text.push_str(&format!(" {:x?} / {:x?}", host.fault, ours.fault));
     }
     integers(&mut text, &host.state, &ours.state);
     if host.state.image[..place::END] != ours.state.image[..place::END]
@@ -44,7 +42,7 @@ pub fn difference(case: &Case, host: &mut Outcome, ours: &mut Outcome) -> Option
 
 fn note(text: &mut String, name: &str, host: u128, ours: u128) {
     if host != ours {
-        let _ = write!(text, " {name} {host:#x} / {ours:#x}");
+        text.push_str(&format!(" {name} {host:#x} / {ours:#x}"));
     }
 }
 
@@ -87,6 +85,6 @@ fn memory(text: &mut String, host: &State, ours: &State) {
     let differ = (0..DATA_LEN).filter(|&i| host.memory[i] != ours.memory[i]);
     for i in differ.take(8) {
         let (x, y) = (host.memory[i], ours.memory[i]);
-        let _ = write!(text, " [{:#x}] {x:#x} / {y:#x}", DATA + i as u64);
+        text.push_str(&format!(" [{:#x}] {x:#x} / {y:#x}", DATA + i as u64));
     }
 }

@@ -7,8 +7,6 @@
 //! First the bytes, then what is not as [`State::plain`] has it, all in hexadecimal; memory byte
 //! by byte in ascending order. What follows a `#` is for readers.
 
-use std::fmt::Write as _;
-
 use crate::compare::NAMES;
 use crate::forms;
 use crate::generate::Case;
@@ -29,7 +27,7 @@ pub fn write(case: &Case) -> String {
     let mut line = hex(&case.bytes);
     let mut note = |name: &str, value: u128, usual: u128| {
         if value != usual {
-            let _ = write!(line, " {name}={value:x}");
+            line.push_str(&format!(" {name}={value:x}"));
         }
     };
     for (i, name) in NAMES.iter().enumerate() {
@@ -55,16 +53,16 @@ pub fn write(case: &Case) -> String {
     for offset in (0..DATA_LEN).step_by(8) {
         let bytes = &state.memory[offset..offset + 8];
         if bytes != [0; 8] {
-            let _ = write!(line, " [{:x}]={}", DATA + offset as u64, hex(bytes));
+            line.push_str(&format!(" [{:x}]={}", DATA + offset as u64, hex(bytes)));
         }
     }
-    let _ = write!(line, " # {}", case.instruction);
+    line.push_str(&format!(" # {}", case.instruction));
     line
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
+        text.push_str(&format!("{byte:02x}"));
         text
     })
 }
