@@ -131,7 +131,7 @@ fn on_qemu(program: &Path, family: &str) -> String {
         .stdin(Stdio::null())
         .spawn()
         .expect("QEMU starts");
-    wait(&mut qemu);
+    wait(&mut qemu, "QEMU");
     text(fs::read(&console).expect("the console"))
 }
 

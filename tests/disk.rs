@@ -39,7 +39,7 @@ fn judge(name: &str) {
         .stdout(fs::File::create(&theirs).expect("a file for the console"))
         .spawn()
         .expect("QEMU starts");
-    let status = wait(&mut qemu);
+    let status = wait(&mut qemu, "QEMU");
     assert_eq!(status.code(), Some(console.status), "{name}");
     let read = |path: &Path| fs::read(path).expect("what was written");
     assert_eq!(

@@ -93,7 +93,7 @@ impl Person {
 
     /// Waits for coe's end; the terminal has to be as it was before.
     fn leaves(mut self) -> (i32, Vec<u8>) {
-        let status = shell_status(wait(&mut self.child));
+        let status = shell_status(wait(&mut self.child, "coe"));
         assert_eq!(settings(&self.terminal), self.before, "the terminal");
         if let Some(reader) = self.reader.take() {
             reader.join().expect("the reader");

@@ -117,7 +117,7 @@ fn feed(command: &mut Command, typed: &str) -> Output {
     stdin.write_all(typed.as_bytes()).expect("typing");
     drop(stdin);
     // All that the kernels say fits into a pipe.
-    wait(&mut child);
+    wait(&mut child, "the computer");
     child.wait_with_output().expect("what it said")
 }
 

@@ -54,7 +54,7 @@ fn judge(scenario: &Path) -> Result<(), String> {
         .stdout(fs::File::create(&console).expect("a file for the console"))
         .spawn()
         .expect("QEMU starts");
-    let status = wait(&mut qemu);
+    let status = wait(&mut qemu, "QEMU");
     let theirs = fs::read(&console).expect("the console");
 
     // Seven bits of the status survive QEMU's debug exit.

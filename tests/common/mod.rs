@@ -242,7 +242,7 @@ fn through_pipe(command: &mut Command, input: &[u8]) -> Outcome {
     });
     // A program that does not read its input does not mind losing it.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
-    let status = wait(&mut child);
+    let status = wait(&mut child, &format!("{command:?}"));
     let output = reading
         .join()
         .expect("the reader")
@@ -264,7 +264,7 @@ fn through_terminal(command: &mut Command, input: &[u8]) -> Outcome {
         .stderr(Standard::null());
     controller.write_all(input).expect("typing");
     let reading = thread::spawn(move || read_terminal(&mut controller));
-    let status = wait(&mut child);
+    let status = wait(&mut child, &format!("{command:?}"));
     // With our own end closed, the reader sees the terminal's end.
     drop(user);
     let output = reading.join().expect("the reader");
@@ -304,7 +304,7 @@ fn read_terminal(terminal: &mut File) -> Vec<u8> {
 }
 
 /// Waits, and gives up on a child that does not end.
-pub(crate) fn wait(child: &mut Child) -> ExitStatus {
+pub(crate) fn wait(child: &mut Child, what: &str) -> ExitStatus {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().expect("waiting for the program") {
@@ -313,7 +313,7 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
         if start.elapsed() > PATIENCE {
             // It may have ended this instant.
             let _ = child.kill();
-            panic!("the program did not end within {PATIENCE:?}");
+            panic!("{what} did not end within {PATIENCE:?}");
         }
         thread::sleep(Duration::from_millis(2));
     }
