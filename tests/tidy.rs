@@ -21,6 +21,7 @@ const MACHINE: Rooms = Rooms {
         ("bus", &["addr", "devices", "event"]),
         ("mmu", &["addr", "bus"]),
         ("cpu", &["addr", "bus", "cost", "event", "mmu"]),
+        ("engine", &["addr", "bus", "cpu"]),
     ],
 };
 

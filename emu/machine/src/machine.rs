@@ -6,6 +6,7 @@
 //! how the way there was cut into calls of [`Machine::run`] or
 //! [`Machine::step`].
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -25,9 +26,10 @@ use crate::cpu::interrupt::nmi_pending;
 use crate::cpu::paging::paging_of;
 use crate::cpu::random::Random;
 use crate::cpu::state::flag;
-use crate::cpu::{CodeCache, Cpu, CpuModel, Cx, Halt};
+use crate::cpu::{Cpu, CpuModel, Cx, Halt};
 use crate::devices::disk::Contents;
 use crate::devices::virtio_blk::VirtioBlk;
+use crate::engine::{Engine, Slot};
 use crate::event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};
 use crate::loader::{self, Images, LoadError};
 use crate::mmu::Mmu;
@@ -160,9 +162,9 @@ pub struct Machine {
     choices: [u64; ChoiceKind::ALL.len()],
     /// A stop after which nothing happens any more.
     stopped: Option<Stop>,
-    /// Host only: decoded instructions.
+    /// Host only: what carries out instructions.
     #[serde(skip)]
-    code: CodeCache,
+    engine: Slot,
 }
 
 impl fmt::Debug for Machine {
@@ -196,8 +198,21 @@ impl Machine {
             queue: VecDeque::new(),
             choices: [0; ChoiceKind::ALL.len()],
             stopped: None,
-            code: CodeCache::default(),
+            engine: Slot::default(),
         })
+    }
+
+    /// Has this engine carry out instructions from here on: a new machine, and
+    /// one that was restored, have the reference interpreter. What is computed
+    /// is the same with each.
+    pub fn set_engine(&mut self, engine: Box<dyn Engine>) {
+        self.engine = Slot(engine);
+    }
+
+    /// The engine that carries out instructions.
+    #[must_use]
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine.0
     }
 
     /// Runs to the first boundary at which the cycle counter has reached
@@ -236,7 +251,7 @@ impl Machine {
                 self.config.cost,
                 deadline,
             );
-            let result = run_until(&mut cx, &mut self.code);
+            let result = self.engine.0.run(&mut cx);
             self.settle(result, host);
             self.ring(alarm, host);
         }
@@ -282,7 +297,7 @@ impl Machine {
             self.config.cost,
             at_once,
         );
-        let result = cx.step(&mut self.code);
+        let result = self.engine.0.step(&mut cx);
         self.settle(result, host);
         self.ring(alarm, host);
         self.stopped.clone()
@@ -595,17 +610,6 @@ impl Machine {
     pub(crate) fn ram_mut(&mut self) -> &mut Ram {
         &mut self.bus.ram
     }
-}
-
-/// Runs instructions until the deadline, or until something wants attention.
-fn run_until(cx: &mut Cx<'_>, code: &mut CodeCache) -> Result<(), Halt> {
-    while cx.cpu.cycle < cx.deadline {
-        cx.step(code)?;
-        if cx.bus.attention() || cx.cpu.halted {
-            break;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -107,9 +107,23 @@ impl Cx<'_> {
         self.fetch_slowly(code, va, bits, page)
     }
 
+    /// Where the instruction at RIP of 64-bit code lies, if fetching it is known to need no page
+    /// walk and to raise no fault. It stays known while [`Cx::code_epoch`] is the same.
+    #[inline]
+    #[must_use]
+    pub fn known_code(&self) -> Option<PhysAddr> {
+        let rights = Access {
+            fetch: true,
+            user: self.user,
+            ..Access::default()
+        };
+        self.mmu.known(VirtAddr(self.cpu.rip), rights)
+    }
+
     /// A number that changes whenever the bytes at some linear address may have.
     #[inline]
-    pub(super) fn code_epoch(&self) -> u64 {
+    #[must_use]
+    pub fn code_epoch(&self) -> u64 {
         self.mmu.epoch() + self.bus.ram.epoch()
     }
 

@@ -41,7 +41,7 @@ pub use state::Cpu;
 use crate::bus::Bus;
 use crate::cost::{Class, CostModel};
 use crate::mmu::{Mmu, Paging};
-use state::flag;
+use state::{Shadow, flag};
 
 /// What an instruction can reach while it executes.
 pub struct Cx<'a> {
@@ -118,6 +118,73 @@ impl<'a> Cx<'a> {
         };
         let result = match result {
             Ok(()) => Ok(()),
+            Err(fault) => self.fail(fault),
+        };
+        self.charge_work();
+        result
+    }
+
+    /// Whether the run loop has to look at what is due before the next instruction.
+    #[inline]
+    #[must_use]
+    pub fn wants_attention(&self) -> bool {
+        self.bus.attention() || self.cpu.halted
+    }
+
+    /// Whether the next instruction is an ordinary one of 64-bit code: no interrupt comes before
+    /// it, no breakpoint or single step watches it, and nothing holds anything back. It stays so
+    /// behind a straight instruction ([`is_straight`](crate::engine::block::is_straight)) that
+    /// does not fault and reaches no device.
+    #[inline]
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        self.code64
+            && self.attend | self.watch == 0
+            && self.cpu.rflags & (flag::TF | flag::RF) == 0
+            && self.cpu.shadow == Shadow::None
+            && self.cpu.debug_pending == 0
+            && !self.interrupt_due()
+    }
+
+    /// Whether the running code has the rights of CPL 3.
+    #[inline]
+    #[must_use]
+    pub fn is_user(&self) -> bool {
+        self.user
+    }
+
+    /// How many instructions may retire at this level before a performance counter overflows.
+    #[inline]
+    #[must_use]
+    pub fn retire_room(&self) -> u64 {
+        self.cpu.pmu.room(self.user)
+    }
+
+    /// Counts instructions that were completed at this level, no more than [`Cx::retire_room`] and
+    /// no part of [`Cx::step`].
+    #[inline]
+    pub fn retire_many(&mut self, count: u64) {
+        self.cpu.retired += count;
+        if self.user {
+            self.cpu.retired_user += count;
+        }
+        self.cpu.pmu.retire_many(self.user, count);
+    }
+
+    /// As [`Cx::step`] for an ordinary, straight instruction at RIP that is known, and whose fetch
+    /// is known to need no page walk.
+    ///
+    /// # Errors
+    /// If the CPU cannot go on.
+    pub fn step_known(&mut self, insn: &insn::Insn) -> Result<(), Halt> {
+        let user = self.user;
+        self.next = self.cpu.rip.wrapping_add(u64::from(insn.len));
+        let result = match self.carry_out(insn) {
+            Ok(()) => {
+                self.cpu.rip = self.next;
+                self.retire(user);
+                Ok(())
+            }
             Err(fault) => self.fail(fault),
         };
         self.charge_work();

@@ -121,6 +121,28 @@ impl Pmu {
         interrupt
     }
 
+    /// How many instructions may retire at this level before a counter goes round.
+    #[inline]
+    #[must_use]
+    pub fn room(&self, user: bool) -> u64 {
+        let (general, fixed) = if user { (USER, 2) } else { (KERNEL, 1) };
+        if self.select & general == 0 && self.fixed_control & fixed == 0 {
+            return u64::MAX;
+        }
+        let left = |counts: bool, counter: u64| if counts { MASK - counter } else { u64::MAX };
+        left(self.general_counts(user), self.general).min(left(self.fixed_counts(user), self.fixed))
+    }
+
+    /// Counts instructions, no more than there is [`Pmu::room`] for.
+    pub fn retire_many(&mut self, user: bool, count: u64) {
+        if self.general_counts(user) {
+            self.general = (self.general + count) & MASK;
+        }
+        if self.fixed_counts(user) {
+            self.fixed = (self.fixed + count) & MASK;
+        }
+    }
+
     fn general_counts(&self, user: bool) -> bool {
         let level = if user { USER } else { KERNEL };
         self.global_control & GENERAL_BIT != 0
@@ -167,6 +189,18 @@ mod tests {
         assert_eq!(pmu.read(index::GLOBAL_STATUS), Some(1));
         assert_eq!(pmu.write(index::GLOBAL_OVF_CTRL, 1), Some(()));
         assert_eq!(pmu.read(index::GLOBAL_STATUS), Some(0));
+    }
+
+    #[test]
+    fn many_at_once_are_as_one_after_the_other() {
+        let (mut one, mut many) = (armed(5), armed(5));
+        assert_eq!((one.room(true), one.room(false)), (4, u64::MAX));
+        assert!(!(0..4).any(|_| one.retire(true)));
+        many.retire_many(true, 4);
+        many.retire_many(false, 9);
+        assert_eq!(one, many);
+        assert_eq!(many.room(true), 0);
+        assert!(many.retire(true));
     }
 
     #[test]

@@ -120,6 +120,13 @@ impl Mmu {
         }
     }
 
+    /// The physical address if the access is known to pass, which changes nothing.
+    #[inline]
+    #[must_use]
+    pub fn known(&self, va: VirtAddr, access: Access) -> Option<PhysAddr> {
+        self.quick.find(va, access).map(PhysAddr)
+    }
+
     #[inline(never)]
     fn translate_fully(
         &mut self,
