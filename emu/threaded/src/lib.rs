@@ -1,0 +1,2 @@
+//! The threaded-code interpreter.
+#![no_std]
