@@ -71,7 +71,7 @@ fn machine(write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> M
         queue: VecDeque::new(),
         choices: [0; ChoiceKind::ALL.len()],
         stopped: None,
-        code: CodeCache::default(),
+        engine: Slot::default(),
     };
     let ram = &mut machine.bus.ram;
     assert!(ram.load(PhysAddr(CODE), &code));
