@@ -13,7 +13,7 @@ use machine::mmu::Mmu;
 use machine::{CostModel, CpuModel};
 
 use crate::generate::Case;
-use crate::state::{CODE, DATA, DATA_LEN, FLAGS, Fault, Outcome, READ_ONLY, State, place};
+use crate::state::{CODE, DATA, DATA_LEN, FLAGS, Fault, Outcome, READ_ONLY, SLOT, State, place};
 
 /// Supervisor memory, one page each.
 const TABLES: [u64; 4] = [0x1000, 0x2000, 0x3000, 0x4000];
@@ -71,7 +71,7 @@ impl Emulated {
     /// Runs one case; what stops the machine is an error.
     pub fn run(&mut self, case: &Case) -> Result<Outcome, Halt> {
         self.copy_in(DATA, &case.state.memory);
-        let mut code = [0x90; 32];
+        let mut code = [0x90; SLOT];
         code[..case.bytes.len()].copy_from_slice(&case.bytes);
         self.copy_in(CODE, &code);
         let mut cpu = user_cpu(&case.state);

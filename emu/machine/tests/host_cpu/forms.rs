@@ -166,6 +166,15 @@ pub fn is_gather(instruction: &Instruction) -> bool {
     index.is_xmm() || index.is_ymm()
 }
 
+/// Whether it saves or loads the components of a state.
+pub fn is_xsave(instruction: &Instruction) -> bool {
+    format!("{:?}", instruction.mnemonic()).starts_with("Xsave")
+        || matches!(
+            instruction.mnemonic(),
+            Mnemonic::Xrstor | Mnemonic::Xrstor64
+        )
+}
+
 /// The number of a general-purpose register, whatever part of it is meant.
 pub fn number(register: Register) -> usize {
     register.full_register().number()

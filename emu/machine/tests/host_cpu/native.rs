@@ -14,7 +14,7 @@ use libc::{c_int, c_void, pid_t};
 
 use crate::child::{self, Shared};
 use crate::generate::Case;
-use crate::state::{Fault, Outcome, State};
+use crate::state::{Fault, Outcome, SLOT, State};
 
 /// Cases that are handed over at once.
 pub const BATCH: usize = 256;
@@ -28,7 +28,7 @@ const UNFINISHED: u64 = u64::MAX;
 pub struct Slot {
     pub before: State,
     pub after: State,
-    pub code: [u8; 16],
+    pub code: [u8; SLOT],
     /// Whether it is a string instruction, which traps after each repetition.
     pub repeats: bool,
     pub vector: u64,
@@ -90,7 +90,7 @@ impl Native {
             // SAFETY: there are BATCH slots, and the child waits for us.
             let slot = unsafe { &mut (*self.shared).slots[i] };
             slot.before.clone_from(&case.state);
-            slot.code = [0x90; 16];
+            slot.code = [0x90; SLOT];
             slot.code[..case.bytes.len()].copy_from_slice(&case.bytes);
             slot.repeats = case.instruction.is_string_instruction();
             slot.vector = UNFINISHED;

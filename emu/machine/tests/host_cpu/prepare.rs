@@ -3,7 +3,7 @@
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
-use crate::forms::{is_gather, is_implicit, number};
+use crate::forms::{is_gather, is_implicit, is_xsave, number};
 use crate::operands::{Place, place};
 use crate::random::Random;
 use crate::state::{DATA, DATA_LEN, State};
@@ -300,14 +300,6 @@ fn image(random: &mut Random, instruction: &Instruction, state: &mut State, at: 
             );
         }
     }
-}
-
-fn is_xsave(instruction: &Instruction) -> bool {
-    format!("{:?}", instruction.mnemonic()).starts_with("Xsave")
-        || matches!(
-            instruction.mnemonic(),
-            Mnemonic::Xrstor | Mnemonic::Xrstor64
-        )
 }
 
 /// EDX:EAX names x87, SSE and AVX only: the host may have more, and its header tells of it.

@@ -8,6 +8,9 @@ pub const DATA_LEN: usize = 3 * 4096;
 pub const READ_ONLY: usize = 2 * 4096;
 /// Where the instruction stands.
 pub const CODE: u64 = 0x11_0000;
+/// So many bytes of its page: the instruction, and NOPs. Behind them are zeros, which a lane of a
+/// gather may read.
+pub const SLOT: usize = 16;
 
 /// CF, PF, AF, ZF, SF, DF, OF.
 pub const STATUS: u64 = 0xCD5;
@@ -16,7 +19,7 @@ pub const AC: u64 = 1 << 18;
 pub const FLAGS: u64 = STATUS | 1 << 14 | 1 << 16 | AC | 1 << 21;
 
 /// The registers and the memory, before or after. Its layout is what the child reads.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 #[repr(C)]
 pub struct State {
     /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15.
@@ -122,10 +125,10 @@ pub struct Fault {
 
 impl Fault {
     /// A fault as both sides tell it. Linux hides whether something is mapped in the half that is
-    /// its own, and the lowest pages are the interpreter's system memory.
+    /// its own and in the page before, and the lowest pages are the interpreter's system memory.
     pub fn new(vector: u8, error: u16, address: u64) -> Fault {
         match vector {
-            14 if (0x1_0000..1 << 47).contains(&address) => Fault {
+            14 if (0x1_0000..(1 << 47) - 4096).contains(&address) => Fault {
                 vector,
                 error,
                 address,

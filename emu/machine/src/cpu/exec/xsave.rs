@@ -10,7 +10,7 @@ use super::x87_control::{
     load_mxcsr, load_x87, load_xmm, store_mxcsr, store_x87, store_xmm, vector_registers,
 };
 use super::xsave_area::{
-    Area, HIGH_HALVES, HIGH_HALVES_SIZE, MXCSR, XCOMP_BV, XSTATE_BV, area_size, parts,
+    Area, HEADER, HIGH_HALVES, HIGH_HALVES_SIZE, MXCSR, XCOMP_BV, XSTATE_BV, area_size, parts,
 };
 use crate::cpu::insn::{Insn, Op, Width};
 use crate::cpu::model::{Feature, Word};
@@ -127,7 +127,8 @@ fn save(cx: &mut Cx<'_>, insn: &Insn, form: Form) -> Result<(), Fault> {
     }
     // A fault names the area's last byte first, as on processors.
     area.probe(cx, insn, (area_size(asked) - 1, 1), true)?;
-    for part in [(XSTATE_BV, 16)].into_iter().chain(parts(cx, saved)) {
+    // The rest as it lies there: it matters where an area wraps around at 4 GiB.
+    for part in parts(cx, saved | HEADER) {
         area.probe(cx, insn, part, true)?;
     }
     store_components(cx, insn, area, saved)?;

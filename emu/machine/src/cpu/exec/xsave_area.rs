@@ -78,7 +78,10 @@ pub(super) type Part = (u64, u64);
 /// MXCSR among the components: it belongs to two of them.
 pub(super) const MXCSR: u64 = 1 << 62;
 
-/// The parts of the area that these components have.
+/// The header's words that are written, among the components.
+pub(super) const HEADER: u64 = 1 << 61;
+
+/// The parts of the area that these components have, in ascending order.
 pub(super) fn parts(cx: &Cx<'_>, components: u64) -> impl Iterator<Item = Part> + use<> {
     let size = 16 * vector_registers(cx) as u64;
     let parts = [
@@ -86,6 +89,7 @@ pub(super) fn parts(cx: &Cx<'_>, components: u64) -> impl Iterator<Item = Part> 
         (MXCSR, (24, 8)),
         (xcr0::X87, (32, 128)),
         (xcr0::SSE, (160, size)),
+        (HEADER, (XSTATE_BV, 16)),
         (xcr0::AVX, (HIGH_HALVES, size)),
     ];
     parts
