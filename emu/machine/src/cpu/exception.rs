@@ -289,13 +289,13 @@ impl Cx<'_> {
             ..Default::default()
         };
         // The first word that is pushed is the highest.
-        let first = VirtAddr(sp + 8 * (words - 1));
+        let first = VirtAddr(sp).add(8 * (words - 1));
         self.translate(first, rights)?;
         if first.page() != VirtAddr(sp).page() {
             self.translate(VirtAddr(first.0 & !0xFFF).add(8_u64.wrapping_neg()), rights)?;
         }
         for (i, &word) in code.map(u64::from).iter().chain(frame).enumerate() {
-            let at = VirtAddr(sp + 8 * i as u64);
+            let at = VirtAddr(sp).add(8 * i as u64);
             let span = self.span_system(at, 8, true)?;
             self.store(span, word);
         }

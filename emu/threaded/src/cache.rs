@@ -1,0 +1,134 @@
+//! The blocks that have been translated.
+
+use alloc::vec::Vec;
+
+use crate::places::Places;
+use machine::addr::PhysAddr;
+use machine::cpu::{CpuModel, Cx};
+use machine::engine::block::Block;
+use machine::{CostModel, addr::VirtAddr};
+
+use crate::env::tag;
+use crate::jumps::Jumps;
+use crate::op::{Link, Meta, Op, Packed};
+use crate::translate::{Code, translate};
+
+/// The longest block, in instructions.
+const LONGEST: usize = 64;
+
+/// How many instructions are kept, each with some 150 bytes; one more, and all are dropped.
+const MOST: usize = 64 << 10;
+
+/// Where a block stands, and the rights that it runs with. The linear address belongs to it because
+/// addresses relative to RIP are worked out once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    rip: u64,
+    pa: u64,
+    user: bool,
+}
+
+/// What stands at a [`Key`].
+#[derive(Debug)]
+struct Kept {
+    generation: u32,
+    /// Place in [`Cache::codes`]; none where the reference interpreter has to do it.
+    code: Option<usize>,
+}
+
+/// A block, found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// Its first operation.
+    pub(crate) entry: *const Op,
+    /// What it is charged on entry.
+    pub(crate) cost: Packed,
+    pa: u64,
+    generation: u32,
+}
+
+/// All that has been translated, for one kind of CPU.
+#[derive(Default)]
+pub(crate) struct Cache {
+    /// What the operations' own fields leave out.
+    pub(crate) metas: Vec<Meta>,
+    /// Blocks by linear address.
+    pub(crate) jumps: Jumps,
+    /// Blocks are dropped all together: others may lead to them.
+    codes: Vec<Code>,
+    places: Places<Key, Kept>,
+    kind: Option<(CostModel, CpuModel)>,
+    /// How often everything has been dropped.
+    pub(crate) drops: u64,
+}
+
+impl Cache {
+    /// Drops what was translated for another kind of CPU.
+    pub(crate) fn check_kind(&mut self, cx: &Cx<'_>) {
+        let kind = Some((cx.cost, cx.cpu.model));
+        if self.kind != kind {
+            self.clear();
+            self.kind = kind;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.metas.clear();
+        self.jumps = Jumps::default();
+        self.codes.clear();
+        self.places.clear();
+        self.drops += 1;
+    }
+
+    /// The block at RIP, translated if need be; none if the reference interpreter has to go on.
+    pub(crate) fn find(&mut self, cx: &mut Cx<'_>) -> Option<Found> {
+        let rip = cx.cpu.rip;
+        let pa = cx.known_code().filter(|_| VirtAddr(rip).is_canonical())?;
+        let key = Key {
+            rip,
+            pa: pa.0,
+            user: cx.is_user(),
+        };
+        let generation = cx.bus.ram.generation(pa);
+        let code = match self.places.get(&key) {
+            Some(kept) if kept.generation == generation => kept.code?,
+            _ => self.make(cx, key, pa)?,
+        };
+        let code = &self.codes[code];
+        let found = Found {
+            entry: code.ops.as_ptr(),
+            cost: code.cost,
+            pa: pa.0,
+            generation: cx.bus.ram.generation(pa),
+        };
+        self.jumps.keep(rip, tag(cx), found.entry, found.cost);
+        Some(found)
+    }
+
+    #[cold]
+    fn make(&mut self, cx: &mut Cx<'_>, key: Key, pa: PhysAddr) -> Option<usize> {
+        if self.metas.len() > MOST {
+            self.clear();
+        }
+        let block = Block::decode(cx, pa, LONGEST);
+        let code = (!block.insns.is_empty()).then(|| {
+            let code = translate(&block, key.rip, cx.cost, &mut self.metas);
+            self.codes.push(code);
+            self.codes.len() - 1
+        });
+        let generation = block.generation;
+        self.places.insert(key, Kept { generation, code });
+        code
+    }
+}
+
+impl Found {
+    /// Lets a link lead here under this tag.
+    pub(crate) fn put_into(&self, link: &Link, tag: u64) {
+        link.tag.set(tag);
+        link.entry.set(self.entry);
+        link.cost.set(self.cost);
+        link.pa.set(self.pa);
+        link.generation.set(self.generation);
+    }
+}

@@ -1,0 +1,325 @@
+//! How one operation leads to the next.
+//!
+//! A handler ends by calling the handler of the next operation, with the same arguments: an
+//! optimising compiler makes a jump of that, so no stack is used, and each handler has a jump of
+//! its own that the host can learn to predict. Where nothing is optimised ([`threaded_loop`], see
+//! `build.rs`), and for Miri, handlers return to a loop instead.
+//!
+//! # Safety
+//! All handlers have one contract, [`Handler`]'s: the operation is one of a block that lives, at
+//! its place there, so that (unless it ends the block) another follows it; `cx` and `env` are
+//! those that [`enter`] was given, exclusively borrowed for the stay; and `cx.cpu.rip`, the cycle
+//! counter, RFLAGS and the counts of instructions are stale until somebody settles them.
+
+use machine::cpu::Cx;
+
+use crate::body::Body;
+use crate::env::{Env, tag};
+use crate::flags::Flags;
+use crate::op::{Link, Op, Packed};
+
+/// Goes on with an operation.
+macro_rules! go {
+    ($op:expr, $cx:expr, $env:expr, $budget:expr, $flags:expr) => {{
+        let op: *const Op = $op;
+        let (budget, flags): (Packed, Flags) = ($budget, $flags);
+        #[cfg(not(any(threaded_loop, miri)))]
+        // SAFETY: who says `go!` vouches for the operation.
+        unsafe {
+            ((*op).run)(op, $cx, $env, budget, flags.res, flags.aux)
+        }
+        #[cfg(any(threaded_loop, miri))]
+        {
+            let _ = $cx;
+            // SAFETY: the surroundings are borrowed for the stay.
+            let env = unsafe { &mut *$env };
+            env.next = op;
+            env.state = (budget, flags.res, flags.aux);
+        }
+    }};
+}
+
+/// Carries out operations from this one on, until one of them leaves.
+///
+/// # Safety
+/// The operation is the first of a block that lives as long as the stay, and so do all blocks that
+/// its links lead to while they have the tag of `env`.
+pub(crate) unsafe fn enter(
+    op: *const Op,
+    cx: &mut Cx<'_>,
+    env: &mut Env<'_>,
+    budget: Packed,
+    flags: Flags,
+) {
+    let cx: *mut Cx<'static> = core::ptr::from_mut(cx).cast();
+    let env: *mut Env<'static> = core::ptr::from_mut(env).cast();
+    go!(op, cx, env, budget, flags);
+    #[cfg(any(threaded_loop, miri))]
+    loop {
+        // SAFETY: nobody else uses the surroundings between two handlers.
+        let (op, (budget, res, aux)) = unsafe {
+            let op = core::mem::replace(&mut (*env).next, core::ptr::null());
+            (op, (*env).state)
+        };
+        if op.is_null() {
+            break;
+        }
+        // SAFETY: `go!` has left an operation that somebody vouched for.
+        unsafe { ((*op).run)(op, cx, env, budget, res, aux) }
+    }
+}
+
+/// An operation that leads to the following one.
+///
+/// # Safety
+/// See the module.
+pub(crate) unsafe fn straight<B: Body>(
+    op: *const Op,
+    cx: *mut Cx<'static>,
+    env: *mut Env<'static>,
+    budget: Packed,
+    res: u64,
+    aux: u64,
+) {
+    // SAFETY: the contract of handlers.
+    let (this, cpu) = unsafe { (&*op, &mut *cx) };
+    match B::run(this, cpu, Flags { res, aux }) {
+        // SAFETY: a straight operation is followed by another one.
+        Some(flags) => go!(unsafe { op.add(1) }, cx, env, budget, flags),
+        // SAFETY: the same operation, and nothing has changed.
+        None => unsafe { slow(op, cx, env, budget, res, aux) },
+    }
+}
+
+/// Any straight instruction, by way of the reference interpreter.
+///
+/// # Safety
+/// See the module.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn slow(
+    op: *const Op,
+    cx: *mut Cx<'static>,
+    env: *mut Env<'static>,
+    budget: Packed,
+    res: u64,
+    aux: u64,
+) {
+    // SAFETY: the contract of handlers.
+    let (this, cpu, around) = unsafe { (&*op, &mut *cx, &mut *env) };
+    if let Some((budget, flags)) = step(this, cpu, around, budget, Flags { res, aux }) {
+        // SAFETY: a straight operation is followed by another one.
+        go!(unsafe { op.add(1) }, cx, env, budget, flags)
+    }
+}
+
+/// Brings the CPU to where this operation's instruction begins.
+#[inline(always)]
+fn settle(op: &Op, cx: &mut Cx<'_>, env: &Env<'_>, budget: Packed, flags: Flags) {
+    let meta = &env.metas[op.meta as usize];
+    cx.cpu.rip = meta.rip;
+    cx.cpu.rflags = flags.put_into(cx.cpu.rflags);
+    env.settle(cx, budget + meta.rest);
+}
+
+/// Steps over one straight instruction. The budget and the flags behind it, if the block can go on
+/// there; otherwise the CPU stands at a boundary.
+#[inline(never)]
+fn step(
+    op: &Op,
+    cx: &mut Cx<'_>,
+    env: &mut Env<'_>,
+    budget: Packed,
+    flags: Flags,
+) -> Option<(Packed, Flags)> {
+    settle(op, cx, env, budget, flags);
+    let retired = cx.cpu.retired;
+    let metas = env.metas;
+    if let Err(halt) = cx.step_known(&metas[op.meta as usize].insn) {
+        env.halt = Some(halt);
+        return None;
+    }
+    // It has not faulted, reached no device, and the rest of the block is still what stands there.
+    let undisturbed = cx.cpu.retired == retired + 1 && !cx.wants_attention() && tag(cx) == env.tag;
+    if !undisturbed {
+        return None;
+    }
+    let budget = env.budget(cx)? - metas[op.meta as usize + 1].rest;
+    let flags = Flags::of(cx.cpu.rflags)?;
+    (budget >= 0).then_some((budget, flags))
+}
+
+/// The end of a block: an instruction that may change how the following ones execute.
+///
+/// # Safety
+/// See the module.
+pub(crate) unsafe fn end_with_step(
+    op: *const Op,
+    cx: *mut Cx<'static>,
+    env: *mut Env<'static>,
+    budget: Packed,
+    res: u64,
+    aux: u64,
+) {
+    // SAFETY: the contract of handlers.
+    let (this, cx, env) = unsafe { (&*op, &mut *cx, &mut *env) };
+    settle(this, cx, env, budget, Flags { res, aux });
+    if let Err(halt) = cx.step(env.code) {
+        env.halt = Some(halt);
+    }
+}
+
+/// The end of a block: a jump, call or return whose way is not known yet.
+///
+/// # Safety
+/// See the module.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn end_slowly(
+    op: *const Op,
+    cx: *mut Cx<'static>,
+    env: *mut Env<'static>,
+    budget: Packed,
+    res: u64,
+    aux: u64,
+) {
+    // SAFETY: the contract of handlers.
+    let (this, cx, env) = unsafe { (&*op, &mut *cx, &mut *env) };
+    settle(this, cx, env, budget, Flags { res, aux });
+    let metas = env.metas;
+    if let Err(halt) = cx.step_known(&metas[this.meta as usize].insn) {
+        env.halt = Some(halt);
+    }
+}
+
+/// Which of an operation's two links: where a jump leads, or the following instruction.
+#[inline(always)]
+pub(crate) fn link(op: &Op, following: bool) -> *const Link {
+    let first: *const Link = core::ptr::with_exposed_provenance(op.wide as usize);
+    first.wrapping_add(usize::from(following))
+}
+
+/// Goes the way of a link, if it is known and the budget suffices.
+///
+/// # Safety
+/// See the module; the link is one of a block that lives.
+#[inline(always)]
+pub(crate) unsafe fn follow(
+    link: *const Link,
+    cx: *mut Cx<'static>,
+    env: *mut Env<'static>,
+    budget: Packed,
+    flags: Flags,
+) {
+    // SAFETY: the contract of handlers.
+    let (way, around) = unsafe { (&*link, &mut *env) };
+    let left = budget - way.cost.get();
+    if way.tag.get() == around.tag && left >= 0 {
+        // The link's tag vouches for the block.
+        return go!(way.entry.get(), cx, env, left, flags);
+    }
+    around.link = link;
+    // SAFETY: the contract of handlers; the operation is not used.
+    unsafe { look_up(core::ptr::null(), cx, env, budget, flags.res, flags.aux) }
+}
+
+/// A link that has not been looked up, or not lately, or whose block costs too much.
+///
+/// # Safety
+/// See the module; but the operation may be null.
+#[cold]
+#[inline(never)]
+unsafe fn look_up(
+    _: *const Op,
+    cx: *mut Cx<'static>,
+    env: *mut Env<'static>,
+    budget: Packed,
+    res: u64,
+    aux: u64,
+) {
+    // SAFETY: the contract of handlers.
+    let (cpu, around) = unsafe { (&mut *cx, &mut *env) };
+    // SAFETY: `follow` has left a link of a block that lives.
+    let way = unsafe { &*around.link };
+    let flags = Flags { res, aux };
+    if let Some(left) = refresh(way, cpu, around, budget, flags) {
+        go!(way.entry.get(), cx, env, left, flags)
+    }
+}
+
+/// Makes a link hold again if it leads where it led. Otherwise, or if the budget does not suffice,
+/// the CPU stands there.
+fn refresh(
+    way: &Link,
+    cx: &mut Cx<'_>,
+    env: &mut Env<'_>,
+    budget: Packed,
+    flags: Flags,
+) -> Option<Packed> {
+    cx.cpu.rip = way.target;
+    let known = way.tag.get() == env.tag || is_same(way, cx);
+    if known {
+        way.tag.set(env.tag);
+        env.link = core::ptr::null();
+        let left = budget - way.cost.get();
+        if left >= 0 {
+            return Some(left);
+        }
+    }
+    cx.cpu.rflags = flags.put_into(cx.cpu.rflags);
+    env.settle(cx, budget);
+    None
+}
+
+/// Whether the block that a link led to still stands where it leads.
+fn is_same(way: &Link, cx: &Cx<'_>) -> bool {
+    // Rights belong to the tag, which a link has once it has been looked up.
+    way.tag.get() != 0
+        && cx.known_code().is_some_and(|pa| {
+            pa.0 == way.pa.get() && cx.bus.ram.generation(pa) == way.generation.get()
+        })
+}
+
+/// Goes to an address that was found, if the budget suffices.
+///
+/// # Safety
+/// See the module; entry and cost are those that the jump cache had for `target` under this tag.
+#[inline(always)]
+pub(crate) unsafe fn go_to(
+    target: u64,
+    (entry, cost): (*const Op, Packed),
+    cx: *mut Cx<'static>,
+    env: *mut Env<'static>,
+    budget: Packed,
+    flags: Flags,
+) {
+    let left = budget - cost;
+    if left >= 0 {
+        return go!(entry, cx, env, left, flags);
+    }
+    // SAFETY: the contract of handlers.
+    unsafe {
+        (*cx).cpu.rip = target;
+        run_out(entry, cx, env, budget, flags.res, flags.aux)
+    }
+}
+
+/// The budget does not suffice for the block at RIP.
+///
+/// # Safety
+/// See the module.
+#[cold]
+#[inline(never)]
+unsafe fn run_out(
+    _: *const Op,
+    cx: *mut Cx<'static>,
+    env: *mut Env<'static>,
+    budget: Packed,
+    res: u64,
+    aux: u64,
+) {
+    // SAFETY: the contract of handlers.
+    let (cx, env) = unsafe { (&mut *cx, &*env) };
+    cx.cpu.rflags = Flags { res, aux }.put_into(cx.cpu.rflags);
+    env.settle(cx, budget);
+}

@@ -1,0 +1,143 @@
+//! The engine: from block to block, with the reference interpreter in between.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::ptr;
+
+use machine::cpu::{CodeCache, Cx, Halt};
+use machine::engine::Engine;
+
+use crate::cache::{Cache, Found};
+use crate::dispatch::enter;
+use crate::env::{Env, tag};
+use crate::flags::Flags;
+use crate::op::{Link, Packed, SHIFT};
+
+/// The longest stay among the operations, in cycles: the budget has room for no more.
+const LONGEST: u64 = 1 << (SHIFT - 1);
+
+/// The threaded-code interpreter.
+#[derive(Default)]
+pub struct Threaded {
+    state: Exclusive<State>,
+}
+
+/// What can be reached only by who has the whole of it to himself.
+#[derive(Default)]
+struct Exclusive<T>(T);
+
+// SAFETY: a shared reference gives no way to what is inside.
+unsafe impl<T> Sync for Exclusive<T> {}
+// SAFETY: the pointers inside lead to boxes that move along, and to nothing else.
+unsafe impl Send for Exclusive<State> {}
+
+#[derive(Default)]
+struct State {
+    cache: Cache,
+    /// The reference interpreter's.
+    code: CodeCache,
+}
+
+impl fmt::Debug for Threaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Threaded").finish_non_exhaustive()
+    }
+}
+
+impl Engine for Threaded {
+    fn name(&self) -> &'static str {
+        "threaded"
+    }
+
+    fn fresh(&self) -> Box<dyn Engine> {
+        Box::new(Threaded::default())
+    }
+
+    fn run(&mut self, cx: &mut Cx<'_>) -> Result<(), Halt> {
+        self.state.0.run(cx)
+    }
+
+    fn step(&mut self, cx: &mut Cx<'_>) -> Result<(), Halt> {
+        cx.step(&mut self.state.0.code)
+    }
+}
+
+/// Whether the run goes on.
+enum After {
+    /// At the next instruction.
+    On,
+    /// At the block that this link leads to, which has to be looked up.
+    Along(*const Link),
+    /// The run is over.
+    Over,
+}
+
+impl State {
+    fn run(&mut self, cx: &mut Cx<'_>) -> Result<(), Halt> {
+        self.cache.check_kind(cx);
+        let mut pending: *const Link = ptr::null();
+        while cx.cpu.cycle < cx.deadline {
+            let after = match self.next_block(cx, pending) {
+                Some((found, limit)) => self.stay(cx, found, limit)?,
+                None => self.exactly(cx, 0)?,
+            };
+            pending = match after {
+                After::On => ptr::null(),
+                After::Along(link) => link,
+                After::Over => break,
+            };
+        }
+        Ok(())
+    }
+
+    /// The block that comes next and the cycle up to which it may run, if nothing unusual does.
+    fn next_block(&mut self, cx: &mut Cx<'_>, pending: *const Link) -> Option<(Found, u64)> {
+        if cx.wants_attention() || !cx.is_ordinary() {
+            return None;
+        }
+        let drops = self.cache.drops;
+        let found = self.cache.find(cx)?;
+        if !pending.is_null() && self.cache.drops == drops {
+            // SAFETY: the link is one of a block that has not been dropped.
+            found.put_into(unsafe { &*pending }, tag(cx));
+        }
+        let most = cx.retire_room().min(LONGEST);
+        let limit = cx.deadline.min(cx.cpu.cycle.saturating_add(most));
+        Some((found, limit))
+    }
+
+    /// Carries out blocks, from this one on.
+    fn stay(&mut self, cx: &mut Cx<'_>, found: Found, limit: u64) -> Result<After, Halt> {
+        let budget: Packed = ((limit - cx.cpu.cycle) << SHIFT) as i64 - found.cost;
+        let flags = match Flags::of(cx.cpu.rflags) {
+            Some(flags) if budget >= 0 => flags,
+            // Flags that no operation has: the next instruction may change that.
+            None => return self.exactly(cx, 0),
+            Some(_) => return self.exactly(cx, limit),
+        };
+        let (metas, jumps) = (&self.cache.metas[..], &self.cache.jumps);
+        let mut env = Env::new(metas, jumps, &mut self.code, tag(cx), limit);
+        // SAFETY: the block was found under this tag, and nothing is dropped during the stay.
+        unsafe { enter(found.entry, cx, &mut env, budget, flags) };
+        let link = env.link;
+        match env.halt.take() {
+            Some(halt) => Err(halt),
+            None if cx.wants_attention() => Ok(After::Over),
+            None if link.is_null() => Ok(After::On),
+            None => Ok(After::Along(link)),
+        }
+    }
+
+    /// Steps by the reference interpreter: once, and then up to this cycle.
+    fn exactly(&mut self, cx: &mut Cx<'_>, limit: u64) -> Result<After, Halt> {
+        loop {
+            cx.step(&mut self.code)?;
+            if cx.wants_attention() {
+                return Ok(After::Over);
+            }
+            if cx.cpu.cycle >= limit {
+                return Ok(After::On);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What handlers find around them besides the CPU.
+
+use core::ptr;
+
+use machine::cpu::{CodeCache, Cx, Halt};
+
+use crate::jumps::Jumps;
+#[cfg(any(threaded_loop, miri))]
+use crate::op::Op;
+use crate::op::{Link, Meta, Packed, SHIFT};
+
+/// What handlers find around them besides the CPU. It lives for one stay among the operations.
+pub(crate) struct Env<'a> {
+    /// Everything about operations that fast handlers do not ask for.
+    pub(crate) metas: &'a [Meta],
+    /// Where indirect jumps have led.
+    pub(crate) jumps: &'a Jumps,
+    /// The epoch of the code and the rights of the CPU, as [`tag`] says.
+    pub(crate) tag: u64,
+    /// The cycle up to which the budget reaches.
+    pub(crate) limit: u64,
+    /// The reference interpreter's decoded instructions.
+    pub(crate) code: &'a mut CodeCache,
+    /// The link that was to be followed, to be filled by who knows where it leads.
+    pub(crate) link: *const Link,
+    /// Why the CPU cannot go on.
+    pub(crate) halt: Option<Halt>,
+    /// Where the loop goes on; null if it is left. Only for the dispatcher that is a loop.
+    #[cfg(any(threaded_loop, miri))]
+    pub(crate) next: *const Op,
+    /// The other arguments of that handler.
+    #[cfg(any(threaded_loop, miri))]
+    pub(crate) state: (Packed, u64, u64),
+}
+
+/// A number that is the same only while the same bytes stand at the same addresses, with the same
+/// rights; never 0.
+#[inline(always)]
+pub(crate) fn tag(cx: &Cx<'_>) -> u64 {
+    cx.code_epoch() << 2 | u64::from(cx.is_user()) << 1 | 1
+}
+
+impl<'a> Env<'a> {
+    /// Surroundings for a stay up to this cycle.
+    pub(crate) fn new(
+        metas: &'a [Meta],
+        jumps: &'a Jumps,
+        code: &'a mut CodeCache,
+        tag: u64,
+        limit: u64,
+    ) -> Self {
+        Env {
+            metas,
+            jumps,
+            tag,
+            limit,
+            code,
+            link: ptr::null(),
+            halt: None,
+            #[cfg(any(threaded_loop, miri))]
+            next: ptr::null(),
+            #[cfg(any(threaded_loop, miri))]
+            state: (0, 0, 0),
+        }
+    }
+
+    /// Puts what the budget says into the CPU: its cycle counter, and the instructions retired.
+    #[inline(always)]
+    pub(crate) fn settle(&self, cx: &mut Cx<'_>, budget: Packed) {
+        cx.cpu.cycle = self.limit.wrapping_sub((budget >> SHIFT) as u64);
+        cx.retire_many(budget as u64 & ((1 << SHIFT) - 1));
+    }
+
+    /// The budget from where the CPU stands now; none if the limit has been passed.
+    #[inline(always)]
+    pub(crate) fn budget(&self, cx: &Cx<'_>) -> Option<Packed> {
+        let left = self.limit.checked_sub(cx.cpu.cycle)?;
+        Some((left << SHIFT) as i64)
+    }
+}

@@ -1,0 +1,275 @@
+//! From the instructions of a block to its operations.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use machine::CostModel;
+use machine::addr::VirtAddr;
+use machine::cost::Class;
+use machine::cpu::insn::{Family, Insn, Op as Name, Operand, Width};
+use machine::engine::block::{Block, is_straight};
+
+use crate::body::alu;
+use crate::control;
+use crate::dispatch::end_with_step;
+use crate::op::{Handler, Link, Meta, Op, Packed, packed};
+use crate::select::{by_condition, by_mode, by_wide, by_width, memory, plain, register, select};
+
+/// The operations of one block.
+#[derive(Debug)]
+pub(crate) struct Code {
+    /// They are reached through pointers, so they stay where they are.
+    pub(crate) ops: Box<[Op]>,
+    /// Where the last operation leads: a jump's target, and the following instruction. Operations
+    /// hold its exposed address.
+    _links: Box<[Link; 2]>,
+    /// What the block is charged on entry.
+    pub(crate) cost: Packed,
+}
+
+/// Translates a block that stands at `rip`; the instructions go to the end of `metas`.
+pub(crate) fn translate(block: &Block, rip: u64, cost: CostModel, metas: &mut Vec<Meta>) -> Code {
+    let first = metas.len() as u32;
+    let mut ops = Vec::with_capacity(block.insns.len() + 1);
+    let mut costs = Vec::with_capacity(block.insns.len() + 1);
+    let mut at = rip;
+    for (i, insn) in block.insns.iter().enumerate() {
+        let next = at.wrapping_add(u64::from(insn.len));
+        let meta = first + i as u32;
+        let silent = flags_are_dead(&block.insns[i + 1..]);
+        let (op, extras) = match is_straight(insn) {
+            true => {
+                let choice = select(insn, meta, next, silent);
+                (choice.op, choice.extras)
+            }
+            false => end(insn, meta, next),
+        };
+        let extras: u64 = extras.iter().map(|&class| cost.cycles(class)).sum();
+        ops.push(op);
+        costs.push(cost.cycles(insn.class) + extras);
+        metas.push(Meta {
+            insn: *insn,
+            rip: at,
+            rest: 0,
+        });
+        at = next;
+    }
+    let links = Box::new(links(block, at));
+    finish(block, ops, &costs, links, at, metas)
+}
+
+/// Where the block's end leads.
+fn links(block: &Block, end: u64) -> [Link; 2] {
+    let target = block.insns.last().and_then(|last| target(last, end));
+    [Link::to(target.unwrap_or(end)), Link::to(end)]
+}
+
+/// Puts links and costs into their places, and an end behind a block without one.
+fn finish(
+    block: &Block,
+    mut ops: Vec<Op>,
+    costs: &[u64],
+    links: Box<[Link; 2]>,
+    end: u64,
+    metas: &mut Vec<Meta>,
+) -> Code {
+    let first = metas.len() - ops.len();
+    let place = links.as_ptr().expose_provenance() as u64;
+    fuse(block, &mut ops);
+    if let Some(last) = ops.last_mut() {
+        match block.insns.last() {
+            Some(insn) if !is_straight(insn) => {
+                if has_links(insn) {
+                    last.wide = place;
+                }
+            }
+            _ => {
+                let mut fall = plain(control::fall, metas.len() as u32);
+                fall.wide = place;
+                ops.push(fall);
+                // Only its cost, which is none, is ever asked for.
+                let mut meta = metas[metas.len() - 1].clone();
+                meta.rip = end;
+                metas.push(meta);
+            }
+        }
+        let count = block.insns.len();
+        if let [.., before, _] = &mut ops[..]
+            && is_fused(block)
+            && count >= 2
+        {
+            before.wide = place;
+        }
+    }
+    let mut rest = 0;
+    for (i, cost) in costs.iter().enumerate().rev() {
+        rest += packed(*cost, 1);
+        metas[first + i].rest = rest;
+    }
+    Code {
+        ops: ops.into_boxed_slice(),
+        _links: links,
+        cost: rest,
+    }
+}
+
+/// The target of a jump or call to a fixed place, which ends at `end`.
+fn target(insn: &Insn, end: u64) -> Option<u64> {
+    let Operand::Imm(distance) = insn.operands[0] else {
+        return None;
+    };
+    let target = end.wrapping_add(distance);
+    let near = matches!(insn.op, Name::Jmp | Name::Jcc | Name::Call);
+    let plain = insn.size == Width::Qword && VirtAddr(target).is_canonical();
+    (near && plain && VirtAddr(end).is_canonical()).then_some(target)
+}
+
+/// Whether the end's operation has the place of the links in `wide`.
+fn has_links(insn: &Insn) -> bool {
+    match insn.op {
+        Name::Jmp | Name::Jcc => matches!(insn.operands[0], Operand::Imm(_)),
+        Name::Call => insn.operands[0] != Operand::Mem,
+        _ => false,
+    }
+}
+
+/// The operation of an instruction that ends a block.
+fn end(insn: &Insn, meta: u32, next: u64) -> (Op, &'static [Class]) {
+    jump(insn, meta, next).unwrap_or((plain(end_with_step, meta), &[]))
+}
+
+fn jump(insn: &Insn, meta: u32, next: u64) -> Option<(Op, &'static [Class])> {
+    if insn.family != Family::Control || insn.size != Width::Qword {
+        return None;
+    }
+    let first = insn.operands[0];
+    let fixed = target(insn, next);
+    let mut op = plain(end_with_step, meta);
+    let extras: &[Class] = match insn.op {
+        Name::Jmp if fixed.is_some() => {
+            op.run = control::jump;
+            &[]
+        }
+        Name::Jmp if first == Operand::Mem => {
+            let mode = memory(&mut op, &insn.mem, next)?;
+            op.run = by_mode!(mode, A => control::jump_memory::<A> as Handler);
+            &[Class::Load]
+        }
+        Name::Jmp => {
+            op.src = register(first)?;
+            op.run = control::jump_register;
+            &[]
+        }
+        Name::Jcc => {
+            fixed?;
+            op.run = by_condition!(insn.condition, C => control::branch::<C> as Handler);
+            &[]
+        }
+        Name::Call if fixed.is_some() => {
+            op.run = control::call;
+            &[Class::Store]
+        }
+        Name::Call => {
+            op.src = register(first)?;
+            op.run = control::call_register;
+            &[Class::Store]
+        }
+        Name::Ret => {
+            op.imm = match first {
+                Operand::Imm(bytes) => (bytes & 0xFFFF) as i32,
+                _ => 0,
+            };
+            op.run = control::ret;
+            &[Class::Load]
+        }
+        _ => return None,
+    };
+    Some((op, extras))
+}
+
+/// Whether the last two instructions are a comparison and the jump on it, in one operation.
+fn is_fused(block: &Block) -> bool {
+    let [.., before, last] = &block.insns[..] else {
+        return false;
+    };
+    fused(before, last).is_some()
+}
+
+/// Gives the last comparison the handler that jumps as well; the jump's own operation stays behind
+/// it.
+fn fuse(block: &Block, ops: &mut [Op]) {
+    if let [.., before, last] = &block.insns[..]
+        && let Some(run) = fused(before, last)
+        && let [.., op, _] = ops
+    {
+        op.run = run;
+    }
+}
+
+fn fused(before: &Insn, last: &Insn) -> Option<Handler> {
+    let near = last.op == Name::Jcc && last.size == Width::Qword;
+    let [first, second, ..] = before.operands;
+    register(first).filter(|_| near && before.family == Family::Alu)?;
+    let immediate = match second {
+        Operand::Imm(_) => true,
+        Operand::None => return counted(before, last),
+        _ => register(second).map(|_| false)?,
+    };
+    match before.op {
+        Name::Cmp => compared::<{ alu::CMP }>(before.size, immediate, last.condition),
+        Name::Test => compared::<{ alu::TEST }>(before.size, immediate, last.condition),
+        Name::Sub => common::<{ alu::SUB }>(before.size, immediate, last.condition),
+        Name::Add => common::<{ alu::ADD }>(before.size, immediate, last.condition),
+        Name::And => common::<{ alu::AND }>(before.size, immediate, last.condition),
+        _ => None,
+    }
+}
+
+fn compared<const K: u8>(width: Width, immediate: bool, code: u8) -> Option<Handler> {
+    let run = by_width!(width, W => by_condition!(code, C => match immediate {
+        true => control::fused::<K, W, true, C> as Handler,
+        false => control::fused::<K, W, false, C> as Handler,
+    }));
+    Some(run)
+}
+
+fn common<const K: u8>(width: Width, immediate: bool, code: u8) -> Option<Handler> {
+    by_wide!(width, W => by_condition!(code, C => match immediate {
+        true => control::fused::<K, W, true, C> as Handler,
+        false => control::fused::<K, W, false, C> as Handler,
+    }))
+}
+
+fn counted(before: &Insn, last: &Insn) -> Option<Handler> {
+    if before.op != Name::Dec {
+        return None;
+    }
+    by_wide!(before.size, W => by_condition!(last.condition, C =>
+        control::count_down::<W, C> as Handler))
+}
+
+/// Whether the instructions that follow set all flags before anybody can look at them.
+fn flags_are_dead(following: &[Insn]) -> bool {
+    for insn in following {
+        let address = insn.op == Name::Lea && insn.mem.address == Width::Qword;
+        if insn.operands.contains(&Operand::Mem) && !address {
+            return false;
+        }
+        let plain = insn.operands.iter().all(|&operand| match operand {
+            Operand::Gpr(_) => register(operand).is_some(),
+            operand => matches!(operand, Operand::Imm(_) | Operand::None | Operand::Mem),
+        });
+        if !plain || !is_straight(insn) {
+            return false;
+        }
+        match insn.op {
+            Name::Add | Name::Or | Name::And | Name::Sub | Name::Xor | Name::Cmp | Name::Test => {
+                return true;
+            }
+            Name::Neg => return true,
+            Name::Mov | Name::Movzx | Name::Movsx | Name::Movsxd | Name::Lea => {}
+            _ => return false,
+        }
+    }
+    false
+}
