@@ -150,7 +150,7 @@ struct Queued {
 }
 
 /// A whole computer. Everything that it knows is in this one value.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Machine {
     config: Config,
     cpu: Cpu,
@@ -165,6 +165,22 @@ pub struct Machine {
     /// Host only: what carries out instructions.
     #[serde(skip)]
     engine: Slot,
+}
+
+impl Clone for Machine {
+    /// Pages of RAM are shared until either machine writes to them.
+    fn clone(&self) -> Self {
+        Machine {
+            config: self.config.clone(),
+            cpu: self.cpu.clone(),
+            mmu: self.mmu.clone(),
+            bus: self.bus.fork(),
+            queue: self.queue.clone(),
+            choices: self.choices,
+            stopped: self.stopped.clone(),
+            engine: self.engine.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for Machine {

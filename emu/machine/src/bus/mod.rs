@@ -1,6 +1,8 @@
 //! What the CPU reaches by address: RAM, the memory of devices, and ports.
 
+pub mod fast;
 mod kept;
+mod page;
 mod ports;
 pub mod ram;
 
@@ -69,6 +71,18 @@ impl Bus {
             disk: None,
             signals: Vec::new(),
             attention: false,
+        }
+    }
+
+    /// The same for another machine, which shares the pages of RAM until either
+    /// writes to them. Nothing may be executing on this one.
+    pub(crate) fn fork(&self) -> Bus {
+        Bus {
+            ram: self.ram.fork(),
+            devices: self.devices.clone(),
+            disk: self.disk.clone(),
+            signals: self.signals.clone(),
+            attention: self.attention,
         }
     }
 

@@ -1,49 +1,74 @@
 //! RAM: sparse on the host, with a hole for devices below 4 GiB.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::kept::{self, KeptHash, Notes};
-use crate::addr::{PAGE_SIZE, PhysAddr};
+use super::fast::{Banks, Mode, Way};
+use super::kept::{self, Notes};
+pub use super::page::Page;
+use super::page::{Stored, ZERO};
+use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
 
 /// Where low RAM ends at the latest; the rest lies above [`HIGH_START`].
 pub const LOW_END: u64 = 3 << 30;
 /// Where the RAM that does not fit below the hole begins.
 pub const HIGH_START: u64 = 4 << 30;
 
-/// The bytes of one frame.
-pub type Page = [u8; PAGE_SIZE as usize];
-
-pub(super) static ZERO: Page = [0; PAGE_SIZE as usize];
-
 /// One frame of RAM.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Frame {
     /// Absent until something is written; absent and all zero are the same.
-    bytes: Option<Box<Page>>,
+    page: Option<Stored>,
     /// Host only: what the next write has to know of.
     notes: Notes,
     /// Host only: how often code in this frame was overwritten.
     generation: u32,
 }
 
+impl Default for Frame {
+    fn default() -> Self {
+        Frame {
+            page: None,
+            notes: Notes::new(Notes::SHARED),
+            generation: 0,
+        }
+    }
+}
+
 /// The machine's memory.
 ///
 /// Only the size is serialised here; snapshots and digests take the contents
 /// frame by frame.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Ram {
     size: u64,
     #[serde(skip)]
     frames: Vec<Frame>,
-    /// Host only: the hashes of the frames that have [`Notes::HASH`].
-    #[serde(skip)]
-    hashes: Vec<KeptHash>,
     /// Host only: how often code was overwritten anywhere.
     #[serde(skip)]
     epoch: u64,
+    /// Host only: the direct ways to the frames' pages.
+    #[serde(skip)]
+    fast: Banks,
+    /// Host only: which [`Mmu`](crate::mmu::Mmu) they were made for.
+    #[serde(skip)]
+    owner: u64,
+    /// Host only: frames have got notes while tags for writing to them exist.
+    #[serde(skip)]
+    noted: AtomicBool,
+}
+
+impl Clone for Ram {
+    /// Pages that may be written without notice are copied, the others shared.
+    fn clone(&self) -> Self {
+        let frames = self.frames.iter().map(|frame| match &frame.page {
+            Some(page) if !frame.notes.has(Notes::SHARED) => frame.with(Stored::new(page.bytes())),
+            _ => frame.shared(),
+        });
+        self.with(frames.collect())
+    }
 }
 
 impl Ram {
@@ -53,8 +78,10 @@ impl Ram {
         let mut ram = Ram {
             size,
             frames: Vec::new(),
-            hashes: Vec::new(),
             epoch: 0,
+            fast: Banks::default(),
+            owner: 0,
+            noted: AtomicBool::new(false),
         };
         ram.allocate();
         ram
@@ -64,7 +91,31 @@ impl Ram {
     pub(crate) fn allocate(&mut self) {
         let count = (self.size / PAGE_SIZE) as usize;
         self.frames = (0..count).map(|_| Frame::default()).collect();
-        self.hashes = (0..count).map(|_| KeptHash::default()).collect();
+    }
+
+    /// The same memory for another machine: all pages are shared until either
+    /// writes to them. Nothing may have a [`Cx`](crate::cpu::Cx) on this memory.
+    pub(crate) fn fork(&self) -> Ram {
+        self.noted.store(true, Ordering::Relaxed);
+        let frames = self.frames.iter().map(|frame| {
+            if !frame.notes.has(Notes::SHARED) {
+                frame.notes.add(Notes::SHARED);
+            }
+            frame.shared()
+        });
+        self.with(frames.collect())
+    }
+
+    /// The same memory with these frames, and no way to them yet.
+    fn with(&self, frames: Vec<Frame>) -> Ram {
+        Ram {
+            size: self.size,
+            frames,
+            epoch: self.epoch,
+            fast: Banks::default(),
+            owner: 0,
+            noted: AtomicBool::new(false),
+        }
     }
 
     /// Its size in bytes.
@@ -110,7 +161,7 @@ impl Ram {
     #[must_use]
     pub fn page(&self, pa: PhysAddr) -> Option<&Page> {
         let frame = self.frames.get(self.index(pa))?;
-        Some(frame.bytes.as_deref().unwrap_or(&ZERO))
+        Some(frame.page.as_ref().map_or(&ZERO, Stored::bytes))
     }
 
     /// Reads 1 to 8 bytes within a page; `None` outside RAM.
@@ -131,16 +182,8 @@ impl Ram {
     /// Writes 1 to 8 bytes within a page; false outside RAM.
     #[inline]
     pub fn write(&mut self, pa: PhysAddr, len: usize, value: u64) -> bool {
-        let index = self.index(pa);
-        let Some(frame) = self.frames.get_mut(index) else {
+        let Some(page) = self.open(self.index(pa)) else {
             return false;
-        };
-        if frame.notes.any() {
-            self.epoch += frame.change();
-        }
-        let page = match &mut frame.bytes {
-            Some(page) => page,
-            None => frame.bytes.insert(zeroed()),
         };
         let bytes = value.to_le_bytes();
         let rest = page.get_mut(pa.offset() as usize..).unwrap_or_default();
@@ -165,12 +208,9 @@ impl Ram {
         while !bytes.is_empty() {
             let room = (PAGE_SIZE - pa.offset()) as usize;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
-            let index = self.index(pa);
-            let Some(frame) = self.frames.get_mut(index) else {
+            let Some(page) = self.open(self.index(pa)) else {
                 return false;
             };
-            self.epoch += frame.change();
-            let page = frame.bytes.get_or_insert_with(|| Box::new(ZERO));
             let start = pa.offset() as usize;
             page[start..start + now.len()].copy_from_slice(now);
             pa = pa.add(now.len() as u64);
@@ -179,17 +219,62 @@ impl Ram {
         true
     }
 
+    /// The page of a frame, to be written. What is kept about its contents, and
+    /// whoever shares them, has been seen to.
+    #[inline]
+    fn open(&mut self, index: usize) -> Option<&mut Page> {
+        if self.frames.get_mut(index)?.notes.concern_writes() {
+            self.change(index);
+        }
+        let page = self.frames.get(index)?.page.as_ref()?;
+        // SAFETY: without the note SHARED nobody else holds the page, and `self`
+        // is borrowed mutably for as long as what is returned here lives.
+        Some(unsafe { &mut *page.start().cast() })
+    }
+
+    /// The contents of a frame are about to change: nothing that is kept about
+    /// them holds any more, and the page has to be this frame's own.
+    #[cold]
+    fn change(&mut self, index: usize) {
+        let frame = &mut self.frames[index];
+        let notes = frame.notes.take();
+        let code = notes & Notes::CODE != 0;
+        frame.generation = frame.generation.wrapping_add(u32::from(code));
+        self.epoch += u64::from(code);
+        match &frame.page {
+            Some(page) if notes & Notes::SHARED == 0 || page.is_alone() => page.forget_hash(),
+            other => {
+                let bytes = other.as_ref().map_or(&ZERO, Stored::bytes);
+                let own = Stored::new(bytes);
+                self.replace(index, Some(own));
+            }
+        }
+    }
+
+    /// Puts another page into a frame. Ways to the old one vanish.
+    fn replace(&mut self, index: usize, page: Option<Stored>) {
+        let frame = &mut self.frames[index];
+        if frame.notes.has(Notes::REACHED) {
+            frame.notes.remove(Notes::REACHED);
+            self.fast.drop_frame(address(index));
+        }
+        frame.page = page;
+    }
+
     /// Notes that decoded instructions of this frame are kept, and tells the
     /// generation that they belong to. Host only: costs and changes nothing.
     pub fn keep_code(&mut self, pa: PhysAddr) -> u32 {
         let index = self.index(pa);
-        match self.frames.get_mut(index) {
-            Some(frame) => {
-                frame.notes.add(Notes::CODE);
-                frame.generation
+        let Some(frame) = self.frames.get_mut(index) else {
+            return 0;
+        };
+        if !frame.notes.has(Notes::CODE) {
+            frame.notes.add(Notes::CODE);
+            if frame.notes.has(Notes::REACHED) {
+                self.fast.close_frame(pa);
             }
-            None => 0,
         }
+        frame.generation
     }
 
     /// The frame's generation: it has changed if code kept since
@@ -213,7 +298,7 @@ impl Ram {
     /// within RAM (the hole is not counted).
     pub(crate) fn contents(&self) -> impl Iterator<Item = (u64, &Page)> {
         self.frames.iter().enumerate().filter_map(|(index, frame)| {
-            let bytes = frame.bytes.as_deref()?;
+            let bytes = frame.page.as_ref()?.bytes();
             (bytes != &ZERO).then_some((index as u64, bytes))
         })
     }
@@ -221,29 +306,134 @@ impl Ram {
     /// The hashes of those frames, with their numbers. Only what has changed
     /// since the last time is hashed again.
     pub(crate) fn hashes(&self) -> impl Iterator<Item = (u64, u128)> {
-        let frames = self.frames.iter().zip(&self.hashes).enumerate();
-        frames.filter_map(|(index, (frame, kept))| {
-            let bytes = frame.bytes.as_deref()?;
+        self.frames.iter().enumerate().filter_map(|(index, frame)| {
+            let page = frame.page.as_ref()?;
             if !frame.notes.has(Notes::HASH) {
-                kept.set(kept::hash(bytes));
                 frame.notes.add(Notes::HASH);
+                self.noted.store(true, Ordering::Relaxed);
             }
-            let hash = kept.get();
+            let hash = page.hash();
             (hash != kept::ALL_ZERO).then_some((index as u64, hash))
         })
     }
 
     /// Puts a frame's contents back by its number within RAM.
     pub(crate) fn put(&mut self, index: u64, bytes: &Page) -> bool {
-        match self.frames.get_mut(index as usize) {
-            Some(frame) => {
-                frame.bytes = Some(Box::new(*bytes));
-                self.epoch += frame.change();
+        match self.open(index as usize) {
+            Some(page) => {
+                *page = *bytes;
                 true
             }
             None => false,
         }
     }
+}
+
+/// Direct ways: see [`super::fast`].
+impl Ram {
+    /// Makes sure that the ways are those of this MMU, and that tags for writing
+    /// are where they may be. Before anything executes.
+    #[inline]
+    pub(crate) fn attach(&mut self, owner: &mut u64) {
+        if *owner == 0 || *owner != self.owner {
+            self.fast.make();
+            self.fast.clear();
+            self.owner += 1;
+            *owner = self.owner;
+        }
+        if core::mem::take(self.noted.get_mut()) {
+            self.fast.close_all();
+        }
+    }
+
+    /// Remembers that the translation of `va` to this frame may be read in this
+    /// mode, and perhaps written. What is no RAM has no direct way.
+    pub(crate) fn reach(&mut self, mode: Mode, va: VirtAddr, pa: PhysAddr, rights: Rights) {
+        let index = self.index(pa);
+        let Some(frame) = self.frames.get_mut(index) else {
+            return;
+        };
+        let host = match &frame.page {
+            Some(page) => page.start(),
+            None => ZERO.as_ptr().cast_mut(),
+        };
+        let way = Way {
+            host,
+            open: !frame.notes.concern_writes(),
+            pa,
+            writable: rights.write,
+            global: rights.global,
+        };
+        frame.notes.add(Notes::REACHED);
+        // SAFETY: the frame holds the page until `replace`, which takes the tags
+        // away, as does dropping all of this. It is open only if no note says
+        // that others hold it, and `close_frame`, `close_all` and `change` come
+        // before any access when one does.
+        unsafe { self.fast.fill(mode, va, way) };
+    }
+
+    /// The physical address of an access that the translation is known to allow.
+    #[inline]
+    pub(crate) fn reached(&mut self, mode: Mode, va: VirtAddr, write: bool) -> Option<PhysAddr> {
+        let (pa, closed) = self.fast.find(mode, va, write)?;
+        if closed && write {
+            self.widen(mode, va, pa);
+        }
+        Some(pa)
+    }
+
+    /// Lets writes go the direct way, too, if they need not be noticed any more.
+    #[cold]
+    fn widen(&mut self, mode: Mode, va: VirtAddr, pa: PhysAddr) {
+        let index = self.index(pa);
+        let open = |frame: &mut Frame| !frame.notes.concern_writes();
+        if self.frames.get_mut(index).is_some_and(open) {
+            // SAFETY: as in `reach`: no note says that others hold the page.
+            unsafe { self.fast.widen(mode, va) };
+        }
+    }
+
+    /// The modelled TLB forgot this page.
+    pub(crate) fn forget_page(&mut self, page: u64) {
+        self.fast.drop_page(page);
+    }
+
+    /// It forgot all pages but global ones.
+    pub(crate) fn forget_local(&mut self) {
+        self.fast.drop_local();
+    }
+
+    /// It forgot all pages, or what they allow has changed.
+    pub(crate) fn forget_pages(&mut self) {
+        self.fast.clear();
+    }
+
+    /// The direct ways: see [`super::fast`].
+    #[inline(always)]
+    pub(crate) fn fast(&self) -> &Banks {
+        &self.fast
+    }
+
+    /// Writes `N` bytes (1, 2, 4, 8), if that goes the direct way.
+    #[inline(always)]
+    pub(crate) fn fast_write<const N: usize>(&mut self, mode: Mode, va: u64, value: u64) -> bool {
+        self.fast.write::<N>(mode, va, value)
+    }
+
+    /// The same with 16 bytes.
+    #[inline(always)]
+    pub(crate) fn fast_write128(&mut self, mode: Mode, va: u64, value: u128) -> bool {
+        self.fast.write128(mode, va, value)
+    }
+}
+
+/// What a translation allows besides reading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rights {
+    /// Writing, without a walk for the dirty bit.
+    pub(crate) write: bool,
+    /// Staying when CR3 is loaded.
+    pub(crate) global: bool,
 }
 
 /// The last bytes of a page, filled up with zeros.
@@ -256,19 +446,41 @@ fn tail(rest: &[u8]) -> [u8; 8] {
     bytes
 }
 
-#[cold]
-fn zeroed() -> Box<Page> {
-    Box::new(ZERO)
+/// Address of a frame by its place.
+fn address(index: usize) -> PhysAddr {
+    let at = index as u64 * PAGE_SIZE;
+    PhysAddr(if at < LOW_END {
+        at
+    } else {
+        at - LOW_END + HIGH_START
+    })
 }
 
 impl Frame {
-    /// The contents are about to change: nothing that is kept about them holds
-    /// any more. Returns 1 if there was code among it, otherwise 0.
-    #[cold]
-    fn change(&mut self) -> u64 {
-        let code = self.notes.take_code();
-        self.generation = self.generation.wrapping_add(u32::from(code));
-        u64::from(code)
+    /// The same frame in another memory, which shares the page.
+    fn shared(&self) -> Frame {
+        let copy = Frame {
+            page: self.page.clone(),
+            notes: self.notes.clone(),
+            generation: self.generation,
+        };
+        copy.without_ways(Notes::SHARED)
+    }
+
+    /// The same frame in another memory with a page of its own.
+    fn with(&self, page: Stored) -> Frame {
+        let copy = Frame {
+            page: Some(page),
+            notes: self.notes.clone(),
+            generation: self.generation,
+        };
+        copy.without_ways(0)
+    }
+
+    fn without_ways(mut self, notes: u8) -> Frame {
+        self.notes.remove(Notes::REACHED);
+        self.notes.add(notes);
+        self
     }
 }
 

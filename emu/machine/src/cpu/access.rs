@@ -329,28 +329,28 @@ impl Cx<'_> {
         }
     }
 
-    /// Whether an access lies in one page and nobody asks for alignment or waits for it: nearly
-    /// always.
-    #[inline]
-    fn is_plain(&self, va: VirtAddr, len: u8) -> bool {
-        va.offset() + u64::from(len) <= PAGE_SIZE && self.cpu.rflags & flag::AC | self.watch == 0
-    }
-
     /// Reads up to 8 bytes with the rights of the running code.
     #[inline]
     pub fn read(&mut self, va: VirtAddr, len: u8) -> Result<u64, Fault> {
-        let rights = self.rights(false);
-        if self.is_plain(va, len) {
-            let at = self.translate(va, rights)?;
+        if let Some(value) = self.fast_read_len(va.0, len) {
             self.charge(Class::Load);
-            return Ok(self.bus_read(at, len));
+            return Ok(value);
         }
-        let span = self.span(va, len, rights)?;
+        self.read_slowly(va, len)
+    }
+
+    #[inline(never)]
+    fn read_slowly(&mut self, va: VirtAddr, len: u8) -> Result<u64, Fault> {
+        let span = self.span(va, len, self.rights(false))?;
         Ok(self.load(span))
     }
 
     /// Reads 16 bytes.
     pub fn read128(&mut self, va: VirtAddr) -> Result<u128, Fault> {
+        if let Some(value) = self.fast_read128(va.0) {
+            self.charge(Class::Load);
+            return Ok(value);
+        }
         let span = self.span(va, 16, self.rights(false))?;
         Ok(self.load128(span))
     }
@@ -367,20 +367,26 @@ impl Cx<'_> {
     /// Writes up to 8 bytes with the rights of the running code.
     #[inline]
     pub fn write(&mut self, va: VirtAddr, len: u8, value: u64) -> Result<(), Fault> {
-        let rights = self.rights(true);
-        if self.is_plain(va, len) {
-            let at = self.translate(va, rights)?;
+        if self.fast_write_len(va.0, len, value) {
             self.charge(Class::Store);
-            self.bus_write(at, len, value);
             return Ok(());
         }
-        let span = self.span(va, len, rights)?;
+        self.write_slowly(va, len, value)
+    }
+
+    #[inline(never)]
+    fn write_slowly(&mut self, va: VirtAddr, len: u8, value: u64) -> Result<(), Fault> {
+        let span = self.span(va, len, self.rights(true))?;
         self.store(span, value);
         Ok(())
     }
 
     /// Writes 16 bytes.
     pub fn write128(&mut self, va: VirtAddr, value: u128) -> Result<(), Fault> {
+        if self.fast_write128(va.0, value) {
+            self.charge(Class::Store);
+            return Ok(());
+        }
         let span = self.span(va, 16, self.rights(true))?;
         self.store128(span, value);
         Ok(())

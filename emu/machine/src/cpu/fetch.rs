@@ -112,12 +112,7 @@ impl Cx<'_> {
     #[inline]
     #[must_use]
     pub fn known_code(&self) -> Option<PhysAddr> {
-        let rights = Access {
-            fetch: true,
-            user: self.user,
-            ..Access::default()
-        };
-        self.mmu.known(VirtAddr(self.cpu.rip), rights)
+        self.mmu.known(VirtAddr(self.cpu.rip), self.user)
     }
 
     /// A number that changes whenever the bytes at some linear address may have.

@@ -12,6 +12,7 @@ pub mod decode;
 mod descriptor;
 mod exception;
 mod exec;
+mod fast;
 mod fault;
 mod fetch;
 pub mod fp;
@@ -101,6 +102,7 @@ impl<'a> Cx<'a> {
             attend: 0,
             watch: 0,
         };
+        cx.mmu.attach(cx.bus);
         cx.paging_changed();
         cx.attention_changed();
         cx

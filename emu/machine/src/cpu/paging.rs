@@ -23,7 +23,7 @@ impl Cx<'_> {
         self.code64 = self.cpu.code64();
         self.user = self.cpu.cpl() == 3;
         self.paging = paging_of(self.cpu);
-        self.mmu.set_paging(&self.paging);
+        self.mmu.set_paging(self.bus, &self.paging);
     }
 
     /// MOV to CR0. Legacy paging is not there: protected mode with PAE and LME set goes straight
@@ -49,7 +49,7 @@ impl Cx<'_> {
         self.cpu.cr0 = new;
         self.paging_changed();
         if (old ^ new) & (cr0::PG | cr0::WP) != 0 {
-            self.mmu.flush_all();
+            self.mmu.flush_all(self.bus);
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Cx<'_> {
         self.cpu.cr3 = value;
         self.paging_changed();
         if !keep {
-            self.mmu.flush(self.cpu.context());
+            self.mmu.flush(self.bus, self.cpu.context());
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl Cx<'_> {
         self.paging_changed();
         let ends_contexts = changed & !value & cr4::PCIDE != 0;
         if changed & FLUSHING != 0 || ends_contexts {
-            self.mmu.flush_all();
+            self.mmu.flush_all(self.bus);
         }
         Ok(())
     }

@@ -698,7 +698,9 @@ fn flipped_registers_translations_devices_and_events_change_the_digest() {
         });
     }
     differs("order of the queue", &|m| m.queue.swap(0, 1));
-    differs("a translation", &|m| m.mmu.invalidate(VirtAddr(CODE), 0));
+    differs("a translation", &|m| {
+        m.mmu.invalidate(&mut m.bus, VirtAddr(CODE), 0)
+    });
     differs("a requested interrupt", &|m| {
         m.bus.devices.apic.request(0x99, false)
     });

@@ -3,7 +3,8 @@
 //! The TLB is part of the machine. What it holds stays in use until it is
 //! flushed or replaced, whatever the page tables say meanwhile.
 
-mod quick;
+pub mod fast;
+mod fetch;
 mod tlb;
 mod walk;
 
@@ -11,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::addr::{PhysAddr, VirtAddr};
 use crate::bus::Bus;
-use quick::Quick;
+use crate::bus::ram;
+use fast::Mode;
+use fetch::Fetches;
 use tlb::{Entry, Rights, Tlb};
 
 /// What the control registers say about paging; the CPU works it out when they
@@ -92,13 +95,13 @@ pub struct Mmu {
     work: Work,
     /// Host only.
     #[serde(skip)]
-    quick: Quick,
-    /// Host only: what `quick` was checked against.
+    fetches: Fetches,
+    /// Host only: what `fetches` and the direct ways were checked against.
     #[serde(skip)]
     paging: Paging,
-    /// Host only: counts whatever may change a translation.
+    /// Host only: by which RAM knows whose translations its direct ways are.
     #[serde(skip)]
-    epoch: u64,
+    owner: u64,
 }
 
 impl Mmu {
@@ -114,17 +117,27 @@ impl Mmu {
         va: VirtAddr,
         access: Access,
     ) -> Result<PhysAddr, PageFault> {
-        match self.quick.find(va, access) {
-            Some(pa) => Ok(PhysAddr(pa)),
+        let known = match access.fetch {
+            true => self.fetches.find(va, access.user),
+            false => bus.ram.reached(Mode::of(access), va, access.write),
+        };
+        match known {
+            Some(pa) => Ok(pa),
             None => self.translate_fully(bus, paging, va, access),
         }
     }
 
-    /// The physical address if the access is known to pass, which changes nothing.
+    /// The physical address if a fetch is known to pass, which changes nothing.
     #[inline]
     #[must_use]
-    pub fn known(&self, va: VirtAddr, access: Access) -> Option<PhysAddr> {
-        self.quick.find(va, access).map(PhysAddr)
+    pub fn known(&self, va: VirtAddr, user: bool) -> Option<PhysAddr> {
+        self.fetches.find(va, user)
+    }
+
+    /// Makes sure that the direct ways through RAM are those of this MMU.
+    #[inline]
+    pub(crate) fn attach(&mut self, bus: &mut Bus) {
+        bus.ram.attach(&mut self.owner);
     }
 
     #[inline(never)]
@@ -138,20 +151,34 @@ impl Mmu {
         if !paging.enabled {
             return Ok(PhysAddr(va.0 & 0xFFFF_FFFF));
         }
-        self.set_paging(paging);
+        self.set_paging(bus, paging);
         let entry = match self.tlb.find(va.page(), paging.context) {
             Some(entry) if !allowed(entry.rights, paging, access) => {
                 // The fault comes from the cached rights, stale or not; as on
                 // hardware it takes the entry with it, so that a second try
                 // sees the tables.
-                self.forget(va.page(), paging.context);
+                self.forget(bus, va.page(), paging.context);
                 return Err(refuse(paging, va, access, code::PRESENT));
             }
             Some(entry) if !access.write || entry.rights.contains(Rights::DIRTY) => *entry,
             _ => self.refill(bus, paging, va, access)?,
         };
-        self.quick.keep(va, access, entry.frame);
-        Ok(PhysAddr((entry.frame << 12) | va.offset()))
+        let pa = PhysAddr((entry.frame << 12) | va.offset());
+        if access.fetch {
+            let global = entry.is_global();
+            self.fetches.keep(va, access.user, entry.frame, global);
+        } else {
+            let write = Access {
+                write: true,
+                ..access
+            };
+            let rights = ram::Rights {
+                write: entry.rights.contains(Rights::DIRTY) && allowed(entry.rights, paging, write),
+                global: entry.is_global(),
+            };
+            bus.ram.reach(Mode::of(access), va, pa, rights);
+        }
+        Ok(pa)
     }
 
     /// Walks the tables and puts what they say into the TLB.
@@ -168,47 +195,67 @@ impl Mmu {
             Ok(leaf) if allowed(leaf.rights, paging, access) => leaf,
             refused => {
                 walk::mark_way(bus, paging, va);
-                self.forget(va.page(), paging.context);
+                self.forget(bus, va.page(), paging.context);
                 let reason = refused.err().unwrap_or(code::PRESENT);
                 return Err(refuse(paging, va, access, reason));
             }
         };
         let entry = walk::mark(bus, &leaf, va, access.write).in_context(paging.context);
         if let Some(evicted) = self.tlb.fill(entry) {
-            self.quick.drop_page(evicted);
+            self.drop_page(bus, evicted);
         }
         // A walk for the dirty bit may have found another frame than reads use.
-        self.quick.drop_page(va.page());
-        self.epoch += 1;
+        self.drop_page(bus, va.page());
         Ok(entry)
     }
 
-    fn forget(&mut self, page: u64, context: u16) {
+    fn forget(&mut self, bus: &mut Bus, page: u64, context: u16) {
         self.tlb.drop_page(page, context);
-        self.quick.drop_page(page);
-        self.epoch += 1;
+        self.drop_page(bus, page);
     }
 
-    fn forget_all(&mut self) {
-        self.quick.clear();
-        self.epoch += 1;
+    /// What the host knows of this page holds no longer.
+    fn drop_page(&mut self, bus: &mut Bus, page: u64) {
+        self.fetches.drop_page(page);
+        bus.ram.forget_page(page);
+    }
+
+    /// What the host knows of pages that are not global holds no longer.
+    fn drop_local(&mut self, bus: &mut Bus) {
+        self.fetches.drop_local();
+        bus.ram.forget_local();
+    }
+
+    fn drop_all(&mut self, bus: &mut Bus) {
+        self.fetches.clear();
+        bus.ram.forget_pages();
     }
 
     /// The control registers may say something new: what was allowed may not be
     /// any more. The CPU calls this after each change of them. The modelled TLB is
-    /// not concerned, only the host's cache of it.
-    pub fn set_paging(&mut self, paging: &Paging) {
-        if self.paging != *paging {
-            self.paging = *paging;
-            self.forget_all();
+    /// not concerned, only the host's knowledge of it. That does not depend on
+    /// where the tables lie: what a load of CR3 does to the TLB comes by itself.
+    pub fn set_paging(&mut self, bus: &mut Bus, paging: &Paging) {
+        if self.paging == *paging {
+            return;
+        }
+        let root = paging.root;
+        let same_rules = Paging {
+            root,
+            ..self.paging
+        } == *paging;
+        self.paging = *paging;
+        if !same_rules {
+            self.drop_all(bus);
         }
     }
 
-    /// A number that changes whenever a translation may have changed. Host only.
+    /// A number that changes whenever a fetch that was [`known`](Mmu::known) to
+    /// pass may no longer do so. Host only.
     #[inline]
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        self.epoch
+        self.fetches.epoch
     }
 
     /// The physical address of `va` by the tables as they are: no rights, no
@@ -224,33 +271,39 @@ impl Mmu {
 
     /// INVLPG: forgets the page that holds `va`, all of it if it is a large one, in the context
     /// that is running, and if it is global in all.
-    pub fn invalidate(&mut self, va: VirtAddr, context: u16) {
-        self.tlb.invalidate(va.page(), context, true);
-        self.forget_all();
+    pub fn invalidate(&mut self, bus: &mut Bus, va: VirtAddr, context: u16) {
+        self.invalidate_page(bus, va, context, true);
     }
 
     /// INVPCID of an address: the same in any context, but global pages stay.
-    pub fn invalidate_in(&mut self, va: VirtAddr, context: u16) {
-        self.tlb.invalidate(va.page(), context, false);
-        self.forget_all();
+    pub fn invalidate_in(&mut self, bus: &mut Bus, va: VirtAddr, context: u16) {
+        self.invalidate_page(bus, va, context, false);
+    }
+
+    fn invalidate_page(&mut self, bus: &mut Bus, va: VirtAddr, context: u16, global_too: bool) {
+        let Mmu { tlb, fetches, .. } = self;
+        tlb.invalidate(va.page(), context, global_too, |page| {
+            fetches.drop_page(page);
+            bus.ram.forget_page(page);
+        });
     }
 
     /// A load of CR3, INVPCID of a context: forgets its pages, but not the global ones.
-    pub fn flush(&mut self, context: u16) {
+    pub fn flush(&mut self, bus: &mut Bus, context: u16) {
         self.tlb.flush(|entry| entry.belongs_to(context));
-        self.forget_all();
+        self.drop_local(bus);
     }
 
     /// INVPCID: forgets all contexts' pages, but not the global ones.
-    pub fn flush_contexts(&mut self) {
+    pub fn flush_contexts(&mut self, bus: &mut Bus) {
         self.tlb.flush(|entry| !entry.is_global());
-        self.forget_all();
+        self.drop_local(bus);
     }
 
     /// Forgets everything: CR0.PG, CR0.WP, CR4.PGE, PAE, SMEP, PCIDE changed, or INVPCID.
-    pub fn flush_all(&mut self) {
+    pub fn flush_all(&mut self, bus: &mut Bus) {
         self.tlb.flush(|_| true);
-        self.forget_all();
+        self.drop_all(bus);
     }
 
     /// The work done since the last call. The CPU charges it to the instruction

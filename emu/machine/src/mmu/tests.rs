@@ -48,6 +48,7 @@ impl Bench {
                 smap: true,
             },
         };
+        bench.mmu.attach(&mut bench.bus);
         for level in 1..4 {
             bench.set(level, 0, table(level - 1) | P | W | U);
         }
@@ -168,7 +169,7 @@ fn rights_of_all_levels_combine() {
         let whole = b.get(level, 0);
         let user = Access { user: true, ..READ };
         assert!(b.at(0, user).is_ok());
-        b.mmu.flush_all();
+        b.mmu.flush_all(&mut b.bus);
         b.set(level, 0, whole & !U);
         assert_eq!(b.at(0, user), Err(code::PRESENT | code::USER));
         b.set(level, 0, whole & !W);
@@ -237,7 +238,7 @@ fn accessed_and_dirty_are_set_by_the_walk() {
     b.set(0, 5, 0x0012_3000 | P | W);
     b.at(0x5000, WRITE).unwrap();
     assert_eq!(b.get(0, 5) & (A | D), 0);
-    b.mmu.invalidate(VirtAddr(0x5000), 0);
+    b.mmu.invalidate(&mut b.bus, VirtAddr(0x5000), 0);
     b.at(0x5000, WRITE).unwrap();
     assert_eq!(b.get(0, 5) & (A | D), A | D);
 }
@@ -260,7 +261,7 @@ fn a_stale_translation_stays_until_it_is_flushed() {
     assert_eq!(b.at(0x5000, READ), Ok(0x12_3000));
     b.set(0, 5, 0x0045_6000 | P | W);
     assert_eq!(b.at(0x5000, READ), Ok(0x12_3000), "no INVLPG yet");
-    b.mmu.invalidate(VirtAddr(0x5FFF), 0);
+    b.mmu.invalidate(&mut b.bus, VirtAddr(0x5FFF), 0);
     assert_eq!(b.at(0x5000, READ), Ok(0x45_6000));
     b.set(0, 5, 0);
     assert_eq!(
@@ -268,7 +269,7 @@ fn a_stale_translation_stays_until_it_is_flushed() {
         Ok(0x45_6000),
         "unmapped, but not flushed"
     );
-    b.mmu.flush(0);
+    b.mmu.flush(&mut b.bus, 0);
     assert_eq!(b.at(0x5000, READ), Err(0));
 }
 
@@ -292,9 +293,9 @@ fn global_pages_survive_a_load_of_cr3() {
     b.set(0, 5, 0x0012_3000 | P | W | G);
     b.at(0x5000, READ).unwrap();
     b.set(0, 5, 0x0045_6000 | P | W);
-    b.mmu.flush(0);
+    b.mmu.flush(&mut b.bus, 0);
     assert_eq!(b.at(0x5000, READ), Ok(0x12_3000));
-    b.mmu.flush_all();
+    b.mmu.flush_all(&mut b.bus);
     assert_eq!(b.at(0x5000, READ), Ok(0x45_6000));
 }
 
@@ -308,7 +309,7 @@ fn invlpg_drops_all_of_a_large_page() {
     }
     b.set(1, 1, 0);
     b.set(1, 2, 0);
-    b.mmu.invalidate(VirtAddr(0x2A_A123), 0);
+    b.mmu.invalidate(&mut b.bus, VirtAddr(0x2A_A123), 0);
     for va in [0x20_0000, 0x20_5000, 0x3F_F000] {
         assert_eq!(b.at(va, READ), Err(0), "{va:#x}");
     }
@@ -390,9 +391,9 @@ fn the_fast_cache_is_nobodys_business() {
         let far = next(3) << 20;
         for b in [&mut with, &mut without] {
             match kind {
-                0 => b.mmu.invalidate(VirtAddr(page << 12), 0),
-                1 => b.mmu.flush(0),
-                2 => b.mmu.flush_all(),
+                0 => b.mmu.invalidate(&mut b.bus, VirtAddr(page << 12), 0),
+                1 => b.mmu.flush(&mut b.bus, 0),
+                2 => b.mmu.flush_all(&mut b.bus),
                 3 => b.paging.write_protect = bits & 1 != 0,
                 4 => b.paging.smap = bits & 1 != 0,
                 5..=30 => {
@@ -403,7 +404,7 @@ fn the_fast_cache_is_nobodys_business() {
                 _ => {}
             }
         }
-        with.mmu.set_paging(&with.paging);
+        with.mmu.set_paging(&mut with.bus, &with.paging);
         let access = Access {
             write: bits & 1 != 0,
             fetch: bits & 3 == 2,
@@ -415,7 +416,7 @@ fn the_fast_cache_is_nobodys_business() {
         } else {
             page << 12
         };
-        without.mmu.quick.clear();
+        without.mmu.drop_all(&mut without.bus);
         assert_eq!(with.at(va, access), without.at(va, access), "step {step}");
         assert_eq!(with.mmu.take_work(), without.mmu.take_work(), "step {step}");
     }

@@ -148,11 +148,18 @@ impl Tlb {
     }
 
     /// Forgets the page that holds `page`, with all fragments of a large one, in this context, and
-    /// perhaps if it is global.
-    pub(super) fn invalidate(&mut self, page: u64, context: u16, global_too: bool) {
+    /// perhaps if it is global. Tells each that went.
+    pub(super) fn invalidate(
+        &mut self,
+        page: u64,
+        context: u16,
+        global_too: bool,
+        mut gone: impl FnMut(u64),
+    ) {
         for entry in &mut self.entries {
             let meant = entry.belongs_to(context) || global_too && entry.is_global();
             if meant && entry.is_part_of(page) {
+                gone(entry.tag & !VALID);
                 *entry = Entry::default();
             }
         }

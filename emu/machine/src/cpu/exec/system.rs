@@ -287,7 +287,7 @@ fn invalidate(cx: &mut Cx<'_>, seg: Seg, offset: u64) {
     let va = VirtAddr(base.wrapping_add(offset));
     if va.is_canonical() {
         let context = cx.cpu.context();
-        cx.mmu.invalidate(va, context);
+        cx.mmu.invalidate(cx.bus, va, context);
     }
 }
 
@@ -304,10 +304,10 @@ fn invalidate_context(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
     }
     let context = context as u16;
     match kind {
-        0 => cx.mmu.invalidate_in(address, context),
-        1 => cx.mmu.flush(context),
-        2 => cx.mmu.flush_all(),
-        _ => cx.mmu.flush_contexts(),
+        0 => cx.mmu.invalidate_in(cx.bus, address, context),
+        1 => cx.mmu.flush(cx.bus, context),
+        2 => cx.mmu.flush_all(cx.bus),
+        _ => cx.mmu.flush_contexts(cx.bus),
     }
     Ok(())
 }
