@@ -5,6 +5,7 @@
 pub(crate) mod mutants;
 pub(crate) mod python;
 pub(crate) mod rows;
+pub(crate) mod workloads;
 
 use std::ffi::OsStr;
 use std::fmt;
