@@ -151,7 +151,13 @@ impl Jit {
         if self.bytes > MOST_BYTES {
             self.clear();
         }
-        let region = Plan::new(cx).and_then(|plan| self.compiler.compile(plan, cx.cost));
+        let plan = Plan::new(cx);
+        if plan.as_ref().is_some_and(|plan| !plan.fits(cx.cpu)) {
+            // Later, perhaps.
+            self.known.insert(key, Known::Met(0));
+            return None;
+        }
+        let region = plan.and_then(|plan| self.compiler.compile(plan, cx.cost));
         let Some(region) = region else {
             self.known.insert(key, Known::Hopeless);
             return None;
@@ -233,8 +239,10 @@ impl Engine for Jit {
         while cx.cpu.cycle < cx.deadline {
             let ordinary = !cx.cpu.halted && cx.is_ordinary();
             let goes_on = match ordinary.then(|| self.find(cx)).flatten() {
-                Some((region, entry)) => self.enter(cx, region, entry)?,
-                None => self.cold(cx)?,
+                Some((region, entry)) if self.regions[region as usize].fits(cx.cpu) => {
+                    self.enter(cx, region, entry)?
+                }
+                _ => self.cold(cx)?,
             };
             if !goes_on {
                 break;

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use machine::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
-use machine::cpu::Cx;
 use machine::cpu::decode::{MAX_LENGTH, decode};
 use machine::cpu::insn::{Insn, Op, Operand};
-use machine::mmu::Access;
+use machine::cpu::{Cpu, Cx};
 
 use crate::emit::cost::cost;
-use crate::emit::{is_native, is_possible};
+use crate::emit::{is_native, is_possible, is_ready, needs_mxcsr};
 
 /// The most instructions of a region.
 const MOST_INSNS: usize = 200;
@@ -140,12 +139,7 @@ impl Reader<'_, '_> {
 
 /// Where the code at `va` lies, if fetching it is known to pass without a walk.
 pub(crate) fn known_code(cx: &Cx<'_>, va: u64) -> Option<PhysAddr> {
-    let rights = Access {
-        fetch: true,
-        user: cx.is_user(),
-        ..Access::default()
-    };
-    cx.mmu.known(VirtAddr(va), rights)
+    cx.mmu.known(VirtAddr(va), cx.is_user())
 }
 
 /// Where a near branch leads that says so itself.
@@ -406,6 +400,12 @@ impl Plan {
                 return;
             }
         }
+    }
+
+    /// Whether the CPU is in a state for which this can be compiled.
+    pub(crate) fn fits(&self, cpu: &Cpu) -> bool {
+        let insns = self.blocks.iter().flat_map(|block| &block.insns);
+        is_ready(cpu) || !insns.into_iter().any(|(_, insn)| needs_mxcsr(insn))
     }
 
     /// The most cycles behind a block with these successors.

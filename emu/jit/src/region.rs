@@ -1,9 +1,11 @@
 //! Compiled regions.
 
-use machine::cpu::Cx;
 use machine::cpu::insn::Insn;
+use machine::cpu::state::{cr0, cr4};
+use machine::cpu::{Cpu, Cx};
 
 use crate::code::Code;
+use crate::emit::{is_ready, needs_mxcsr};
 use crate::plan::{Page, Plan, known_code};
 
 /// A region: its code, and what that was made of.
@@ -13,6 +15,9 @@ pub(crate) struct Region {
     /// Addresses at which it can be entered, by number.
     pub(crate) entries: Vec<u64>,
     pages: Vec<Page>,
+    /// It has instructions on vectors; on numbers among them.
+    vector: bool,
+    float: bool,
     /// Sorted by address.
     insns: Vec<(u64, Insn)>,
 }
@@ -28,8 +33,16 @@ impl Region {
             code,
             entries,
             pages: plan.pages,
+            vector: insns.iter().any(|(_, insn)| insn.family.is_vector()),
+            float: insns.iter().any(|(_, insn)| needs_mxcsr(insn)),
             insns,
         }
+    }
+
+    /// Whether the CPU is in a state for which it was compiled.
+    pub(crate) fn fits(&self, cpu: &Cpu) -> bool {
+        let on = || cpu.cr0 & (cr0::EM | cr0::TS) == 0 && cpu.cr4 & cr4::OSFXSR != 0;
+        (!self.vector || on()) && (!self.float || is_ready(cpu))
     }
 
     /// Whether all of its code stands where it was found, and fetching it is

@@ -153,6 +153,9 @@ impl<'a, 'c> State<'a, 'c> {
         }
         let write = kind & WRITE != 0;
         let bytes = kind & 0xFF;
+        if va & 0xFFF > 0x1000 - bytes {
+            return 0;
+        }
         let Some(cost) = memory::make(self.cx, va, write) else {
             return 0;
         };
@@ -160,7 +163,7 @@ impl<'a, 'c> State<'a, 'c> {
         if !self.is_current() {
             return 0;
         }
-        memory::host(self.cx, va, bytes, write)
+        memory::host(self.cx, va, bytes, write).unwrap_or(0)
     }
 
     /// Carries out the instruction at `at`, with `budget` left before it; the
@@ -172,6 +175,10 @@ impl<'a, 'c> State<'a, 'c> {
         let Some(insn) = self.region.insn(at) else {
             return -1;
         };
+        // Nothing has been paid for this instruction.
+        if self.cx.cpu.cycle >= self.cx.deadline {
+            return -1;
+        }
         if let Err(halt) = self.cx.step_known(&insn) {
             self.halt = Some(halt);
             return -1;

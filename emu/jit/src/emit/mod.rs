@@ -8,6 +8,7 @@ mod alu;
 mod branch;
 pub(crate) mod cost;
 mod flags;
+mod float;
 mod memory;
 mod shift;
 mod step;
@@ -25,9 +26,12 @@ use machine::cpu::insn::{Gpr, Insn, Operand, Width};
 
 use crate::plan::{Block, End, Plan, Target};
 use crate::state::{Reason, State};
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use cost::{cost, packed};
 use flags::{Flags, Wish, wish};
 
+pub(crate) use float::{is_ready, needs_mxcsr};
 pub(crate) use step::{is_native, is_possible};
 
 /// The type of an integer of this width.
@@ -73,6 +77,10 @@ pub(crate) struct Emit<'f, 'p> {
     known: Vec<Option<Flags>>,
     wishes: Vec<Wish>,
     dirty_at: Vec<u32>,
+    /// The lowest lanes of vectors that were made of them, and lanes that are
+    /// known to be ordinary numbers or zeros.
+    lanes: FxHashMap<Value, Value>,
+    clean: FxHashSet<Value>,
     fill: SigRef,
     step: SigRef,
     /// The instruction at hand, its place in its block, and what is left of the
@@ -144,6 +152,8 @@ pub(crate) fn build(
         known: vec![None; count],
         wishes: wishes(plan),
         dirty_at: dirty(plan),
+        lanes: FxHashMap::default(),
+        clean: FxHashSet::default(),
         fill,
         step,
         block: 0,

@@ -4,6 +4,7 @@
 
 use super::Cx;
 use super::state::flag;
+use crate::addr::VirtAddr;
 use crate::mmu::fast::{Mode, Slot};
 
 impl Cx<'_> {
@@ -62,6 +63,31 @@ impl Cx<'_> {
     pub fn fast_write128(&mut self, va: u64, value: u128) -> bool {
         let mode = self.mode();
         self.bus.ram.fast_write128(mode, va, value)
+    }
+
+    /// Makes the direct way to the page of `va`, if an access of the running code
+    /// there is sure to pass and reaches RAM; a TLB miss is charged at once. An
+    /// access that writes must follow. If it says false, nothing has happened;
+    /// if true, the way is there unless something else wants to notice accesses.
+    pub fn make_way(&mut self, va: u64, write: bool) -> bool {
+        let (va, rights) = (VirtAddr(va), self.rights(write));
+        if self.mode() == Mode::Watched {
+            return false;
+        }
+        let foreseen = self.mmu.foresee(self.bus, &self.paging, va, rights);
+        let Some(pa) = foreseen.filter(|pa| self.bus.ram.contains(*pa)) else {
+            return false;
+        };
+        // What was foreseen cannot fail.
+        let _ = self.translate(va, rights);
+        self.charge_work();
+        if write {
+            // The write that follows has to be noticed, and is by this one.
+            let byte = self.bus.ram.read(pa, 1).unwrap_or(0);
+            self.bus.ram.write(pa, 1, byte);
+            let _ = self.translate(va, rights);
+        }
+        true
     }
 
     /// Reads 1, 2, 4 or 8 bytes by the direct way.

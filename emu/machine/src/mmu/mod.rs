@@ -127,6 +127,31 @@ impl Mmu {
         }
     }
 
+    /// The physical address of `va` if the access is sure to pass, be it with a
+    /// walk; this changes nothing.
+    pub(crate) fn foresee(
+        &self,
+        bus: &Bus,
+        paging: &Paging,
+        va: VirtAddr,
+        access: Access,
+    ) -> Option<PhysAddr> {
+        if !paging.enabled || !va.is_canonical() {
+            return None;
+        }
+        let (rights, frame) = match self.tlb.find(va.page(), paging.context) {
+            Some(entry) if !allowed(entry.rights, paging, access) => return None,
+            Some(entry) if !access.write || entry.rights.contains(Rights::DIRTY) => {
+                (entry.rights, entry.frame)
+            }
+            _ => {
+                let leaf = walk::walk(bus, paging, va, &mut 0).ok()?;
+                (leaf.rights, leaf.frame_of(va))
+            }
+        };
+        allowed(rights, paging, access).then_some(PhysAddr(frame << 12 | va.offset()))
+    }
+
     /// The physical address if a fetch is known to pass, which changes nothing.
     #[inline]
     #[must_use]
