@@ -7,30 +7,32 @@
 //!
 //! # Safety
 //! All handlers have one contract, [`Handler`]'s: the operation is one of a block that lives, at
-//! its place there, so that (unless it ends the block) another follows it; `cx` and `env` are
-//! those that [`enter`] was given, exclusively borrowed for the stay; and `cx.cpu.rip`, the cycle
+//! its place there, so that (unless it ends the block) another follows it; `env` is what
+//! [`enter`] was given, exclusively borrowed for the stay, as is the CPU it leads to, and `cpu` is
+//! derived from that; and RIP, the cycle
 //! counter, RFLAGS and the counts of instructions are stale until somebody settles them.
 
-use machine::cpu::Cx;
+use machine::cpu::{Cpu, Cx};
 
 use crate::body::Body;
 use crate::env::{Env, tag};
 use crate::flags::Flags;
+use crate::memory::{Bank, View};
 use crate::op::{Link, Op, Packed};
 
 /// Goes on with an operation.
 macro_rules! go {
-    ($op:expr, $cx:expr, $env:expr, $budget:expr, $flags:expr) => {{
+    ($op:expr, $cpu:expr, $env:expr, $budget:expr, $flags:expr) => {{
         let op: *const Op = $op;
-        let (budget, flags): (Packed, Flags) = ($budget, $flags);
+        let (cpu, budget, flags): (*mut Cpu, Packed, Flags) = ($cpu, $budget, $flags);
         #[cfg(not(any(threaded_loop, miri)))]
         // SAFETY: who says `go!` vouches for the operation.
         unsafe {
-            ((*op).run)(op, $cx, $env, budget, flags.res, flags.aux)
+            ((*op).run)(op, cpu, $env, budget, flags.res, flags.aux)
         }
         #[cfg(any(threaded_loop, miri))]
         {
-            let _ = $cx;
+            let _ = cpu;
             // SAFETY: the surroundings are borrowed for the stay.
             let env = unsafe { &mut *$env };
             env.next = op;
@@ -44,16 +46,10 @@ macro_rules! go {
 /// # Safety
 /// The operation is the first of a block that lives as long as the stay, and so do all blocks that
 /// its links lead to while they have the tag of `env`.
-pub(crate) unsafe fn enter(
-    op: *const Op,
-    cx: &mut Cx<'_>,
-    env: &mut Env<'_>,
-    budget: Packed,
-    flags: Flags,
-) {
-    let cx: *mut Cx<'static> = core::ptr::from_mut(cx).cast();
+pub(crate) unsafe fn enter(op: *const Op, env: &mut Env<'_>, budget: Packed, flags: Flags) {
     let env: *mut Env<'static> = core::ptr::from_mut(env).cast();
-    go!(op, cx, env, budget, flags);
+    // SAFETY: the surroundings have the CPU borrowed.
+    go!(op, unsafe { cpu_of(env) }, env, budget, flags);
     #[cfg(any(threaded_loop, miri))]
     loop {
         // SAFETY: nobody else uses the surroundings between two handlers.
@@ -65,8 +61,18 @@ pub(crate) unsafe fn enter(
             break;
         }
         // SAFETY: `go!` has left an operation that somebody vouched for.
-        unsafe { ((*op).run)(op, cx, env, budget, res, aux) }
+        unsafe { ((*op).run)(op, cpu_of(env), env, budget, res, aux) }
     }
+}
+
+/// The CPU, after it was reached by another way.
+///
+/// # Safety
+/// See the module.
+#[inline(always)]
+unsafe fn cpu_of(env: *mut Env<'static>) -> *mut Cpu {
+    // SAFETY: the contract of handlers.
+    unsafe { core::ptr::from_mut((*(*env).cx).cpu) }
 }
 
 /// An operation that leads to the following one.
@@ -75,19 +81,22 @@ pub(crate) unsafe fn enter(
 /// See the module.
 pub(crate) unsafe fn straight<B: Body>(
     op: *const Op,
-    cx: *mut Cx<'static>,
+    cpu: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     res: u64,
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
-    let (this, cpu) = unsafe { (&*op, &mut *cx) };
-    match B::run(this, cpu, Flags { res, aux }) {
+    let done = unsafe {
+        let mut view = View::new(&mut *cpu, (*env).bank);
+        B::run(&*op, &mut view, Flags { res, aux })
+    };
+    match done {
         // SAFETY: a straight operation is followed by another one.
-        Some(flags) => go!(unsafe { op.add(1) }, cx, env, budget, flags),
+        Some(flags) => go!(unsafe { op.add(1) }, cpu, env, budget, flags),
         // SAFETY: the same operation, and nothing has changed.
-        None => unsafe { slow(op, cx, env, budget, res, aux) },
+        None => unsafe { slow(op, cpu, env, budget, res, aux) },
     }
 }
 
@@ -99,17 +108,26 @@ pub(crate) unsafe fn straight<B: Body>(
 #[inline(never)]
 pub(crate) unsafe fn slow(
     op: *const Op,
-    cx: *mut Cx<'static>,
+    _: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     res: u64,
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
-    let (this, cpu, around) = unsafe { (&*op, &mut *cx, &mut *env) };
-    if let Some((budget, flags)) = step(this, cpu, around, budget, Flags { res, aux }) {
+    let next = unsafe {
+        let around = &mut *env;
+        step(&*op, &mut *around.cx, around, budget, Flags { res, aux })
+    };
+    if let Some((budget, flags)) = next {
         // SAFETY: a straight operation is followed by another one.
-        go!(unsafe { op.add(1) }, cx, env, budget, flags)
+        go!(
+            unsafe { op.add(1) },
+            unsafe { cpu_of(env) },
+            env,
+            budget,
+            flags
+        )
     }
 }
 
@@ -146,6 +164,8 @@ fn step(
     }
     let budget = env.budget(cx)? - metas[op.meta as usize + 1].rest;
     let flags = Flags::of(cx.cpu.rflags)?;
+    // SAFETY: as when the surroundings were made.
+    env.bank = unsafe { Bank::of(cx) };
     (budget >= 0).then_some((budget, flags))
 }
 
@@ -155,14 +175,14 @@ fn step(
 /// See the module.
 pub(crate) unsafe fn end_with_step(
     op: *const Op,
-    cx: *mut Cx<'static>,
+    _: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     res: u64,
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
-    let (this, cx, env) = unsafe { (&*op, &mut *cx, &mut *env) };
+    let (this, cx, env) = unsafe { (&*op, &mut *(*env).cx, &mut *env) };
     settle(this, cx, env, budget, Flags { res, aux });
     if let Err(halt) = cx.step(env.code) {
         env.halt = Some(halt);
@@ -177,14 +197,14 @@ pub(crate) unsafe fn end_with_step(
 #[inline(never)]
 pub(crate) unsafe fn end_slowly(
     op: *const Op,
-    cx: *mut Cx<'static>,
+    _: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     res: u64,
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
-    let (this, cx, env) = unsafe { (&*op, &mut *cx, &mut *env) };
+    let (this, cx, env) = unsafe { (&*op, &mut *(*env).cx, &mut *env) };
     settle(this, cx, env, budget, Flags { res, aux });
     let metas = env.metas;
     if let Err(halt) = cx.step_known(&metas[this.meta as usize].insn) {
@@ -206,7 +226,7 @@ pub(crate) fn link(op: &Op, following: bool) -> *const Link {
 #[inline(always)]
 pub(crate) unsafe fn follow(
     link: *const Link,
-    cx: *mut Cx<'static>,
+    cpu: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     flags: Flags,
@@ -216,11 +236,11 @@ pub(crate) unsafe fn follow(
     let left = budget - way.cost.get();
     if way.tag.get() == around.tag && left >= 0 {
         // The link's tag vouches for the block.
-        return go!(way.entry.get(), cx, env, left, flags);
+        return go!(way.entry.get(), cpu, env, left, flags);
     }
     around.link = link;
     // SAFETY: the contract of handlers; the operation is not used.
-    unsafe { look_up(core::ptr::null(), cx, env, budget, flags.res, flags.aux) }
+    unsafe { look_up(core::ptr::null(), cpu, env, budget, flags.res, flags.aux) }
 }
 
 /// A link that has not been looked up, or not lately, or whose block costs too much.
@@ -231,19 +251,20 @@ pub(crate) unsafe fn follow(
 #[inline(never)]
 unsafe fn look_up(
     _: *const Op,
-    cx: *mut Cx<'static>,
+    _: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     res: u64,
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
-    let (cpu, around) = unsafe { (&mut *cx, &mut *env) };
+    let (cx, around) = unsafe { (&mut *(*env).cx, &mut *env) };
     // SAFETY: `follow` has left a link of a block that lives.
     let way = unsafe { &*around.link };
     let flags = Flags { res, aux };
-    if let Some(left) = refresh(way, cpu, around, budget, flags) {
-        go!(way.entry.get(), cx, env, left, flags)
+    if let Some(left) = refresh(way, cx, around, budget, flags) {
+        // SAFETY: the contract of handlers.
+        go!(way.entry.get(), unsafe { cpu_of(env) }, env, left, flags)
     }
 }
 
@@ -288,19 +309,19 @@ fn is_same(way: &Link, cx: &Cx<'_>) -> bool {
 pub(crate) unsafe fn go_to(
     target: u64,
     (entry, cost): (*const Op, Packed),
-    cx: *mut Cx<'static>,
+    cpu: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     flags: Flags,
 ) {
     let left = budget - cost;
     if left >= 0 {
-        return go!(entry, cx, env, left, flags);
+        return go!(entry, cpu, env, left, flags);
     }
     // SAFETY: the contract of handlers.
     unsafe {
-        (*cx).cpu.rip = target;
-        run_out(entry, cx, env, budget, flags.res, flags.aux)
+        (*cpu).rip = target;
+        run_out(entry, cpu, env, budget, flags.res, flags.aux)
     }
 }
 
@@ -312,14 +333,14 @@ pub(crate) unsafe fn go_to(
 #[inline(never)]
 unsafe fn run_out(
     _: *const Op,
-    cx: *mut Cx<'static>,
+    _: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     res: u64,
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
-    let (cx, env) = unsafe { (&mut *cx, &*env) };
+    let (cx, env) = unsafe { (&mut *(*env).cx, &*env) };
     cx.cpu.rflags = Flags { res, aux }.put_into(cx.cpu.rflags);
     env.settle(cx, budget);
 }

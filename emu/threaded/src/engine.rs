@@ -116,11 +116,15 @@ impl State {
             Some(_) => return self.exactly(cx, limit),
         };
         let (metas, jumps) = (&self.cache.metas[..], &self.cache.jumps);
-        let mut env = Env::new(metas, jumps, &mut self.code, tag(cx), limit);
-        // SAFETY: the block was found under this tag, and nothing is dropped during the stay.
-        unsafe { enter(found.entry, cx, &mut env, budget, flags) };
-        let link = env.link;
-        match env.halt.take() {
+        let around = ptr::from_mut(cx).cast();
+        // SAFETY: the CPU is not used but through its surroundings until they are left; the block
+        // was found under this tag, and nothing is dropped during the stay.
+        let (halt, link) = unsafe {
+            let mut env = Env::new(around, metas, jumps, &mut self.code, limit);
+            enter(found.entry, &mut env, budget, flags);
+            (env.halt.take(), env.link)
+        };
+        match halt {
             Some(halt) => Err(halt),
             None if cx.wants_attention() => Ok(After::Over),
             None if link.is_null() => Ok(After::On),

@@ -5,12 +5,17 @@ use core::ptr;
 use machine::cpu::{CodeCache, Cx, Halt};
 
 use crate::jumps::Jumps;
+use crate::memory::Bank;
 #[cfg(any(threaded_loop, miri))]
 use crate::op::Op;
 use crate::op::{Link, Meta, Packed, SHIFT};
 
 /// What handlers find around them besides the CPU. It lives for one stay among the operations.
 pub(crate) struct Env<'a> {
+    /// The CPU and all that it can reach; the stay has it for itself.
+    pub(crate) cx: *mut Cx<'a>,
+    /// The direct ways to memory that the running code may use.
+    pub(crate) bank: Bank,
     /// Everything about operations that fast handlers do not ask for.
     pub(crate) metas: &'a [Meta],
     /// Where indirect jumps have led.
@@ -42,14 +47,21 @@ pub(crate) fn tag(cx: &Cx<'_>) -> u64 {
 
 impl<'a> Env<'a> {
     /// Surroundings for a stay up to this cycle.
-    pub(crate) fn new(
+    ///
+    /// # Safety
+    /// `cx` stays borrowed for the stay, during which it is used by nothing else.
+    pub(crate) unsafe fn new(
+        cx: *mut Cx<'a>,
         metas: &'a [Meta],
         jumps: &'a Jumps,
         code: &'a mut CodeCache,
-        tag: u64,
         limit: u64,
     ) -> Self {
+        // SAFETY: the caller's promise; handlers renew the bank after each step.
+        let (bank, tag) = unsafe { (Bank::of(&*cx), tag(&*cx)) };
         Env {
+            cx,
+            bank,
             metas,
             jumps,
             tag,

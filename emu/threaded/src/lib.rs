@@ -22,6 +22,7 @@ mod op;
 mod operand;
 mod places;
 mod select;
+mod select_vector;
 mod translate;
 
 pub use engine::Threaded;

@@ -4,14 +4,14 @@
 use core::cell::Cell;
 use core::ptr;
 
-use machine::cpu::Cx;
+use machine::cpu::Cpu;
 use machine::cpu::insn::Insn;
 
 use crate::env::Env;
 
 /// What carries out an operation and goes on to the next: operation, CPU, surroundings, the budget
 /// (see [`Packed`]), and the two words of the flags.
-pub(crate) type Handler = unsafe fn(*const Op, *mut Cx<'static>, *mut Env<'static>, i64, u64, u64);
+pub(crate) type Handler = unsafe fn(*const Op, *mut Cpu, *mut Env<'static>, i64, u64, u64);
 
 /// Cycles and instructions in one word, so that one subtraction counts both: the cycles that are
 /// left above [`SHIFT`], and below it the instructions that have retired. No instruction costs less

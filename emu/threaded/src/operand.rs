@@ -1,9 +1,8 @@
 //! How handlers reach registers and memory.
 
-use machine::cpu::Cx;
-
+pub(crate) use crate::flags::cut as cut_to;
 use crate::flags::cut;
-use crate::memory;
+use crate::memory::View;
 use crate::op::Op;
 
 /// Base and displacement.
@@ -15,14 +14,14 @@ pub(crate) const BASED: u8 = 2;
 
 /// All of a register.
 #[inline(always)]
-pub(crate) fn full(cx: &Cx<'_>, index: u8) -> u64 {
+pub(crate) fn full(cx: &View<'_>, index: u8) -> u64 {
     debug_assert!(index < 16);
     // SAFETY: the registers of an operation are less than 16, see `Op`; and there are 16.
     unsafe { *cx.cpu.gpr.get_unchecked(usize::from(index)) }
 }
 
 #[inline(always)]
-pub(crate) fn put_full(cx: &mut Cx<'_>, index: u8, value: u64) {
+pub(crate) fn put_full(cx: &mut View<'_>, index: u8, value: u64) {
     debug_assert!(index < 16);
     // SAFETY: as above.
     unsafe { *cx.cpu.gpr.get_unchecked_mut(usize::from(index)) = value }
@@ -30,14 +29,14 @@ pub(crate) fn put_full(cx: &mut Cx<'_>, index: u8, value: u64) {
 
 /// The low `W` bytes of a register.
 #[inline(always)]
-pub(crate) fn get<const W: usize>(cx: &Cx<'_>, index: u8) -> u64 {
+pub(crate) fn get<const W: usize>(cx: &View<'_>, index: u8) -> u64 {
     cut::<W>(full(cx, index))
 }
 
 /// Writes the low `W` bytes of a register; four clear the upper half. The whole register is
 /// written, so that reading it need not wait for the parts to be put together.
 #[inline(always)]
-pub(crate) fn put<const W: usize>(cx: &mut Cx<'_>, index: u8, value: u64) {
+pub(crate) fn put<const W: usize>(cx: &mut View<'_>, index: u8, value: u64) {
     let value = match W {
         8 => value,
         4 => cut::<4>(value),
@@ -57,7 +56,7 @@ pub(crate) fn immediate<const W: usize>(op: &Op) -> u64 {
 
 /// The address of the memory operand.
 #[inline(always)]
-pub(crate) fn address<const A: u8>(op: &Op, cx: &Cx<'_>) -> u64 {
+pub(crate) fn address<const A: u8>(op: &Op, cx: &View<'_>) -> u64 {
     if A == NEAR {
         return full(cx, op.base).wrapping_add(op.wide);
     }
@@ -73,16 +72,16 @@ pub(crate) fn address<const A: u8>(op: &Op, cx: &Cx<'_>) -> u64 {
 
 /// Reads the memory operand; none, and nothing done, if that is not known to pass.
 #[inline(always)]
-pub(crate) fn load<const W: usize, const A: u8>(op: &Op, cx: &Cx<'_>) -> Option<u64> {
-    memory::read::<W>(cx, address::<A>(op, cx))
+pub(crate) fn load<const W: usize, const A: u8>(op: &Op, cx: &View<'_>) -> Option<u64> {
+    cx.read::<W>(address::<A>(op, cx))
 }
 
 /// Writes the memory operand; none, and nothing done, if that is not known to pass.
 #[inline(always)]
 pub(crate) fn store<const W: usize, const A: u8>(
     op: &Op,
-    cx: &mut Cx<'_>,
+    cx: &mut View<'_>,
     value: u64,
 ) -> Option<()> {
-    memory::write::<W>(cx, address::<A>(op, cx), value)
+    cx.write::<W>(address::<A>(op, cx), value)
 }

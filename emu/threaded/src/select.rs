@@ -9,6 +9,7 @@ use crate::body::{Body, alu, bit, mov, multiply, shift, stack};
 use crate::dispatch::{slow, straight};
 use crate::op::{Handler, Op};
 use crate::operand::{BASED, FAR, NEAR};
+use crate::select_vector;
 
 /// A handler and the accesses that it makes when it does everything itself.
 pub(crate) struct Choice {
@@ -28,7 +29,7 @@ fn update(insn: &Insn) -> &'static [Class] {
 }
 
 /// The handler of a straight operation.
-fn handler<B: Body>() -> Handler {
+pub(crate) fn handler<B: Body>() -> Handler {
     straight::<B>
 }
 
@@ -186,6 +187,11 @@ pub(crate) fn select(insn: &Insn, meta: u32, next: u64, silent: bool) -> Choice 
         Family::Bit => chooser.bits(),
         Family::Bmi => chooser.bmi(),
         Family::Atomic => chooser.exchanges(),
+        Family::SseMove
+        | Family::SseFloat
+        | Family::SseConvert
+        | Family::SseInteger
+        | Family::SseShuffle => select_vector::select(insn, chooser.op, next),
         Family::Nop => chooser.finish(handler::<mov::Nop>(), &[]),
         _ => None,
     };

@@ -1,9 +1,8 @@
 //! Addition, subtraction and logic.
 
-use machine::cpu::Cx;
-
 use super::Body;
 use crate::flags::{self, Flags};
+use crate::memory::View;
 use crate::op::Op;
 use crate::operand::{get, immediate, load, put, store};
 
@@ -57,7 +56,7 @@ pub(crate) struct RegReg<const K: u8, const W: usize>;
 
 impl<const K: u8, const W: usize> Body for RegReg<K, W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let (result, new) = combine::<K, W>(get::<W>(cx, op.dst), get::<W>(cx, op.src), old);
         if keeps_result::<K>() {
             put::<W>(cx, op.dst, result);
@@ -71,7 +70,7 @@ pub(crate) struct RegImm<const K: u8, const W: usize>;
 
 impl<const K: u8, const W: usize> Body for RegImm<K, W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let (result, new) = combine::<K, W>(get::<W>(cx, op.dst), immediate::<W>(op), old);
         if keeps_result::<K>() {
             put::<W>(cx, op.dst, result);
@@ -85,7 +84,7 @@ pub(crate) struct Silent<const K: u8, const W: usize, const IMM: bool>;
 
 impl<const K: u8, const W: usize, const IMM: bool> Body for Silent<K, W, IMM> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let b = match IMM {
             true => i64::from(op.imm) as u64,
             false => get::<W>(cx, op.src),
@@ -101,7 +100,7 @@ pub(crate) struct RegMem<const K: u8, const W: usize, const A: u8>;
 
 impl<const K: u8, const W: usize, const A: u8> Body for RegMem<K, W, A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let b = load::<W, A>(op, cx)?;
         let (result, new) = combine::<K, W>(get::<W>(cx, op.dst), b, old);
         if keeps_result::<K>() {
@@ -116,7 +115,7 @@ pub(crate) struct Mem<const K: u8, const W: usize, const A: u8, const IMM: bool>
 
 impl<const K: u8, const W: usize, const A: u8, const IMM: bool> Body for Mem<K, W, A, IMM> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let b = match IMM {
             true => immediate::<W>(op),
             false => get::<W>(cx, op.src),
@@ -135,7 +134,7 @@ pub(crate) struct OneReg<const K: u8, const W: usize>;
 
 impl<const K: u8, const W: usize> Body for OneReg<K, W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let (result, new) = one::<K, W>(get::<W>(cx, op.dst), old);
         put::<W>(cx, op.dst, result);
         Some(new)
@@ -147,7 +146,7 @@ pub(crate) struct OneMem<const K: u8, const W: usize, const A: u8>;
 
 impl<const K: u8, const W: usize, const A: u8> Body for OneMem<K, W, A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let a = load::<W, A>(op, cx)?;
         let (result, new) = one::<K, W>(a, old);
         store::<W, A>(op, cx, result)?;

@@ -1,9 +1,8 @@
 //! Single bits, scans and counts, of registers.
 
-use machine::cpu::Cx;
-
 use super::Body;
 use crate::flags::{CARRY, Flags, ODD};
+use crate::memory::View;
 use crate::op::Op;
 use crate::operand::{get, put};
 
@@ -17,7 +16,7 @@ pub(crate) struct Test<const K: u8, const W: usize, const IMM: bool>;
 
 impl<const K: u8, const W: usize, const IMM: bool> Body for Test<K, W, IMM> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let number = match IMM {
             true => op.imm as u64,
             false => get::<W>(cx, op.src),
@@ -42,7 +41,7 @@ pub(crate) struct Scan<const W: usize, const REVERSE: bool>;
 
 impl<const W: usize, const REVERSE: bool> Body for Scan<W, REVERSE> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, _: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, _: Flags) -> Option<Flags> {
         let source = get::<W>(cx, op.src);
         if source == 0 {
             return Some(ZERO);
@@ -63,7 +62,7 @@ pub(crate) struct Count<const W: usize>;
 
 impl<const W: usize> Body for Count<W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, _: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, _: Flags) -> Option<Flags> {
         let source = get::<W>(cx, op.src);
         put::<W>(cx, op.dst, u64::from(source.count_ones()));
         Some(only_zero(source == 0, false))
@@ -75,7 +74,7 @@ pub(crate) struct Zeros<const W: usize, const LEADING: bool>;
 
 impl<const W: usize, const LEADING: bool> Body for Zeros<W, LEADING> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, _: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, _: Flags) -> Option<Flags> {
         let bits = 8 * W as u32;
         let source = get::<W>(cx, op.src);
         let count = match LEADING {

@@ -1,9 +1,8 @@
 //! Moves, extensions, addresses and conditional moves.
 
-use machine::cpu::Cx;
-
 use super::Body;
 use crate::flags::{Flags, cut, extend};
+use crate::memory::View;
 use crate::op::Op;
 use crate::operand::{address, full, get, immediate, load, put, put_full, store};
 
@@ -21,7 +20,7 @@ pub(crate) struct RegReg<const FROM: usize, const TO: usize, const SIGNED: bool>
 
 impl<const FROM: usize, const TO: usize, const SIGNED: bool> Body for RegReg<FROM, TO, SIGNED> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let value = widen::<FROM, TO, SIGNED>(get::<FROM>(cx, op.src));
         put::<TO>(cx, op.dst, value);
         Some(flags)
@@ -35,7 +34,7 @@ impl<const FROM: usize, const TO: usize, const SIGNED: bool, const A: u8> Body
     for Load<FROM, TO, SIGNED, A>
 {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let value = load::<FROM, A>(op, cx)?;
         put::<TO>(cx, op.dst, widen::<FROM, TO, SIGNED>(value));
         Some(flags)
@@ -47,7 +46,7 @@ pub(crate) struct Store<const W: usize, const A: u8>;
 
 impl<const W: usize, const A: u8> Body for Store<W, A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let value = get::<W>(cx, op.src);
         store::<W, A>(op, cx, value)?;
         Some(flags)
@@ -59,7 +58,7 @@ pub(crate) struct StoreImm<const W: usize, const A: u8>;
 
 impl<const W: usize, const A: u8> Body for StoreImm<W, A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         store::<W, A>(op, cx, immediate::<W>(op))?;
         Some(flags)
     }
@@ -70,7 +69,7 @@ pub(crate) struct Imm<const W: usize>;
 
 impl<const W: usize> Body for Imm<W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         put::<W>(cx, op.dst, op.wide);
         Some(flags)
     }
@@ -81,7 +80,7 @@ pub(crate) struct Lea<const W: usize, const A: u8>;
 
 impl<const W: usize, const A: u8> Body for Lea<W, A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let value = address::<A>(op, cx);
         put::<W>(cx, op.dst, value);
         Some(flags)
@@ -93,7 +92,7 @@ pub(crate) struct Cmov<const C: u8, const W: usize>;
 
 impl<const C: u8, const W: usize> Body for Cmov<C, W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let (old, new) = (get::<W>(cx, op.dst), get::<W>(cx, op.src));
         let value = core::hint::select_unpredictable(flags.condition::<C>(), new, old);
         put::<W>(cx, op.dst, value);
@@ -106,7 +105,7 @@ pub(crate) struct CmovMem<const C: u8, const W: usize, const A: u8>;
 
 impl<const C: u8, const W: usize, const A: u8> Body for CmovMem<C, W, A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let new = load::<W, A>(op, cx)?;
         let old = get::<W>(cx, op.dst);
         let value = core::hint::select_unpredictable(flags.condition::<C>(), new, old);
@@ -120,7 +119,7 @@ pub(crate) struct Set<const C: u8>;
 
 impl<const C: u8> Body for Set<C> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         put::<1>(cx, op.dst, u64::from(flags.condition::<C>()));
         Some(flags)
     }
@@ -131,7 +130,7 @@ pub(crate) struct SetMem<const C: u8, const A: u8>;
 
 impl<const C: u8, const A: u8> Body for SetMem<C, A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         store::<1, A>(op, cx, u64::from(flags.condition::<C>()))?;
         Some(flags)
     }
@@ -142,7 +141,7 @@ pub(crate) struct Xchg<const W: usize>;
 
 impl<const W: usize> Body for Xchg<W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let (a, b) = (get::<W>(cx, op.dst), get::<W>(cx, op.src));
         put::<W>(cx, op.dst, b);
         put::<W>(cx, op.src, a);
@@ -155,7 +154,7 @@ pub(crate) struct XchgMem<const W: usize, const A: u8>;
 
 impl<const W: usize, const A: u8> Body for XchgMem<W, A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let old = load::<W, A>(op, cx)?;
         let new = get::<W>(cx, op.src);
         store::<W, A>(op, cx, new)?;
@@ -169,7 +168,7 @@ pub(crate) struct Extend<const FROM: usize, const TO: usize>;
 
 impl<const FROM: usize, const TO: usize> Body for Extend<FROM, TO> {
     #[inline(always)]
-    fn run(_: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(_: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let value = extend::<FROM>(full(cx, 0));
         put::<TO>(cx, 0, value);
         Some(flags)
@@ -181,7 +180,7 @@ pub(crate) struct Sign<const W: usize>;
 
 impl<const W: usize> Body for Sign<W> {
     #[inline(always)]
-    fn run(_: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(_: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let value = (extend::<W>(full(cx, 0)) as i64 >> 63) as u64;
         put::<W>(cx, 2, value);
         Some(flags)
@@ -193,7 +192,7 @@ pub(crate) struct Nop;
 
 impl Body for Nop {
     #[inline(always)]
-    fn run(_: &Op, _: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(_: &Op, _: &mut View<'_>, flags: Flags) -> Option<Flags> {
         Some(flags)
     }
 }
@@ -203,7 +202,7 @@ pub(crate) struct Swap<const W: usize>;
 
 impl<const W: usize> Body for Swap<W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let swapped = full(cx, op.dst).swap_bytes() >> (64 - 8 * W as u32);
         put_full(cx, op.dst, swapped);
         Some(flags)

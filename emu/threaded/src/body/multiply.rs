@@ -1,9 +1,8 @@
 //! Multiplication and division.
 
-use machine::cpu::Cx;
-
 use super::Body;
 use crate::flags::{Flags, cut, extend, product};
+use crate::memory::View;
 use crate::op::Op;
 use crate::operand::{full, get, immediate, load, put};
 
@@ -24,7 +23,7 @@ pub(crate) struct Imul<const W: usize, const IMM: bool>;
 
 impl<const W: usize, const IMM: bool> Body for Imul<W, IMM> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, _: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, _: Flags) -> Option<Flags> {
         let (a, b) = match IMM {
             true => (get::<W>(cx, op.src), immediate::<W>(op)),
             false => (get::<W>(cx, op.dst), get::<W>(cx, op.src)),
@@ -40,7 +39,7 @@ pub(crate) struct ImulMem<const W: usize, const A: u8, const IMM: bool>;
 
 impl<const W: usize, const A: u8, const IMM: bool> Body for ImulMem<W, A, IMM> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, _: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, _: Flags) -> Option<Flags> {
         let a = load::<W, A>(op, cx)?;
         let b = match IMM {
             true => immediate::<W>(op),
@@ -57,7 +56,7 @@ pub(crate) struct Wide<const W: usize, const SIGNED: bool>;
 
 impl<const W: usize, const SIGNED: bool> Body for Wide<W, SIGNED> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, _: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, _: Flags) -> Option<Flags> {
         let (a, b) = (get::<W>(cx, 0), get::<W>(cx, op.src));
         let all = match SIGNED {
             true => {
@@ -82,7 +81,7 @@ pub(crate) struct Div<const W: usize>;
 
 impl<const W: usize> Body for Div<W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let divisor = get::<W>(cx, op.src);
         let (high, low) = (get::<W>(cx, 2), get::<W>(cx, 0));
         // The quotient fits if and only if the high half is less than the divisor.
@@ -108,7 +107,7 @@ pub(crate) struct Idiv<const W: usize>;
 
 impl<const W: usize> Body for Idiv<W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let divisor = extend::<W>(full(cx, op.src)) as i64;
         let dividend = extend::<W>(full(cx, 0)) as i64;
         let extended = get::<W>(cx, 2) == cut::<W>((dividend >> 63) as u64);

@@ -1,9 +1,8 @@
 //! Shifts and rotates of registers; the formulas of the reference interpreter's `shift.rs`.
 
-use machine::cpu::Cx;
-
 use super::Body;
 use crate::flags::{CARRY, Flags, INTO_SIGN, cut, extend};
+use crate::memory::View;
 use crate::op::Op;
 use crate::operand::{get, load, put, store};
 
@@ -91,7 +90,7 @@ pub(crate) struct ByImm<const K: u8, const W: usize>;
 
 impl<const K: u8, const W: usize> Body for ByImm<K, W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let count = op.imm as u32 & if W == 8 { 63 } else { 31 };
         let (result, new) = turn::<K, W>(get::<W>(cx, op.dst), count, old);
         put::<W>(cx, op.dst, result);
@@ -104,7 +103,7 @@ pub(crate) struct Silent<const K: u8, const W: usize>;
 
 impl<const K: u8, const W: usize> Body for Silent<K, W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let count = op.imm as u32 & if W == 8 { 63 } else { 31 };
         let (result, _) = turn::<K, W>(get::<W>(cx, op.dst), count, old);
         put::<W>(cx, op.dst, result);
@@ -117,7 +116,7 @@ pub(crate) struct ByCl<const K: u8, const W: usize>;
 
 impl<const K: u8, const W: usize> Body for ByCl<K, W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let count = get::<1>(cx, 1) as u32 & if W == 8 { 63 } else { 31 };
         let a = get::<W>(cx, op.dst);
         let (result, new) = match count {
@@ -134,7 +133,7 @@ pub(crate) struct Mem<const K: u8, const W: usize, const A: u8>;
 
 impl<const K: u8, const W: usize, const A: u8> Body for Mem<K, W, A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, old: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
         let count = op.imm as u32 & if W == 8 { 63 } else { 31 };
         let a = load::<W, A>(op, cx)?;
         let (result, new) = turn::<K, W>(a, count, old);
@@ -148,7 +147,7 @@ pub(crate) struct Quiet<const K: u8, const W: usize>;
 
 impl<const K: u8, const W: usize> Body for Quiet<K, W> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let a = get::<W>(cx, op.src);
         let by = match K {
             ROR => op.imm as u32,
@@ -166,6 +165,6 @@ impl<const K: u8, const W: usize> Body for Quiet<K, W> {
 }
 
 #[inline(always)]
-fn full_count(cx: &Cx<'_>, index: u8) -> u32 {
+fn full_count(cx: &View<'_>, index: u8) -> u32 {
     get::<1>(cx, index) as u32
 }

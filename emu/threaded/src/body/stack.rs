@@ -1,10 +1,8 @@
 //! The stack, in 8-byte words.
 
-use machine::cpu::Cx;
-
 use super::Body;
 use crate::flags::Flags;
-use crate::memory;
+use crate::memory::View;
 use crate::op::Op;
 use crate::operand::{full, load, put_full};
 
@@ -13,9 +11,9 @@ const RBP: u8 = 5;
 
 /// Pushes a word; nothing has changed if that is not known to pass.
 #[inline(always)]
-pub(crate) fn push(cx: &mut Cx<'_>, value: u64) -> Option<()> {
+pub(crate) fn push(cx: &mut View<'_>, value: u64) -> Option<()> {
     let sp = full(cx, RSP).wrapping_sub(8);
-    memory::write::<8>(cx, sp, value)?;
+    cx.write::<8>(sp, value)?;
     put_full(cx, RSP, sp);
     Some(())
 }
@@ -25,7 +23,7 @@ pub(crate) struct Push;
 
 impl Body for Push {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let value = full(cx, op.src);
         push(cx, value)?;
         Some(flags)
@@ -37,7 +35,7 @@ pub(crate) struct PushImm;
 
 impl Body for PushImm {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         push(cx, op.wide)?;
         Some(flags)
     }
@@ -48,7 +46,7 @@ pub(crate) struct PushMem<const A: u8>;
 
 impl<const A: u8> Body for PushMem<A> {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let value = load::<8, A>(op, cx)?;
         push(cx, value)?;
         Some(flags)
@@ -60,9 +58,9 @@ pub(crate) struct Pop;
 
 impl Body for Pop {
     #[inline(always)]
-    fn run(op: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let sp = full(cx, RSP);
-        let value = memory::read::<8>(cx, sp)?;
+        let value = cx.read::<8>(sp)?;
         put_full(cx, RSP, sp.wrapping_add(8));
         put_full(cx, op.dst, value);
         Some(flags)
@@ -74,9 +72,9 @@ pub(crate) struct Leave;
 
 impl Body for Leave {
     #[inline(always)]
-    fn run(_: &Op, cx: &mut Cx<'_>, flags: Flags) -> Option<Flags> {
+    fn run(_: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
         let frame = full(cx, RBP);
-        let value = memory::read::<8>(cx, frame)?;
+        let value = cx.read::<8>(frame)?;
         put_full(cx, RSP, frame.wrapping_add(8));
         put_full(cx, RBP, value);
         Some(flags)

@@ -88,6 +88,9 @@ impl Guest {
             let at = CODE + number * CHUNK;
             guest.load(at, &chunk(random, at));
         }
+        for at in (DATA..DATA + 0x10_000).step_by(8) {
+            guest.put(at, number(random));
+        }
         // The stack pointer, a count, and a jump to the chunk of that number.
         let mut next = vec![0xBC];
         next.extend((STACK as u32).to_le_bytes());
@@ -191,6 +194,9 @@ fn instruction(random: &mut Random, code: &mut Vec<u8>) {
         5 => return code.extend([random.of(SINGLE)]),
         _ => {}
     }
+    if random.below(5) == 0 {
+        return vector(random, code);
+    }
     if random.below(6) == 0 {
         code.push(0x66);
     }
@@ -206,6 +212,35 @@ fn instruction(random: &mut Random, code: &mut Vec<u8>) {
     }
     code.push(opcode as u8);
     operands(random, code, opcode);
+}
+
+/// One instruction of SSE.
+fn vector(random: &mut Random, code: &mut Vec<u8>) {
+    match random.of(&[0, 0x66, 0xF2, 0xF2, 0xF3]) {
+        0 => {}
+        prefix => code.push(prefix),
+    }
+    if random.below(3) == 0 {
+        code.push(0x40 | random.byte() & 0xF);
+    }
+    let opcode = random.of(VECTORS);
+    code.extend([0x0F, opcode]);
+    operands(random, code, 0x100 | u16::from(opcode));
+}
+
+/// Mostly a double of moderate size, with few bits or many.
+fn number(random: &mut Random) -> u64 {
+    let sign = random.next() & 1 << 63;
+    let fraction = random.next() & 0xF_FFFF_FFFF_FFFF;
+    match random.below(24) {
+        0 => random.next(),
+        1 => sign,
+        2 => sign | random.below(3) << 52 | fraction,
+        3 => sign | (0x7FD + random.below(3)) << 52 | fraction,
+        4 => random.below(100),
+        5..12 => sign | (1000 + random.below(60)) << 52 | fraction & !0xFFFF_FFFF_FFFF,
+        _ => sign | (1000 + random.below(60)) << 52 | fraction,
+    }
 }
 
 /// ModRM and whatever follows it.
@@ -246,4 +281,12 @@ const OPCODES: &[u16] = &[
     0x19B, 0x19C, 0x19D, 0x19E, 0x19F, 0x1AF, 0x1B6, 0x1B7, 0x1BE, 0x1BF, 0x1A3, 0x1AB, 0x1B3,
     0x1BB, 0x1BA, 0x1BC, 0x1BD, 0x1B8, 0x1C1, 0x1B1, 0x1A5, 0x1AD, 0x110, 0x111, 0x128, 0x129,
     0x16F, 0x17F, 0x158, 0x159, 0x12E, 0x1EF, 0x16E, 0x17E, 0x1D6,
+];
+
+/// Second bytes of instructions of SSE.
+const VECTORS: &[u8] = &[
+    0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x28, 0x29, 0x2A, 0x2C, 0x2D, 0x2E, 0x2F, 0x54,
+    0x55, 0x56, 0x57, 0x58, 0x59, 0x5C, 0x5E, 0x58, 0x59, 0x5C, 0x5E, 0x5D, 0x51, 0x6E, 0x7E, 0x6F,
+    0x7F, 0xD6, 0xD7, 0xEF, 0xEB, 0xDB, 0xDF, 0xFC, 0xFE, 0xD4, 0xF8, 0xFA, 0xFB, 0x74, 0x76, 0x6C,
+    0x6D, 0xDA,
 ];
