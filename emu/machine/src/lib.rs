@@ -31,5 +31,5 @@ pub use digest::Digest;
 pub use engine::Engine;
 pub use event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};
 pub use loader::{Images, LoadError};
-pub use machine::{Config, Machine, Stop, Unmapped};
+pub use machine::{Checkpoint, Config, Machine, Stop, Unmapped};
 pub use snapshot::RestoreError;

@@ -6,6 +6,8 @@
 //! how the way there was cut into calls of [`Machine::run`] or
 //! [`Machine::step`].
 
+mod checkpoint;
+
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
@@ -33,6 +35,7 @@ use crate::engine::{Engine, Slot};
 use crate::event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};
 use crate::loader::{self, Images, LoadError};
 use crate::mmu::Mmu;
+pub use checkpoint::Checkpoint;
 
 /// The longest list of candidates that a choice may name.
 const MOST_CANDIDATES: u32 = 4096;

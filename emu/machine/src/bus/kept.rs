@@ -23,6 +23,8 @@ impl Notes {
     pub(super) const SHARED: u8 = 4;
     /// Slots of the direct ways may lead here. A write need not know.
     pub(super) const REACHED: u8 = 8;
+    /// Stands among the changed frames. A write need not know.
+    pub(super) const CHANGED: u8 = 16;
 
     const FOR_WRITES: u8 = Notes::CODE | Notes::HASH | Notes::SHARED;
 

@@ -1,7 +1,9 @@
 //! What the CPU reaches by address: RAM, the memory of devices, and ports.
 
 pub mod fast;
+mod image;
 mod kept;
+mod moment;
 mod page;
 mod ports;
 pub mod ram;
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::addr::PhysAddr;
 use crate::devices::virtio_blk::VirtioBlk;
 use crate::devices::{Devices, Memory};
+pub(crate) use moment::Moment;
 use ram::Ram;
 
 /// The local APIC's registers.
@@ -71,18 +74,6 @@ impl Bus {
             disk: None,
             signals: Vec::new(),
             attention: false,
-        }
-    }
-
-    /// The same for another machine, which shares the pages of RAM until either
-    /// writes to them. Nothing may be executing on this one.
-    pub(crate) fn fork(&self) -> Bus {
-        Bus {
-            ram: self.ram.fork(),
-            devices: self.devices.clone(),
-            disk: self.disk.clone(),
-            signals: self.signals.clone(),
-            attention: self.attention,
         }
     }
 

@@ -68,6 +68,11 @@ impl Stored {
         alone
     }
 
+    /// True if it is the same page on the host.
+    pub(super) fn is(&self, other: &Stored) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The hash of the contents, which is worked out once for all who share them.
     pub(super) fn hash(&self) -> u128 {
         if !self.0.hashed.load(Ordering::Acquire) {

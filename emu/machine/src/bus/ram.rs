@@ -1,15 +1,20 @@
 //! RAM: sparse on the host, with a hole for devices below 4 GiB.
 
+mod moments;
+mod ways;
+
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::fast::{Banks, Mode, Way};
+use super::fast::Banks;
+use super::image::Image;
 use super::kept::{self, Notes};
 pub use super::page::Page;
 use super::page::{Stored, ZERO};
-use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::addr::{PAGE_SIZE, PhysAddr};
+pub(crate) use ways::Rights;
 
 /// Where low RAM ends at the latest; the rest lies above [`HIGH_START`].
 pub const LOW_END: u64 = 3 << 30;
@@ -46,6 +51,12 @@ pub struct Ram {
     size: u64,
     #[serde(skip)]
     frames: Vec<Frame>,
+    /// Host only: what all frames but the changed ones hold.
+    #[serde(skip)]
+    base: Image,
+    /// Host only: the frames that have [`Notes::CHANGED`].
+    #[serde(skip)]
+    changed: Vec<u32>,
     /// Host only: how often code was overwritten anywhere.
     #[serde(skip)]
     epoch: u64,
@@ -60,17 +71,6 @@ pub struct Ram {
     noted: AtomicBool,
 }
 
-impl Clone for Ram {
-    /// Pages that may be written without notice are copied, the others shared.
-    fn clone(&self) -> Self {
-        let frames = self.frames.iter().map(|frame| match &frame.page {
-            Some(page) if !frame.notes.has(Notes::SHARED) => frame.with(Stored::new(page.bytes())),
-            _ => frame.shared(),
-        });
-        self.with(frames.collect())
-    }
-}
-
 impl Ram {
     /// Zeroed memory of `size` bytes, a multiple of the page size.
     #[must_use]
@@ -78,6 +78,8 @@ impl Ram {
         let mut ram = Ram {
             size,
             frames: Vec::new(),
+            base: Image::default(),
+            changed: Vec::new(),
             epoch: 0,
             fast: Banks::default(),
             owner: 0,
@@ -91,31 +93,6 @@ impl Ram {
     pub(crate) fn allocate(&mut self) {
         let count = (self.size / PAGE_SIZE) as usize;
         self.frames = (0..count).map(|_| Frame::default()).collect();
-    }
-
-    /// The same memory for another machine: all pages are shared until either
-    /// writes to them. Nothing may have a [`Cx`](crate::cpu::Cx) on this memory.
-    pub(crate) fn fork(&self) -> Ram {
-        self.noted.store(true, Ordering::Relaxed);
-        let frames = self.frames.iter().map(|frame| {
-            if !frame.notes.has(Notes::SHARED) {
-                frame.notes.add(Notes::SHARED);
-            }
-            frame.shared()
-        });
-        self.with(frames.collect())
-    }
-
-    /// The same memory with these frames, and no way to them yet.
-    fn with(&self, frames: Vec<Frame>) -> Ram {
-        Ram {
-            size: self.size,
-            frames,
-            epoch: self.epoch,
-            fast: Banks::default(),
-            owner: 0,
-            noted: AtomicBool::new(false),
-        }
     }
 
     /// Its size in bytes.
@@ -241,6 +218,10 @@ impl Ram {
         let code = notes & Notes::CODE != 0;
         frame.generation = frame.generation.wrapping_add(u32::from(code));
         self.epoch += u64::from(code);
+        if !frame.notes.has(Notes::CHANGED) {
+            frame.notes.add(Notes::CHANGED);
+            self.changed.push(index as u32);
+        }
         match &frame.page {
             Some(page) if notes & Notes::SHARED == 0 || page.is_alone() => page.forget_hash(),
             other => {
@@ -329,113 +310,6 @@ impl Ram {
     }
 }
 
-/// Direct ways: see [`super::fast`].
-impl Ram {
-    /// Makes sure that the ways are those of this MMU, and that tags for writing
-    /// are where they may be. Before anything executes.
-    #[inline]
-    pub(crate) fn attach(&mut self, owner: &mut u64) {
-        if *owner == 0 || *owner != self.owner {
-            self.fast.make();
-            self.fast.clear();
-            self.owner += 1;
-            *owner = self.owner;
-        }
-        if core::mem::take(self.noted.get_mut()) {
-            self.fast.close_all();
-        }
-    }
-
-    /// Remembers that the translation of `va` to this frame may be read in this
-    /// mode, and perhaps written. What is no RAM has no direct way.
-    pub(crate) fn reach(&mut self, mode: Mode, va: VirtAddr, pa: PhysAddr, rights: Rights) {
-        let index = self.index(pa);
-        let Some(frame) = self.frames.get_mut(index) else {
-            return;
-        };
-        let host = match &frame.page {
-            Some(page) => page.start(),
-            None => ZERO.as_ptr().cast_mut(),
-        };
-        let way = Way {
-            host,
-            open: !frame.notes.concern_writes(),
-            pa,
-            writable: rights.write,
-            global: rights.global,
-        };
-        frame.notes.add(Notes::REACHED);
-        // SAFETY: the frame holds the page until `replace`, which takes the tags
-        // away, as does dropping all of this. It is open only if no note says
-        // that others hold it, and `close_frame`, `close_all` and `change` come
-        // before any access when one does.
-        unsafe { self.fast.fill(mode, va, way) };
-    }
-
-    /// The physical address of an access that the translation is known to allow.
-    #[inline]
-    pub(crate) fn reached(&mut self, mode: Mode, va: VirtAddr, write: bool) -> Option<PhysAddr> {
-        let (pa, closed) = self.fast.find(mode, va, write)?;
-        if closed && write {
-            self.widen(mode, va, pa);
-        }
-        Some(pa)
-    }
-
-    /// Lets writes go the direct way, too, if they need not be noticed any more.
-    #[cold]
-    fn widen(&mut self, mode: Mode, va: VirtAddr, pa: PhysAddr) {
-        let index = self.index(pa);
-        let open = |frame: &mut Frame| !frame.notes.concern_writes();
-        if self.frames.get_mut(index).is_some_and(open) {
-            // SAFETY: as in `reach`: no note says that others hold the page.
-            unsafe { self.fast.widen(mode, va) };
-        }
-    }
-
-    /// The modelled TLB forgot this page.
-    pub(crate) fn forget_page(&mut self, page: u64) {
-        self.fast.drop_page(page);
-    }
-
-    /// It forgot all pages but global ones.
-    pub(crate) fn forget_local(&mut self) {
-        self.fast.drop_local();
-    }
-
-    /// It forgot all pages, or what they allow has changed.
-    pub(crate) fn forget_pages(&mut self) {
-        self.fast.clear();
-    }
-
-    /// The direct ways: see [`super::fast`].
-    #[inline(always)]
-    pub(crate) fn fast(&self) -> &Banks {
-        &self.fast
-    }
-
-    /// Writes `N` bytes (1, 2, 4, 8), if that goes the direct way.
-    #[inline(always)]
-    pub(crate) fn fast_write<const N: usize>(&mut self, mode: Mode, va: u64, value: u64) -> bool {
-        self.fast.write::<N>(mode, va, value)
-    }
-
-    /// The same with 16 bytes.
-    #[inline(always)]
-    pub(crate) fn fast_write128(&mut self, mode: Mode, va: u64, value: u128) -> bool {
-        self.fast.write128(mode, va, value)
-    }
-}
-
-/// What a translation allows besides reading.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rights {
-    /// Writing, without a walk for the dirty bit.
-    pub(crate) write: bool,
-    /// Staying when CR3 is loaded.
-    pub(crate) global: bool,
-}
-
 /// The last bytes of a page, filled up with zeros.
 #[cold]
 fn tail(rest: &[u8]) -> [u8; 8] {
@@ -456,116 +330,5 @@ fn address(index: usize) -> PhysAddr {
     })
 }
 
-impl Frame {
-    /// The same frame in another memory, which shares the page.
-    fn shared(&self) -> Frame {
-        let copy = Frame {
-            page: self.page.clone(),
-            notes: self.notes.clone(),
-            generation: self.generation,
-        };
-        copy.without_ways(Notes::SHARED)
-    }
-
-    /// The same frame in another memory with a page of its own.
-    fn with(&self, page: Stored) -> Frame {
-        let copy = Frame {
-            page: Some(page),
-            notes: self.notes.clone(),
-            generation: self.generation,
-        };
-        copy.without_ways(0)
-    }
-
-    fn without_ways(mut self, notes: u8) -> Frame {
-        self.notes.remove(Notes::REACHED);
-        self.notes.add(notes);
-        self
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hole_is_not_ram() {
-        let ram = Ram::new(4 << 30);
-        assert!(ram.contains(PhysAddr(LOW_END - 1)));
-        assert!(!ram.contains(PhysAddr(LOW_END)));
-        assert!(!ram.contains(PhysAddr(HIGH_START - 1)));
-        assert!(ram.contains(PhysAddr(HIGH_START)));
-        assert!(ram.contains(PhysAddr((5 << 30) - 1)));
-        assert!(!ram.contains(PhysAddr(5 << 30)));
-        assert!(!ram.contains(PhysAddr(u64::MAX)));
-    }
-
-    #[test]
-    fn small_ram_ends_where_it_ends() {
-        let ram = Ram::new(16 << 20);
-        assert!(ram.contains(PhysAddr((16 << 20) - 1)));
-        assert!(!ram.contains(PhysAddr(16 << 20)));
-        assert!(!ram.contains(PhysAddr(HIGH_START)));
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let mut ram = Ram::new(16 << 20);
-        assert!(ram.write(PhysAddr(0x1FF8), 8, 0x1122_3344_5566_7788));
-        assert_eq!(ram.read(PhysAddr(0x1FF8), 4), Some(0x5566_7788));
-        assert_eq!(ram.read(PhysAddr(0x1FFE), 2), Some(0x1122));
-        assert!(ram.write(PhysAddr(0x1FFF), 1, 0xABCD));
-        assert_eq!(ram.read(PhysAddr(0x1FF8), 8), Some(0xCD22_3344_5566_7788));
-        assert_eq!(ram.read(PhysAddr(0x2000), 8), Some(0));
-    }
-
-    #[test]
-    fn a_write_to_code_changes_the_generation_once() {
-        let mut ram = Ram::new(16 << 20);
-        let pa = PhysAddr(0x5000);
-        let kept = ram.keep_code(pa);
-        ram.write(PhysAddr(0x6000), 1, 1);
-        assert_eq!(ram.generation(pa), kept);
-        ram.write(PhysAddr(0x5FFF), 1, 1);
-        let next = ram.generation(pa);
-        assert_ne!(next, kept);
-        ram.write(pa, 1, 1);
-        assert_eq!(ram.generation(pa), next, "nobody keeps code there any more");
-    }
-
-    #[test]
-    fn zeroed_frames_are_no_contents() {
-        let mut ram = Ram::new(16 << 20);
-        ram.write(PhysAddr(0x3000), 8, 1);
-        ram.write(PhysAddr(0x4000), 8, 1);
-        ram.write(PhysAddr(0x3000), 8, 0);
-        let frames: Vec<u64> = ram.contents().map(|(index, _)| index).collect();
-        assert_eq!(frames, [4]);
-    }
-
-    #[test]
-    fn hashes_that_are_kept_are_those_of_the_contents() {
-        let mut ram = Ram::new(16 << 20);
-        let fresh = |ram: &Ram| -> Vec<(u64, u128)> {
-            let contents = ram.contents();
-            contents
-                .map(|(index, bytes)| (index, kept::hash(bytes)))
-                .collect()
-        };
-        let mut check = |change: &dyn Fn(&mut Ram)| {
-            change(&mut ram);
-            assert_eq!(ram.hashes().collect::<Vec<_>>(), fresh(&ram));
-            assert_eq!(ram.clone().hashes().collect::<Vec<_>>(), fresh(&ram));
-        };
-        check(&|_| ());
-        check(&|ram| assert!(ram.write(PhysAddr(0x3008), 8, 1)));
-        check(&|ram| assert!(ram.write(PhysAddr(0x4FFF), 1, 1)));
-        check(&|ram| {
-            ram.keep_code(PhysAddr(0x4000));
-        });
-        check(&|ram| assert!(ram.write(PhysAddr(0x4001), 2, 7)));
-        check(&|ram| assert!(ram.write(PhysAddr(0x3008), 8, 0)));
-        check(&|ram| assert!(ram.load(PhysAddr(0x3FFF), &[1, 2, 3])));
-        check(&|ram| assert!(ram.put(3, &[5; 4096])));
-    }
-}
+mod tests;

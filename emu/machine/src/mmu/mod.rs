@@ -15,7 +15,8 @@ use crate::bus::Bus;
 use crate::bus::ram;
 use fast::Mode;
 use fetch::Fetches;
-use tlb::{Entry, Rights, Tlb};
+pub(crate) use tlb::Tlb;
+use tlb::{Entry, Rights};
 
 /// What the control registers say about paging; the CPU works it out when they
 /// change.
@@ -329,6 +330,18 @@ impl Mmu {
     pub fn flush_all(&mut self, bus: &mut Bus) {
         self.tlb.flush(|_| true);
         self.drop_all(bus);
+    }
+
+    /// What the modelled TLB holds now.
+    pub(crate) fn moment(&self) -> Tlb {
+        self.tlb.clone()
+    }
+
+    /// Has it hold that again; whoever does this takes the direct ways of RAM back, too.
+    pub(crate) fn rewind(&mut self, tlb: &Tlb) {
+        self.tlb.clone_from(tlb);
+        self.fetches.clear();
+        self.work = Work::default();
     }
 
     /// The work done since the last call. The CPU charges it to the instruction

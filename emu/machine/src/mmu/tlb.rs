@@ -92,8 +92,8 @@ impl Entry {
 }
 
 /// The translations that one CPU remembers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tlb {
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tlb {
     entries: Vec<Entry>,
     /// For each set, the way that is filled next.
     next: Vec<u8>,
@@ -105,6 +105,20 @@ impl Default for Tlb {
             entries: vec![Entry::default(); SETS * WAYS],
             next: vec![0; SETS],
         }
+    }
+}
+
+impl Clone for Tlb {
+    fn clone(&self) -> Self {
+        Tlb {
+            entries: self.entries.clone(),
+            next: self.next.clone(),
+        }
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        self.entries.clone_from(&other.entries);
+        self.next.clone_from(&other.next);
     }
 }
 
