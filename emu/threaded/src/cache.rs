@@ -43,6 +43,8 @@ pub(crate) struct Found {
     pub(crate) entry: *const Op,
     /// What it is charged on entry.
     pub(crate) cost: Packed,
+    /// Whether it begins with a string instruction that can go on where it paused.
+    pub(crate) resumes: bool,
     pa: u64,
     generation: u32,
 }
@@ -98,6 +100,7 @@ impl Cache {
         let found = Found {
             entry: code.ops.as_ptr(),
             cost: code.cost,
+            resumes: code.resumes,
             pa: pa.0,
             generation: cx.bus.ram.generation(pa),
         };

@@ -19,6 +19,7 @@ use crate::env::{Env, tag};
 use crate::flags::Flags;
 use crate::memory::{Bank, View};
 use crate::op::{Link, Op, Packed};
+use crate::strings;
 
 /// Goes on with an operation.
 macro_rules! go {
@@ -120,14 +121,9 @@ pub(crate) unsafe fn slow(
         step(&*op, &mut *around.cx, around, budget, Flags { res, aux })
     };
     if let Some((budget, flags)) = next {
-        // SAFETY: a straight operation is followed by another one.
-        go!(
-            unsafe { op.add(1) },
-            unsafe { cpu_of(env) },
-            env,
-            budget,
-            flags
-        )
+        // SAFETY: a straight operation is followed by another one; and the contract of handlers.
+        let (next, cpu) = unsafe { (op.add(1), cpu_of(env)) };
+        go!(next, cpu, env, budget, flags)
     }
 }
 
@@ -185,6 +181,27 @@ pub(crate) unsafe fn end_with_step(
     let (this, cx, env) = unsafe { (&*op, &mut *(*env).cx, &mut *env) };
     settle(this, cx, env, budget, Flags { res, aux });
     if let Err(halt) = cx.step(env.code) {
+        env.halt = Some(halt);
+    }
+}
+
+/// The end of a block: a string instruction with a REP prefix.
+///
+/// # Safety
+/// See the module.
+pub(crate) unsafe fn end_with_string(
+    op: *const Op,
+    _: *mut Cpu,
+    env: *mut Env<'static>,
+    budget: Packed,
+    res: u64,
+    aux: u64,
+) {
+    // SAFETY: the contract of handlers.
+    let (this, cx, env) = unsafe { (&*op, &mut *(*env).cx, &mut *env) };
+    settle(this, cx, env, budget, Flags { res, aux });
+    let metas = env.metas;
+    if let Err(halt) = strings::run(cx, &metas[this.meta as usize].insn, env.code) {
         env.halt = Some(halt);
     }
 }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::ptr;
 
+use machine::cpu::state::flag;
 use machine::cpu::{CodeCache, Cx, Halt};
 use machine::engine::Engine;
 
@@ -92,11 +93,15 @@ impl State {
 
     /// The block that comes next and the cycle up to which it may run, if nothing unusual does.
     fn next_block(&mut self, cx: &mut Cx<'_>, pending: *const Link) -> Option<(Found, u64)> {
-        if cx.wants_attention() || !cx.is_ordinary() {
+        let paused = cx.cpu.rep_iteration != 0;
+        if cx.wants_attention() || !is_ordinary(cx, paused) {
             return None;
         }
         let drops = self.cache.drops;
-        let found = self.cache.find(cx)?;
+        let found = self
+            .cache
+            .find(cx)
+            .filter(|found| found.resumes || !paused)?;
         if !pending.is_null() && self.cache.drops == drops {
             // SAFETY: the link is one of a block that has not been dropped.
             found.put_into(unsafe { &*pending }, tag(cx));
@@ -144,4 +149,14 @@ impl State {
             }
         }
     }
+}
+
+/// Whether nothing unusual waits at this boundary. Within a string instruction RF is set: it would
+/// hold back a breakpoint, and there is none.
+fn is_ordinary(cx: &mut Cx<'_>, paused: bool) -> bool {
+    let rf = cx.cpu.rflags & if paused { flag::RF } else { 0 };
+    cx.cpu.rflags &= !rf;
+    let ordinary = cx.is_ordinary();
+    cx.cpu.rflags |= rf;
+    ordinary
 }

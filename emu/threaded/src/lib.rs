@@ -23,6 +23,7 @@ mod operand;
 mod places;
 mod select;
 mod select_vector;
+mod strings;
 mod translate;
 
 pub use engine::Threaded;

@@ -1,7 +1,8 @@
 //! What bodies see of the machine: the CPU, and memory that is known to be there.
 
+use machine::addr::PAGE_SIZE;
 use machine::cpu::{Cpu, Cx};
-use machine::mmu::fast::{self, Slot};
+use machine::mmu::fast::{self, SLOTS, Slot};
 
 /// The direct ways to memory that the running code may use.
 #[derive(Clone, Copy, Debug)]
@@ -61,5 +62,90 @@ impl<'a> View<'a> {
     pub(crate) fn write128(&mut self, va: u64, value: u128) -> Option<()> {
         // SAFETY: as in `write`.
         unsafe { fast::write128(self.bank.0, va, value) }.then_some(())
+    }
+}
+
+/// The rest of a page from an address on, on the host.
+pub(crate) struct Stretch {
+    start: *mut u8,
+    len: usize,
+}
+
+impl Bank {
+    fn slot(self, va: u64) -> Slot {
+        // SAFETY: a bank has this many slots, and is borrowed as `Bank::of` says.
+        unsafe { *self.0.add((va >> 12) as usize % SLOTS) }
+    }
+
+    fn stretch(slot: &Slot, va: u64) -> Stretch {
+        let host = va.wrapping_add(slot.addend) as usize;
+        Stretch {
+            start: core::ptr::with_exposed_provenance_mut(host),
+            len: (PAGE_SIZE - va % PAGE_SIZE) as usize,
+        }
+    }
+
+    /// The rest of the page at this address, if it may be read directly.
+    pub(crate) fn readable(self, va: u64) -> Option<Stretch> {
+        let slot = self.slot(va);
+        (slot.read == va & !(PAGE_SIZE - 1)).then(|| Bank::stretch(&slot, va))
+    }
+
+    /// The same if it may be written directly.
+    pub(crate) fn writable(self, va: u64) -> Option<Stretch> {
+        let slot = self.slot(va);
+        (slot.write == va & !(PAGE_SIZE - 1)).then(|| Bank::stretch(&slot, va))
+    }
+}
+
+impl Stretch {
+    /// How many bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Copies bytes here, element by element upwards, as far as both reach.
+    pub(crate) fn copy_from(&self, source: &Stretch, bytes: usize, element: usize) {
+        let bytes = bytes.min(self.len).min(source.len);
+        let apart = (self.start as usize).wrapping_sub(source.start as usize);
+        // SAFETY: both have so many bytes, in pages that the slots' tags vouch for; the `Cx` is
+        // borrowed mutably, so nobody else holds them.
+        unsafe {
+            if apart >= bytes {
+                return core::ptr::copy(source.start, self.start, bytes);
+            }
+            // What is written is read again: a pattern spreads.
+            for at in (0..bytes).step_by(element) {
+                let mut value = [0; 8];
+                core::ptr::copy(source.start.add(at), value.as_mut_ptr(), element);
+                core::ptr::copy(value.as_ptr(), self.start.add(at), element);
+            }
+        }
+    }
+
+    /// Writes copies of an element of 1, 2, 4 or 8 bytes, as far as the page reaches.
+    pub(crate) fn fill(&self, element: &[u8], count: usize) {
+        let bytes = (count * element.len()).min(self.len);
+        // SAFETY: as in `copy_from`.
+        let place = unsafe { core::slice::from_raw_parts_mut(self.start, bytes) };
+        match element {
+            [byte, rest @ ..] if rest.iter().all(|other| other == byte) => place.fill(*byte),
+            _ => (place.chunks_exact_mut(element.len())).for_each(|to| to.copy_from_slice(element)),
+        }
+    }
+
+    /// The bytes from `at` on, at most 8; `size` of them are within the page.
+    pub(crate) fn element(&self, at: usize, size: usize) -> [u8; 8] {
+        let mut value = [0; 8];
+        if at + size <= self.len {
+            // SAFETY: as in `copy_from`.
+            unsafe { core::ptr::copy(self.start.add(at), value.as_mut_ptr(), size.min(8)) }
+        }
+        value
+    }
+
+    /// Whether these bytes stand at `at`.
+    pub(crate) fn equals(&self, at: usize, bytes: &[u8]) -> bool {
+        self.element(at, bytes.len())[..bytes.len()] == *bytes
     }
 }

@@ -11,9 +11,10 @@ use machine::engine::block::{Block, is_straight};
 
 use crate::body::alu;
 use crate::control;
-use crate::dispatch::end_with_step;
+use crate::dispatch::{end_with_step, end_with_string};
 use crate::op::{Handler, Link, Meta, Op, Packed, packed};
 use crate::select::{by_condition, by_mode, by_wide, by_width, memory, plain, register, select};
+use crate::strings;
 
 /// The operations of one block.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Code {
     _links: Box<[Link; 2]>,
     /// What the block is charged on entry.
     pub(crate) cost: Packed,
+    /// Whether it begins with a string instruction that can go on where it paused.
+    pub(crate) resumes: bool,
 }
 
 /// Translates a block that stands at `rip`; the instructions go to the end of `metas`.
@@ -110,6 +113,7 @@ fn finish(
         ops: ops.into_boxed_slice(),
         _links: links,
         cost: rest,
+        resumes: block.insns.first().is_some_and(strings::is_fast),
     }
 }
 
@@ -135,6 +139,9 @@ fn has_links(insn: &Insn) -> bool {
 
 /// The operation of an instruction that ends a block.
 fn end(insn: &Insn, meta: u32, next: u64) -> (Op, &'static [Class]) {
+    if strings::is_fast(insn) {
+        return (plain(end_with_string, meta), strings::extras(insn.op));
+    }
     jump(insn, meta, next).unwrap_or((plain(end_with_step, meta), &[]))
 }
 

@@ -190,7 +190,7 @@ fn instruction(random: &mut Random, code: &mut Vec<u8>) {
         0..2 => return code.extend([0x70 + (random.byte() & 15), random.byte() & 7]),
         2 => return code.extend([0xE8, random.byte() & 7, 0, 0, 0]),
         3 => return code.extend([0x50 + (random.byte() & 15)]),
-        4 => return code.extend([random.of(&[0xF2, 0xF3]), random.of(STRINGS)]),
+        4 => return string(random, code),
         5 => return code.extend([random.of(SINGLE)]),
         _ => {}
     }
@@ -212,6 +212,22 @@ fn instruction(random: &mut Random, code: &mut Vec<u8>) {
     }
     code.push(opcode as u8);
     operands(random, code, opcode);
+}
+
+/// A string instruction, at times with a large count, or places that overlap.
+fn string(random: &mut Random, code: &mut Vec<u8>) {
+    if random.below(2) == 0 {
+        code.extend([0xB9, random.byte(), random.byte() & 0xF, 0, 0]);
+    }
+    if random.below(4) == 0 {
+        // lea rdi, [rsi + a little]
+        code.extend([0x48, 0x8D, 0x7E, random.byte() & 31]);
+    }
+    code.push(random.of(&[0xF2, 0xF3]));
+    if random.below(3) == 0 {
+        code.push(0x48);
+    }
+    code.push(random.of(STRINGS));
 }
 
 /// One instruction of SSE.
