@@ -7,6 +7,7 @@ mod tiny;
 use std::fs;
 use std::path::Path;
 
+use coe::engine::Kind;
 use coe::images::{Chooser, Setup};
 use coe::replay::{self, ReplayError};
 use coe::run;
@@ -323,6 +324,7 @@ fn echo() -> Setup {
         live: false,
         chooser: Chooser::Defaults,
         limit: 100_000_000,
+        engine: Kind::default(),
     }
 }
 

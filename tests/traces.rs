@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use coe::engine::Kind;
 use coe::images::{Chooser, Setup};
 use coe::input::{Arrival, Asleep, Source};
 use coe::replay::{self, Replayed};
@@ -32,6 +33,7 @@ fn setup(code: &[u8], limit: u64) -> Setup {
         live: false,
         chooser: Chooser::Defaults,
         limit,
+        engine: Kind::default(),
     }
 }
 

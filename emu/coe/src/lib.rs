@@ -10,6 +10,7 @@ pub mod cli;
 pub mod diff;
 pub mod drive;
 pub mod embedded;
+pub mod engine;
 pub mod error;
 pub mod events;
 pub mod exit;

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::Error;
 use crate::drive::{End, Onlooker, Pauses, drive};
+use crate::engine::Kind;
 use crate::events::Teller;
 use crate::exit::Code;
 use crate::input::Recorded;
@@ -126,6 +127,19 @@ pub fn replay(
     to: Option<u64>,
     watchers: &mut [&mut dyn Watcher],
 ) -> Result<Replayed, Error> {
+    replay_on(Kind::default(), trace, to, watchers)
+}
+
+/// The same on this engine; that of the recording is not known.
+///
+/// # Errors
+/// As [`replay`], and if coe was built without the engine.
+pub fn replay_on(
+    engine: Kind,
+    trace: &Trace,
+    to: Option<u64>,
+    watchers: &mut [&mut dyn Watcher],
+) -> Result<Replayed, Error> {
     let (recorded, own) = (trace.header.cost_version, CostVersion::CURRENT);
     if recorded != own {
         return Err(ReplayError::CostVersion { recorded, own }.into());
@@ -142,6 +156,7 @@ pub fn replay(
             machine
         }
     };
+    machine.set_engine(engine.engine()?);
     let from = machine.cycle();
     let limit = trace.header.limit.min(to.unwrap_or(u64::MAX));
     let mut pauses = Pauses::from(machine.cycle(), trace.header.digest_every);

@@ -173,12 +173,14 @@ pub struct Finished {
     pub digest: String,
 }
 
-/// Boots the machine of this setup, with its inputs queued.
+/// Boots the machine of this setup, with its engine and its inputs queued.
 ///
 /// # Errors
-/// If the images cannot be loaded or an input cannot be taken.
+/// If the images cannot be loaded, an input cannot be taken, or coe was built
+/// without the engine.
 pub fn boot(setup: &Setup) -> Result<Machine, Error> {
     let mut machine = Machine::boot(&setup.config(), &setup.images())?;
+    machine.set_engine(setup.engine.engine()?);
     for (at, input) in &setup.inputs {
         machine.push_input(*at, *input)?;
     }
@@ -203,16 +205,7 @@ pub fn run_with(
     watchers: &mut [&mut dyn Watcher],
 ) -> Result<Finished, Error> {
     let mut machine = boot(setup)?;
-    let mut guest = Watched {
-        chooser: match &setup.chooser {
-            Chooser::Schedule(_, otherwise) => (**otherwise).clone(),
-            other => other.clone(),
-        },
-        follower: setup.schedule().map(Follower::new),
-        reschedule: false,
-        watchers,
-        panic: None,
-    };
+    let mut guest = Watched::new(setup, watchers);
     guest.pause(&machine)?;
     let mut pauses = Pauses::from(machine.cycle(), PAUSE_EVERY);
     let end = drive(&mut machine, setup.limit, &mut pauses, source, &mut guest)?;
@@ -267,7 +260,9 @@ pub fn panic_message(event: &Event) -> Option<String> {
     }
 }
 
-struct Watched<'a, 'b> {
+/// The host of a machine that runs: it answers choices as the setup says, and
+/// passes on everything to watchers.
+pub struct Watched<'a, 'b> {
     chooser: Chooser,
     follower: Option<Follower>,
     /// The schedule wants the kernel to be interrupted here.
@@ -343,7 +338,22 @@ impl Host for Watched<'_, '_> {
     }
 }
 
-impl Watched<'_, '_> {
+impl<'a, 'b> Watched<'a, 'b> {
+    /// The host of this setup's machine, from power-on.
+    #[must_use]
+    pub fn new(setup: &Setup, watchers: &'a mut [&'b mut dyn Watcher]) -> Self {
+        Watched {
+            chooser: match &setup.chooser {
+                Chooser::Schedule(_, otherwise) => (**otherwise).clone(),
+                other => other.clone(),
+            },
+            follower: setup.schedule().map(Follower::new),
+            reschedule: false,
+            watchers,
+            panic: None,
+        }
+    }
+
     fn by_policy(&self, choice: &Choice) -> u32 {
         match &self.chooser {
             Chooser::Defaults | Chooser::Schedule(..) => choice.default,

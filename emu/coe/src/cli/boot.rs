@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::engine::EngineArguments;
 use super::interactive::{Interactive, Manners};
 use super::screen::Screen;
 use super::target::{cpu_model, memory_size};
@@ -40,6 +41,8 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     pub(super) quiet: bool,
     #[command(flatten)]
+    pub(super) engine: EngineArguments,
+    #[command(flatten)]
     pub(super) interactive: Interactive,
 }
 
@@ -60,6 +63,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         live: false,
         chooser: Chooser::Defaults,
         limit: arguments.cycles.unwrap_or(u64::MAX),
+        engine: arguments.engine.engine,
     };
     // The kernel writes to a serial line: what that needs for a new line, it sends.
     let manners = Manners {

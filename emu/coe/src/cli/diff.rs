@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::engine::EngineArguments;
 use super::live::{Fitting, Progress};
 use super::target::{self, GuestArguments};
 use crate::Error;
 use crate::diff::text::Limits;
 use crate::diff::{self, Collector, Comparison, Detail, Side};
+use crate::engine::Kind;
 use crate::exit::Code;
 use crate::images::{Guests, Setup};
 use crate::input::{Recorded, Silence, Source};
@@ -64,6 +66,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(super) phases: usize,
     #[command(flatten)]
+    pub(super) engine: EngineArguments,
+    #[command(flatten)]
     pub(super) guests: GuestArguments,
 }
 
@@ -83,10 +87,16 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         addresses: arguments.addresses,
     };
     let guests = target::guests(&arguments.guests)?;
-    let a = side(&arguments.a, detail, &Guests::default())?;
+    let mut how = How {
+        detail,
+        engine: arguments.engine.engine,
+        guests: Guests::default(),
+    };
+    let a = side(&arguments.a, &how)?;
+    how.guests = guests;
     let b = match &arguments.b {
-        Some(b) => side(b, detail, &guests)?,
-        None => again(&arguments.a, detail, &guests, arguments.same_order)?,
+        Some(b) => side(b, &how)?,
+        None => again(&arguments.a, &how, arguments.same_order)?,
     };
     let comparison = diff::compare(&a, &b);
     let written = match arguments.format {
@@ -109,6 +119,13 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     Ok(code(&comparison, arguments.cycles).into())
 }
 
+/// How a side comes about that is run.
+struct How {
+    detail: Detail,
+    engine: Kind,
+    guests: Guests,
+}
+
 fn code(comparison: &Comparison, cycles: bool) -> Code {
     if comparison.same() && (!cycles || comparison.same_cycles()) {
         Code::Success
@@ -123,29 +140,29 @@ fn is_scenario(path: &Path) -> bool {
 }
 
 /// What a file stands for.
-fn side(path: &Path, detail: Detail, guests: &Guests) -> Result<Side, Error> {
+fn side(path: &Path, how: &How) -> Result<Side, Error> {
     let name = path.display().to_string();
     if is_scenario(path) {
-        return run_setup(&name, &scenario(path, guests)?, &mut Silence, detail);
+        return run_setup(&name, scenario(path, how)?, &mut Silence, how);
     }
     let bytes = program::read(path)?;
     match std::str::from_utf8(&bytes) {
         Ok(text) if diff::is_golden(text) => Ok(diff::from_golden(&name, text)),
-        _ => Ok(recorded(&name, &Trace::from_bytes(bytes)?, detail)),
+        _ => Ok(recorded(&name, &Trace::from_bytes(bytes)?, how.detail)),
     }
 }
 
-fn scenario(path: &Path, guests: &Guests) -> Result<Setup, Error> {
+fn scenario(path: &Path, how: &How) -> Result<Setup, Error> {
     let scenario = Scenario::load(path)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    Setup::with_guests(&scenario, base, guests)
+    Setup::with_guests(&scenario, base, &how.guests)
 }
 
 /// The run of today of what A is.
-fn again(path: &Path, detail: Detail, guests: &Guests, same_order: bool) -> Result<Side, Error> {
+fn again(path: &Path, how: &How, same_order: bool) -> Result<Side, Error> {
     let name = format!("{}, run again", path.display());
     if is_scenario(path) {
-        return run_setup(&name, &scenario(path, guests)?, &mut Silence, detail);
+        return run_setup(&name, scenario(path, how)?, &mut Silence, how);
     }
     let bytes = program::read(path)?;
     if std::str::from_utf8(&bytes).is_ok_and(diff::is_golden) {
@@ -159,12 +176,12 @@ fn again(path: &Path, detail: Detail, guests: &Guests, same_order: bool) -> Resu
         });
     }
     let trace = Trace::from_bytes(bytes)?;
-    let mut setup = trace.setup().on_guests(guests, choices(&trace))?;
+    let mut setup = trace.setup().on_guests(&how.guests, choices(&trace))?;
     if let (true, Some(choices)) = (same_order, choices(&trace)) {
         setup.follow(choices);
     }
     // What was typed is typed again at the same cycles.
-    run_setup(&name, &setup, &mut Recorded::new(trace.arrivals()), detail)
+    run_setup(&name, setup, &mut Recorded::new(trace.arrivals()), how)
 }
 
 /// The choices of a recording that the kernel would not have made itself.
@@ -181,15 +198,16 @@ fn choices(trace: &Trace) -> Option<Arc<Schedule>> {
 
 fn run_setup(
     name: &str,
-    setup: &Setup,
+    mut setup: Setup,
     source: &mut dyn Source,
-    detail: Detail,
+    how: &How,
 ) -> Result<Side, Error> {
-    let mut collector = Collector::new(detail);
-    let mut progress = Progress::beside_console(setup);
-    let mut fitting = Fitting::new(setup);
+    setup.engine = how.engine;
+    let mut collector = Collector::new(how.detail);
+    let mut progress = Progress::beside_console(&setup);
+    let mut fitting = Fitting::new(&setup);
     let watchers: &mut [&mut dyn Watcher] = &mut [&mut collector, &mut progress, &mut fitting];
-    let finished = run::run_with(setup, source, watchers)?;
+    let finished = run::run_with(&setup, source, watchers)?;
     progress.done();
     fitting.tell();
     Ok(collector.finish(name, trace::hash(&setup.kernel), Ok(&finished)))

@@ -4,6 +4,7 @@ mod boot;
 mod colour;
 mod completions;
 mod diff;
+mod engine;
 mod examples;
 mod filter;
 mod html;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::engine::EngineArguments;
 use super::interactive::{Interactive, Manners};
 use super::screen::Screen;
 use super::target::{self, Target};
@@ -26,6 +27,8 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     pub(super) quiet: bool,
     #[command(flatten)]
+    pub(super) engine: EngineArguments,
+    #[command(flatten)]
     pub(super) interactive: Interactive,
     #[command(flatten)]
     pub(super) target: Target,
@@ -33,6 +36,7 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let (mut setup, stdio) = target::load(&arguments.target)?;
+    setup.engine = arguments.engine.engine;
     let manners = Manners {
         lines: stdio == Stdio::Pipe,
         quiet: arguments.quiet,

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::engine::EngineArguments;
 use super::live::{self, Console, Progress, grouped};
 use crate::Error;
 use crate::exit::Code;
 use crate::replay;
+use crate::run::Watcher;
 use crate::trace::Trace;
 
 #[derive(Debug, Args)]
@@ -19,6 +21,8 @@ pub(super) struct Arguments {
     /// snapshot before it, if the trace has one
     #[arg(long, value_name = "CYCLE")]
     pub(super) to: Option<u64>,
+    #[command(flatten)]
+    pub(super) engine: EngineArguments,
     /// No summary
     #[arg(short, long)]
     pub(super) quiet: bool,
@@ -28,7 +32,9 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let trace = Trace::open(&arguments.trace)?;
     let mut console = Console::default();
     let mut progress = Progress::beside_console(&trace.setup());
-    let replayed = replay::replay(&trace, arguments.to, &mut [&mut console, &mut progress]);
+    let engine = arguments.engine.engine;
+    let watchers: &mut [&mut dyn Watcher] = &mut [&mut console, &mut progress];
+    let replayed = replay::replay_on(engine, &trace, arguments.to, watchers);
     progress.done();
     let replayed = replayed?;
     let finished = &replayed.finished;

@@ -8,6 +8,7 @@ use machine::devices::disk::Contents;
 
 use clap::Args;
 
+use super::engine::EngineArguments;
 use super::interactive::{Interactive, Manners};
 use super::screen::Screen;
 use super::target::{self, Target};
@@ -24,6 +25,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(super) disk_out: Option<PathBuf>,
     #[command(flatten)]
+    pub(super) engine: EngineArguments,
+    #[command(flatten)]
     pub(super) interactive: Interactive,
     #[command(flatten)]
     pub(super) target: Target,
@@ -31,6 +34,7 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let (mut setup, stdio) = target::load(&arguments.target)?;
+    setup.engine = arguments.engine.engine;
     let manners = Manners {
         lines: stdio == Stdio::Pipe,
         quiet: arguments.quiet,

@@ -13,9 +13,11 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::engine::EngineArguments;
 use super::live;
 use super::target::{self, GuestArguments};
 use crate::Error;
+use crate::engine::Kind;
 use crate::scenario::program::ProgramError;
 use crate::suite::{self, Found, Partition, Report, Suite, Totals};
 use document::Document;
@@ -61,6 +63,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     #[command(flatten)]
+    engine: EngineArguments,
+    #[command(flatten)]
     guests: GuestArguments,
 }
 
@@ -84,7 +88,8 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let suite = Suite {
         guests: target::guests(&arguments.guests)?,
         bless: arguments.bless,
-        flags: flags(&arguments.guests),
+        engine: arguments.engine.engine,
+        flags: flags(&arguments.guests, arguments.engine.engine),
     };
     let results = run(arguments, &suite, &found);
     match arguments.format {
@@ -146,8 +151,8 @@ fn run<'a>(arguments: &Arguments, suite: &'a Suite, found: &'a Found) -> Results
     }
 }
 
-/// The words that chose the guests, to be typed again.
-fn flags(guests: &GuestArguments) -> Vec<String> {
+/// The words that chose the guests and the engine, to be typed again.
+fn flags(guests: &GuestArguments, engine: Kind) -> Vec<String> {
     let path = |path: &PathBuf| path.to_string_lossy().into_owned();
     let mut flags = Vec::new();
     let mut add = |name: &str, value: String| flags.extend([name.to_owned(), value]);
@@ -159,6 +164,9 @@ fn flags(guests: &GuestArguments) -> Vec<String> {
     }
     if let Some(folder) = &guests.programs {
         add("--programs", path(folder));
+    }
+    if engine != Kind::default() {
+        add("--engine", engine.name().to_owned());
     }
     flags
 }

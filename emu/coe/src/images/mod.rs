@@ -15,6 +15,7 @@ use abi::boot;
 use machine::devices::disk::Contents;
 use machine::{Config, Images, Input, bus, devices};
 
+use crate::engine::Kind;
 use crate::scenario::program::{self, GuestProgram, ProgramError};
 use crate::scenario::{Disk, Hardware, Policy, Scenario, Slice, Typed};
 use crate::schedule::Schedule;
@@ -74,6 +75,8 @@ pub struct Setup {
     pub chooser: Chooser,
     /// When to give up, in cycles.
     pub limit: u64,
+    /// What carries out instructions; nothing that comes out says so.
+    pub engine: Kind,
 }
 
 impl Setup {
@@ -120,6 +123,7 @@ impl Setup {
             live: false,
             chooser: Chooser::of(scenario),
             limit: scenario.limit,
+            engine: Kind::default(),
         };
         if let Some(file) = &scenario.schedule.file {
             let path = base.join(&file.value);

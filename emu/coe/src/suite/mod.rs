@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::check::Checker;
+use crate::engine::Kind;
 use crate::exit::Code;
 use crate::golden::{self, Transcript};
 use crate::images::{Guests, Setup};
@@ -158,7 +159,9 @@ pub struct Suite {
     pub guests: Guests,
     /// Whether goldens are written.
     pub bless: bool,
-    /// The words of the command line that chose those guests: the command that
+    /// What carries out instructions.
+    pub engine: Kind,
+    /// The words of the command line that chose all that: the command that
     /// reproduces a failure needs them.
     pub flags: Vec<String>,
 }
@@ -201,7 +204,8 @@ impl Suite {
     fn judge(&self, path: &Path) -> Result<Judged, Error> {
         let scenario = Scenario::load(path)?;
         let base = path.parent().unwrap_or(Path::new(""));
-        let setup = Setup::with_guests(&scenario, base, &self.guests)?;
+        let mut setup = Setup::with_guests(&scenario, base, &self.guests)?;
+        setup.engine = self.engine;
         let mut checker = Checker::following(&scenario.expect, setup.schedule());
         let mut transcript = scenario
             .golden

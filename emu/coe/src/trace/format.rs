@@ -5,6 +5,7 @@ use std::fmt;
 use machine::{CostModel, CpuModel, Event, Input, Payload, Position};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Kind;
 use crate::images::{Chooser, Setup};
 use crate::input::Arrival;
 use crate::scenario::Hardware;
@@ -110,6 +111,7 @@ impl Header {
             live: self.live,
             chooser: Chooser::Defaults,
             limit: self.limit,
+            engine: Kind::default(),
         }
     }
 }

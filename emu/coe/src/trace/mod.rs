@@ -97,6 +97,7 @@ impl TraceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Kind;
     use crate::events::tests::boot;
     use crate::images::{Chooser, Setup};
     use crate::run::{Ending, Finished, Watcher};
@@ -115,6 +116,7 @@ mod tests {
             live: false,
             chooser: Chooser::Defaults,
             limit: 9,
+            engine: Kind::default(),
         }
     }
 
