@@ -4,6 +4,7 @@
 
 use clap::ValueEnum;
 use machine::engine::{Engine, Reference};
+use threaded::Threaded;
 
 use crate::Error;
 
@@ -48,11 +49,17 @@ impl Kind {
 }
 
 fn threaded() -> Box<dyn Engine> {
-    // Until there is one.
-    Box::new(Reference::default())
+    Box::new(Threaded::default())
 }
 
 /// The compiler, if this coe has one.
+#[cfg(feature = "jit")]
+fn compiler() -> Option<Box<dyn Engine>> {
+    let jit = jit::Jit::new()?;
+    Some(Box::new(jit))
+}
+
+#[cfg(not(feature = "jit"))]
 fn compiler() -> Option<Box<dyn Engine>> {
     None
 }

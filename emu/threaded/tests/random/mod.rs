@@ -15,16 +15,54 @@ mod narrow;
 mod start;
 
 pub(crate) use dice::Dice;
-pub(crate) use guest::{Guest, guest};
+use guest::{Guest, guest};
 
 use machine::engine::{Engine, Reference};
 use machine::{
     Choice, Config, CpuModel, Digest, Event, Host, Images, Input, Machine, Position, Stop,
 };
 
+/// How long each guest runs, in cycles.
+const CYCLES: u32 = 60_000;
+
+/// Judges so many guests, or as many as `COE_LOCKSTEP_GUESTS` says, from seed 0
+/// or `COE_LOCKSTEP_FIRST` on.
+pub(crate) fn judge_seeds(count: u64, engines: &[&dyn Engine]) {
+    let first = number("COE_LOCKSTEP_FIRST", 0);
+    for seed in first..first + number("COE_LOCKSTEP_GUESTS", count) {
+        println!("guest {seed}");
+        judge_one(Dice::Seed(seed), engines);
+    }
+}
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(number) => number.parse().expect("a number"),
+        Err(_) => otherwise,
+    }
+}
+
+/// Judges guests that are made as a fuzzer makes them: most of what it gives
+/// means little.
+pub(crate) fn judge_bytes(count: u64, engines: &[&dyn Engine]) {
+    for seed in 0..count {
+        let mut dice = Dice::Seed(seed);
+        let bytes: Vec<u8> = (0..400 * seed).map(|_| dice.below(256) as u8).collect();
+        println!("{} bytes", bytes.len());
+        judge_one(Dice::Bytes(&bytes), engines);
+    }
+}
+
+/// Judges the guest that these dice make.
+pub(crate) fn judge_one(mut dice: Dice<'_>, engines: &[&dyn Engine]) {
+    let guest = guest(&mut dice);
+    let plan = Plan::draw(&mut dice, CYCLES);
+    judge(&guest, &plan, engines, &mut dice);
+}
+
 /// What happens to a guest from outside, and where it is looked at.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+struct Plan {
     /// Cycles, in order.
     stops: Vec<u64>,
     /// Inputs with their cycles.
@@ -35,7 +73,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// A plan for about so many cycles.
-    pub(crate) fn draw(dice: &mut Dice<'_>, cycles: u32) -> Plan {
+    fn draw(dice: &mut Dice<'_>, cycles: u32) -> Plan {
         let count = 1 + dice.below(6);
         let mut stops: Vec<u64> = (0..count).map(|_| u64::from(dice.below(cycles))).collect();
         stops.push(u64::from(cycles));
@@ -141,7 +179,7 @@ fn boot(guest: &Guest, plan: &Plan) -> (Machine, Ear) {
 /// # Panics
 /// If they differ; with the first cycle at which they do, where that can be
 /// told.
-pub(crate) fn judge(guest: &Guest, plan: &Plan, engines: &[&dyn Engine], dice: &mut Dice<'_>) {
+fn judge(guest: &Guest, plan: &Plan, engines: &[&dyn Engine], dice: &mut Dice<'_>) {
     let (mut machine, mut ear) = boot(guest, plan);
     let stands: Vec<Stand> = plan
         .stops
