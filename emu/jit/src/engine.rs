@@ -1,10 +1,16 @@
-//! The engine: compiled regions where there are some, the reference interpreter
+//! The engine: compiled regions where there are some, the threaded interpreter
 //! elsewhere.
+//!
+//! That runs in slices, and where it stands at the end of one is a sample of
+//! where the guest's time goes. A place that is met often enough is compiled;
+//! from then on the interpreter stops before it.
 
 use machine::CostModel;
+use machine::addr::VirtAddr;
 use machine::cpu::{CodeCache, CpuModel, Cx, Halt};
 use machine::engine::Engine;
 use rustc_hash::FxHashMap;
+use threaded::Threaded;
 
 use crate::code::enter;
 use crate::compile::Compiler;
@@ -12,8 +18,20 @@ use crate::plan::Plan;
 use crate::region::Region;
 use crate::state::{Reason, State};
 
-/// How often a place is met before it is compiled.
-const HOT: u32 = 2000;
+/// How many samples make a place worth compiling.
+const HOT: u32 = 40;
+
+/// Cycles from sample to sample.
+const SLICE: u64 = 20_000;
+
+/// How far, in instructions, the beginning of a block is looked for.
+const SEARCH: u32 = 64;
+
+/// Bits of an address that samples are counted together for.
+const NEAR: u32 = 7;
+
+/// The most addresses that are known; beyond, all is forgotten.
+const MOST_KNOWN: usize = 1 << 20;
 
 /// Places of the cache of entries.
 const PLACES: usize = 4096;
@@ -38,11 +56,9 @@ const NOWHERE: Place = Place {
     entry: 0,
 };
 
-/// What is known of an address that code was entered at.
+/// What is known of an address.
 #[derive(Clone, Copy, Debug)]
 enum Known {
-    /// Met this often.
-    Met(u32),
     /// An entry of a region.
     Entry { region: u32, entry: u32 },
     /// Nothing that could be compiled.
@@ -53,11 +69,16 @@ enum Known {
 #[derive(Debug)]
 pub struct Jit {
     compiler: Compiler,
+    interpreter: Threaded,
+    /// Samples that make a place hot, and cycles between them.
     threshold: u32,
+    slice: u64,
     regions: Vec<Region>,
     places: Box<[Place]>,
     /// By address and rights.
     known: FxHashMap<(u64, bool), Known>,
+    /// Samples, by address without its low bits.
+    samples: FxHashMap<u64, u32>,
     bytes: usize,
     /// What regions were compiled for.
     kind: Option<(CostModel, CpuModel)>,
@@ -68,18 +89,22 @@ impl Jit {
     /// The engine, if there is one for this host.
     #[must_use]
     pub fn new() -> Option<Jit> {
-        Jit::with_threshold(HOT)
+        Jit::with_threshold(HOT, SLICE)
     }
 
-    /// The engine that compiles what it has met that often.
+    /// The engine that takes samples every `slice` cycles (at least one), and
+    /// compiles what it has met `threshold` times.
     #[must_use]
-    pub fn with_threshold(threshold: u32) -> Option<Jit> {
+    pub fn with_threshold(threshold: u32, slice: u64) -> Option<Jit> {
         Some(Jit {
             compiler: Compiler::new()?,
+            interpreter: Threaded::default(),
             threshold,
+            slice: slice.max(1),
             regions: Vec::new(),
             places: vec![NOWHERE; PLACES].into(),
             known: FxHashMap::default(),
+            samples: FxHashMap::default(),
             bytes: 0,
             kind: None,
             code: CodeCache::default(),
@@ -87,9 +112,15 @@ impl Jit {
     }
 
     fn clear(&mut self) {
+        for (place, known) in &self.known {
+            if matches!(known, Known::Entry { .. }) {
+                self.interpreter.set_stop(place.0, place.1, false);
+            }
+        }
         self.regions.clear();
         self.places.fill(NOWHERE);
         self.known.clear();
+        self.samples.clear();
         self.bytes = 0;
     }
 
@@ -103,7 +134,7 @@ impl Jit {
     }
 
     /// The region and entry at RIP, if there are any and nothing unusual is due.
-    fn find(&mut self, cx: &mut Cx<'_>) -> Option<(u32, u32)> {
+    fn find(&mut self, cx: &Cx<'_>) -> Option<(u32, u32)> {
         let rip = cx.cpu.rip;
         let tag = cx.code_epoch() << 1 | u64::from(cx.is_user());
         let at = (rip ^ rip >> 12) as usize % PLACES;
@@ -121,46 +152,42 @@ impl Jit {
         Some((region, entry))
     }
 
-    fn find_slowly(&mut self, cx: &mut Cx<'_>) -> Option<(u32, u32)> {
+    fn find_slowly(&mut self, cx: &Cx<'_>) -> Option<(u32, u32)> {
         let key = (cx.cpu.rip, cx.is_user());
-        let known = self.known.entry(key).or_insert(Known::Met(0));
-        match known {
-            Known::Hopeless => None,
-            Known::Met(times) if *times < self.threshold => {
-                *times += 1;
-                None
-            }
-            Known::Met(_) => self.make(cx, key),
-            Known::Entry { region, entry } => {
-                let (region, entry) = (*region, *entry);
-                if self.regions[region as usize].is_valid(cx) {
-                    return Some((region, entry));
-                }
-                // Perhaps only its translation is not known; code that changes
-                // is not compiled again at once.
-                cx.known_code()?;
-                *known = Known::Met(0);
-                None
-            }
+        let Known::Entry { region, entry } = *self.known.get(&key)? else {
+            return None;
+        };
+        if self.regions[region as usize].is_valid(cx) {
+            return Some((region, entry));
         }
+        // Perhaps only its translation is not known. Code that has changed is
+        // taken for new, and has to become hot again.
+        if cx.known_code().is_some() {
+            self.known.remove(&key);
+            self.interpreter.set_stop(key.0, key.1, false);
+        }
+        None
     }
 
+    /// Compiles what begins at RIP.
     #[cold]
-    fn make(&mut self, cx: &mut Cx<'_>, key: (u64, bool)) -> Option<(u32, u32)> {
-        cx.known_code()?;
-        if self.bytes > MOST_BYTES {
+    fn make(&mut self, cx: &mut Cx<'_>) {
+        let key = (cx.cpu.rip, cx.is_user());
+        if cx.known_code().is_none() || self.known.contains_key(&key) {
+            return;
+        }
+        if self.bytes > MOST_BYTES || self.known.len() > MOST_KNOWN {
             self.clear();
         }
         let plan = Plan::new(cx);
         if plan.as_ref().is_some_and(|plan| !plan.fits(cx.cpu)) {
             // Later, perhaps.
-            self.known.insert(key, Known::Met(0));
-            return None;
+            return;
         }
         let region = plan.and_then(|plan| self.compiler.compile(plan, cx.cost));
         let Some(region) = region else {
             self.known.insert(key, Known::Hopeless);
-            return None;
+            return;
         };
         self.bytes += region.code.len();
         let number = self.regions.len() as u32;
@@ -170,12 +197,12 @@ impl Jit {
             let own = Known::Entry { region, entry };
             // What has a region of its own keeps it.
             let known = self.known.entry((va, key.1)).or_insert(own);
-            if va == key.0 || !matches!(known, Known::Entry { .. }) {
+            if !matches!(known, Known::Entry { .. }) {
                 *known = own;
             }
+            self.interpreter.set_stop(va, key.1, true);
         }
         self.regions.push(region);
-        Some((number, 0))
     }
 
     /// Runs a region; true if the run goes on.
@@ -204,20 +231,70 @@ impl Jit {
         Ok(!cx.wants_attention())
     }
 
-    /// Steps by the reference interpreter up to the next jump; true if the run
-    /// goes on.
-    fn cold(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
-        loop {
+    /// Goes on by the threaded interpreter, to the next place that is compiled
+    /// or the next sample; true if the run goes on.
+    fn interpret(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
+        let deadline = cx.deadline;
+        cx.deadline = deadline.min(cx.cpu.cycle.saturating_add(self.slice));
+        let result = self.interpreter.run_to_stop(cx);
+        cx.deadline = deadline;
+        if result? {
+            return self.stopped(cx);
+        }
+        if cx.wants_attention() {
+            return Ok(false);
+        }
+        if cx.cpu.cycle < deadline {
+            return self.sample(cx);
+        }
+        Ok(true)
+    }
+
+    /// The interpreter stands before a place that is compiled. If that is of no
+    /// use now, one step leads on.
+    fn stopped(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
+        if self.usable(cx).is_none() {
+            cx.step(&mut self.code)?;
+        }
+        Ok(!cx.wants_attention())
+    }
+
+    /// Counts where the CPU stands: at the next block's beginning.
+    fn sample(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
+        let near = cx.cpu.rip >> NEAR;
+        let count = self.samples.entry(near).or_insert(0);
+        *count += 1;
+        if *count < self.threshold {
+            return Ok(true);
+        }
+        for _ in 0..SEARCH {
             let before = cx.cpu.rip;
+            if cx.cpu.cycle >= cx.deadline {
+                return Ok(true);
+            }
             cx.step(&mut self.code)?;
             if cx.wants_attention() {
                 return Ok(false);
             }
-            let near = cx.cpu.rip.wrapping_sub(before) < 16;
-            if !near || cx.cpu.cycle >= cx.deadline {
-                return Ok(true);
+            if cx.cpu.rip.wrapping_sub(before) >= 16 {
+                break;
             }
         }
+        self.samples.insert(near, 0);
+        if cx.is_ordinary() && VirtAddr(cx.cpu.rip).is_canonical() {
+            self.make(cx);
+        }
+        Ok(true)
+    }
+
+    /// The region at RIP if it can run now.
+    fn usable(&mut self, cx: &Cx<'_>) -> Option<(u32, u32)> {
+        if cx.cpu.halted || !cx.is_ordinary() {
+            return None;
+        }
+        let (region, entry) = self.find(cx)?;
+        let fits = self.regions[region as usize].fits(cx.cpu);
+        fits.then_some((region, entry))
     }
 }
 
@@ -227,7 +304,7 @@ impl Engine for Jit {
     }
 
     fn fresh(&self) -> Box<dyn Engine> {
-        match Jit::with_threshold(self.threshold) {
+        match Jit::with_threshold(self.threshold, self.slice) {
             Some(jit) => Box::new(jit),
             // There has been one, so there is one; else slower is better than none.
             None => Box::new(machine::engine::Reference::default()),
@@ -237,12 +314,9 @@ impl Engine for Jit {
     fn run(&mut self, cx: &mut Cx<'_>) -> Result<(), Halt> {
         self.check_kind(cx);
         while cx.cpu.cycle < cx.deadline {
-            let ordinary = !cx.cpu.halted && cx.is_ordinary();
-            let goes_on = match ordinary.then(|| self.find(cx)).flatten() {
-                Some((region, entry)) if self.regions[region as usize].fits(cx.cpu) => {
-                    self.enter(cx, region, entry)?
-                }
-                _ => self.cold(cx)?,
+            let goes_on = match self.usable(cx) {
+                Some((region, entry)) => self.enter(cx, region, entry)?,
+                None => self.interpret(cx)?,
             };
             if !goes_on {
                 break;

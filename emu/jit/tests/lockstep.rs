@@ -14,7 +14,8 @@ fn compare(seed: u64) {
     let mut left = World::new(&program);
     let mut right = left.clone();
     let mut reference: Box<dyn Engine> = Box::new(Reference::default());
-    let mut jit: Box<dyn Engine> = Box::new(Jit::with_threshold(2).expect("a host that it is for"));
+    let mut jit: Box<dyn Engine> =
+        Box::new(Jit::with_threshold(1, 300).expect("a host that it is for"));
     for round in 0..200 {
         let deadline = left.cpu.cycle + random.deadline();
         let (a, b) = (

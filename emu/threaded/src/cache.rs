@@ -1,5 +1,6 @@
 //! The blocks that have been translated.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::places::Places;
@@ -60,6 +61,8 @@ pub(crate) struct Cache {
     codes: Vec<Code>,
     places: Places<Key, Kept>,
     kind: Option<(CostModel, CpuModel)>,
+    /// Where runs stop, by linear address and rights.
+    stops: BTreeSet<(u64, bool)>,
     /// How often everything has been dropped.
     pub(crate) drops: u64,
 }
@@ -80,6 +83,23 @@ impl Cache {
         self.codes.clear();
         self.places.clear();
         self.drops += 1;
+    }
+
+    /// Has runs stop before the code at this address, or no longer.
+    pub(crate) fn set_stop(&mut self, rip: u64, user: bool, on: bool) {
+        let changed = match on {
+            true => self.stops.insert((rip, user)),
+            false => self.stops.remove(&(rip, user)),
+        };
+        if !changed {
+            return;
+        }
+        // Blocks stay where they are: others lead to them.
+        let there = self
+            .codes
+            .iter_mut()
+            .filter(|code| code.place == (rip, user));
+        there.for_each(|code| code.keep_stop(on));
     }
 
     /// The block at RIP, translated if need be; none if the reference interpreter has to go on.
@@ -115,7 +135,9 @@ impl Cache {
         }
         let block = Block::decode(cx, pa, LONGEST);
         let code = (!block.insns.is_empty()).then(|| {
-            let code = translate(&block, key.rip, cx.cost, &mut self.metas);
+            let mut code = translate(&block, key.rip, cx.cost, &mut self.metas);
+            code.place = (key.rip, key.user);
+            code.keep_stop(self.stops.contains(&code.place));
             self.codes.push(code);
             self.codes.len() - 1
         });

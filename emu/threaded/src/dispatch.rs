@@ -206,6 +206,24 @@ pub(crate) unsafe fn end_with_string(
     }
 }
 
+/// The beginning of a block before which runs stop: see `Threaded::stop_at`.
+///
+/// # Safety
+/// See the module.
+pub(crate) unsafe fn stop(
+    op: *const Op,
+    _: *mut Cpu,
+    env: *mut Env<'static>,
+    budget: Packed,
+    res: u64,
+    aux: u64,
+) {
+    // SAFETY: the contract of handlers.
+    let (this, cx, env) = unsafe { (&*op, &mut *(*env).cx, &mut *env) };
+    settle(this, cx, env, budget, Flags { res, aux });
+    env.stopped = true;
+}
+
 /// The end of a block: a jump, call or return whose way is not known yet.
 ///
 /// # Safety

@@ -45,6 +45,24 @@ impl fmt::Debug for Threaded {
     }
 }
 
+impl Threaded {
+    /// Has [`Threaded::run_to_stop`] (and runs) end before code at this address,
+    /// with these rights, is carried out as the beginning of a block; or no
+    /// longer. For engines that know a better way from there.
+    pub fn set_stop(&mut self, rip: u64, user: bool, on: bool) {
+        self.state.0.cache.set_stop(rip, user, on);
+    }
+
+    /// As [`Engine::run`]; true if it ended at such an address, perhaps before
+    /// anything was carried out.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_to_stop(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
+        self.state.0.run(cx)
+    }
+}
+
 impl Engine for Threaded {
     fn name(&self) -> &'static str {
         "threaded"
@@ -55,7 +73,13 @@ impl Engine for Threaded {
     }
 
     fn run(&mut self, cx: &mut Cx<'_>) -> Result<(), Halt> {
-        self.state.0.run(cx)
+        while self.state.0.run(cx)? {
+            cx.step(&mut self.state.0.code)?;
+            if cx.wants_attention() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn step(&mut self, cx: &mut Cx<'_>) -> Result<(), Halt> {
@@ -71,10 +95,13 @@ enum After {
     Along(*const Link),
     /// The run is over.
     Over,
+    /// The run is over: here it was to stop.
+    Stop,
 }
 
 impl State {
-    fn run(&mut self, cx: &mut Cx<'_>) -> Result<(), Halt> {
+    /// True if it ended where runs are to stop.
+    fn run(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
         self.cache.check_kind(cx);
         let mut pending: *const Link = ptr::null();
         while cx.cpu.cycle < cx.deadline {
@@ -86,9 +113,10 @@ impl State {
                 After::On => ptr::null(),
                 After::Along(link) => link,
                 After::Over => break,
+                After::Stop => return Ok(true),
             };
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The block that comes next and the cycle up to which it may run, if nothing unusual does.
@@ -124,14 +152,15 @@ impl State {
         let around = ptr::from_mut(cx).cast();
         // SAFETY: the CPU is not used but through its surroundings until they are left; the block
         // was found under this tag, and nothing is dropped during the stay.
-        let (halt, link) = unsafe {
+        let (halt, link, stopped) = unsafe {
             let mut env = Env::new(around, metas, jumps, &mut self.code, limit);
             enter(found.entry, &mut env, budget, flags);
-            (env.halt.take(), env.link)
+            (env.halt.take(), env.link, env.stopped)
         };
         match halt {
             Some(halt) => Err(halt),
             None if cx.wants_attention() => Ok(After::Over),
+            None if stopped => Ok(After::Stop),
             None if link.is_null() => Ok(After::On),
             None => Ok(After::Along(link)),
         }

@@ -30,6 +30,8 @@ pub(crate) struct Env<'a> {
     pub(crate) link: *const Link,
     /// Why the CPU cannot go on.
     pub(crate) halt: Option<Halt>,
+    /// The CPU stands where runs are to stop.
+    pub(crate) stopped: bool,
     /// Where the loop goes on; null if it is left. Only for the dispatcher that is a loop.
     #[cfg(any(threaded_loop, miri))]
     pub(crate) next: *const Op,
@@ -69,6 +71,7 @@ impl<'a> Env<'a> {
             code,
             link: ptr::null(),
             halt: None,
+            stopped: false,
             #[cfg(any(threaded_loop, miri))]
             next: ptr::null(),
             #[cfg(any(threaded_loop, miri))]

@@ -11,7 +11,7 @@ use machine::engine::block::{Block, is_straight};
 
 use crate::body::alu;
 use crate::control;
-use crate::dispatch::{end_with_step, end_with_string};
+use crate::dispatch::{end_with_step, end_with_string, stop};
 use crate::op::{Handler, Link, Meta, Op, Packed, packed};
 use crate::select::{by_condition, by_mode, by_wide, by_width, memory, plain, register, select};
 use crate::strings;
@@ -28,6 +28,27 @@ pub(crate) struct Code {
     pub(crate) cost: Packed,
     /// Whether it begins with a string instruction that can go on where it paused.
     pub(crate) resumes: bool,
+    /// What its first operation would do if it did not stop runs.
+    instead: Option<Handler>,
+    /// Its linear address, and whether it runs with the rights of CPL 3.
+    pub(crate) place: (u64, bool),
+}
+
+impl Code {
+    /// Has the block stop runs before it begins, or do what it was made for.
+    pub(crate) fn keep_stop(&mut self, on: bool) {
+        let Some(first) = self.ops.first_mut() else {
+            return;
+        };
+        match (on, self.instead) {
+            (true, None) => self.instead = Some(core::mem::replace(&mut first.run, stop)),
+            (false, Some(run)) => {
+                first.run = run;
+                self.instead = None;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Translates a block that stands at `rip`; the instructions go to the end of `metas`.
@@ -113,6 +134,8 @@ fn finish(
         ops: ops.into_boxed_slice(),
         _links: links,
         cost: rest,
+        instead: None,
+        place: (0, false),
         resumes: block.insns.first().is_some_and(strings::is_fast),
     }
 }
