@@ -8,7 +8,8 @@ use jit::Jit;
 
 #[test]
 fn random_code_does_the_same() {
-    let [soon, later] = [3, 100].map(|threshold| Jit::with_threshold(threshold));
+    let [soon, later] =
+        [(1, 300), (4, 2000)].map(|(times, slice)| Jit::with_threshold(times, slice));
     let (Some(soon), Some(later)) = (soon, later) else {
         eprintln!("skipped: there is no compiler for this host");
         return;
@@ -18,7 +19,7 @@ fn random_code_does_the_same() {
 
 #[test]
 fn bytes_of_a_fuzzer_do_the_same() {
-    match Jit::with_threshold(3) {
+    match Jit::with_threshold(1, 300) {
         Some(soon) => random::judge_bytes(10, &[&soon]),
         None => eprintln!("skipped: there is no compiler for this host"),
     }

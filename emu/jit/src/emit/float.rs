@@ -81,8 +81,8 @@ impl Emit<'_, '_> {
     pub(super) fn float(&mut self, insn: &Insn) {
         match insn.op {
             Op::Ucomisd | Op::Comisd => self.float_compare(insn),
-            Op::Cvtsi2sd => self.from_integer(insn),
-            Op::Cvttsd2si => self.to_integer(insn),
+            Op::Cvtsi2sd => self.convert_integer(insn),
+            Op::Cvttsd2si => self.truncate(insn),
             op => {
                 if let Some((kind, of, packed)) = arithmetic(op) {
                     match packed {
@@ -278,7 +278,7 @@ impl Emit<'_, '_> {
     }
 
     /// CVTSI2SD: inexact at worst.
-    fn from_integer(&mut self, insn: &Insn) {
+    fn convert_integer(&mut self, insn: &Insn) {
         let (Operand::Xmm(to), Operand::Gpr(from)) = (insn.operands[0], insn.operands[1]) else {
             return;
         };
@@ -289,7 +289,7 @@ impl Emit<'_, '_> {
     }
 
     /// CVTTSD2SI where the result fits: inexact at worst.
-    fn to_integer(&mut self, insn: &Insn) {
+    fn truncate(&mut self, insn: &Insn) {
         let Operand::Gpr(to) = insn.operands[0] else {
             return;
         };
