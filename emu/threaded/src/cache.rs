@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::places::Places;
-use machine::addr::PhysAddr;
+use machine::addr::{PAGE_SIZE, PhysAddr};
 use machine::cpu::{CpuModel, Cx};
 use machine::engine::block::Block;
 use machine::{CostModel, addr::VirtAddr};
@@ -30,9 +30,11 @@ struct Key {
 }
 
 /// What stands at a [`Key`].
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Kept {
     generation: u32,
+    /// The frame in which it ends, and that one's generation, if that is another one.
+    second: Option<(PhysAddr, u32)>,
     /// Place in [`Cache::codes`]; none where the reference interpreter has to do it.
     code: Option<usize>,
 }
@@ -48,6 +50,8 @@ pub(crate) struct Found {
     pub(crate) resumes: bool,
     pa: u64,
     generation: u32,
+    /// It lies in two pages, so what is known of the first says nothing.
+    crosses: bool,
 }
 
 /// All that has been translated, for one kind of CPU.
@@ -111,29 +115,36 @@ impl Cache {
             pa: pa.0,
             user: cx.is_user(),
         };
-        let generation = cx.bus.ram.generation(pa);
-        let code = match self.places.get(&key) {
-            Some(kept) if kept.generation == generation => kept.code?,
-            _ => self.make(cx, key, pa)?,
+        let kept = match self.places.get(&key) {
+            Some(kept) if kept.holds(cx, pa) => *kept,
+            _ => self.make(cx, key, pa),
         };
-        let code = &self.codes[code];
+        let code = &self.codes[kept.code?];
         let found = Found {
             entry: code.ops.as_ptr(),
             cost: code.cost,
             resumes: code.resumes,
             pa: pa.0,
-            generation: cx.bus.ram.generation(pa),
+            generation: kept.generation,
+            crosses: kept.second.is_some(),
         };
         self.jumps.keep(rip, tag(cx), found.entry, found.cost);
         Some(found)
     }
 
     #[cold]
-    fn make(&mut self, cx: &mut Cx<'_>, key: Key, pa: PhysAddr) -> Option<usize> {
+    fn make(&mut self, cx: &mut Cx<'_>, key: Key, pa: PhysAddr) -> Kept {
         if self.metas.len() > MOST {
             self.clear();
         }
-        let block = Block::decode(cx, pa, LONGEST);
+        let mut block = Block::decode(cx, pa, LONGEST);
+        let mut second = None;
+        if block.insns.is_empty()
+            && let Some(other) = second_page(cx)
+        {
+            block = Block::decode_across(cx, pa, other);
+            second = Some((other, cx.bus.ram.generation(other)));
+        }
         let code = (!block.insns.is_empty()).then(|| {
             let mut code = translate(&block, key.rip, cx.cost, &mut self.metas);
             code.place = (key.rip, key.user);
@@ -141,10 +152,39 @@ impl Cache {
             self.codes.push(code);
             self.codes.len() - 1
         });
-        let generation = block.generation;
-        self.places.insert(key, Kept { generation, code });
-        code
+        let kept = Kept {
+            generation: cx.bus.ram.generation(pa),
+            second,
+            code,
+        };
+        self.places.insert(key, kept);
+        kept
     }
+}
+
+impl Kept {
+    /// Whether it is still what stands there.
+    fn holds(&self, cx: &mut Cx<'_>, pa: PhysAddr) -> bool {
+        if self.generation != cx.bus.ram.generation(pa) {
+            return false;
+        }
+        match self.second {
+            Some((second, generation)) => {
+                second_page(cx) == Some(second) && generation == cx.bus.ram.generation(second)
+            }
+            // The other page may have become known since.
+            None => self.code.is_some() || second_page(cx).is_none(),
+        }
+    }
+}
+
+/// Where the page behind RIP's lies, if that is known.
+fn second_page(cx: &mut Cx<'_>) -> Option<PhysAddr> {
+    let rip = cx.cpu.rip;
+    cx.cpu.rip = (rip | (PAGE_SIZE - 1)).wrapping_add(1);
+    let pa = cx.known_code();
+    cx.cpu.rip = rip;
+    pa
 }
 
 impl Found {
@@ -153,7 +193,8 @@ impl Found {
         link.tag.set(tag);
         link.entry.set(self.entry);
         link.cost.set(self.cost);
-        link.pa.set(self.pa);
+        // No physical address: the block is looked up again when the tag has changed.
+        link.pa.set(if self.crosses { u64::MAX } else { self.pa });
         link.generation.set(self.generation);
     }
 }

@@ -12,6 +12,7 @@
 //! derived from that; and RIP, the cycle
 //! counter, RFLAGS and the counts of instructions are stale until somebody settles them.
 
+use machine::cpu::insn::Rep;
 use machine::cpu::{Cpu, Cx};
 
 use crate::body::Body;
@@ -180,8 +181,18 @@ pub(crate) unsafe fn end_with_step(
     // SAFETY: the contract of handlers.
     let (this, cx, env) = unsafe { (&*op, &mut *(*env).cx, &mut *env) };
     settle(this, cx, env, budget, Flags { res, aux });
-    if let Err(halt) = cx.step(env.code) {
+    let insn = &env.metas[this.meta as usize].insn;
+    if insn.rep != Rep::None {
+        if let Err(halt) = cx.step(env.code) {
+            env.halt = Some(halt);
+        }
+        return;
+    }
+    if let Err(halt) = cx.step_known(insn) {
         env.halt = Some(halt);
+    }
+    if !cx.cpu.code64() {
+        cx.cpu.rip &= 0xFFFF_FFFF;
     }
 }
 

@@ -8,11 +8,11 @@ use machine::cpu::state::flag;
 use machine::cpu::{CodeCache, Cx, Halt};
 use machine::engine::Engine;
 
-use crate::cache::{Cache, Found};
+use crate::cache::Cache;
 use crate::dispatch::enter;
 use crate::env::{Env, tag};
 use crate::flags::Flags;
-use crate::op::{Link, Packed, SHIFT};
+use crate::op::{Link, Op, Packed, SHIFT};
 
 /// The longest stay among the operations, in cycles: the budget has room for no more.
 const LONGEST: u64 = 1 << (SHIFT - 1);
@@ -106,7 +106,7 @@ impl State {
         let mut pending: *const Link = ptr::null();
         while cx.cpu.cycle < cx.deadline {
             let after = match self.next_block(cx, pending) {
-                Some((found, limit)) => self.stay(cx, found, limit)?,
+                Some((entry, cost)) => self.stay(cx, entry, cost)?,
                 None => self.exactly(cx, 0)?,
             };
             pending = match after {
@@ -119,11 +119,15 @@ impl State {
         Ok(false)
     }
 
-    /// The block that comes next and the cycle up to which it may run, if nothing unusual does.
-    fn next_block(&mut self, cx: &mut Cx<'_>, pending: *const Link) -> Option<(Found, u64)> {
+    /// The block that comes next, if nothing unusual does.
+    fn next_block(&mut self, cx: &mut Cx<'_>, pending: *const Link) -> Option<(*const Op, Packed)> {
         let paused = cx.cpu.rep_iteration != 0;
         if cx.wants_attention() || !is_ordinary(cx, paused) {
             return None;
+        }
+        let known = self.cache.jumps.find(cx.cpu.rip, tag(cx));
+        if known.is_some() && pending.is_null() && !paused {
+            return known;
         }
         let drops = self.cache.drops;
         let found = self
@@ -134,14 +138,14 @@ impl State {
             // SAFETY: the link is one of a block that has not been dropped.
             found.put_into(unsafe { &*pending }, tag(cx));
         }
-        let most = cx.retire_room().min(LONGEST);
-        let limit = cx.deadline.min(cx.cpu.cycle.saturating_add(most));
-        Some((found, limit))
+        Some((found.entry, found.cost))
     }
 
     /// Carries out blocks, from this one on.
-    fn stay(&mut self, cx: &mut Cx<'_>, found: Found, limit: u64) -> Result<After, Halt> {
-        let budget: Packed = ((limit - cx.cpu.cycle) << SHIFT) as i64 - found.cost;
+    fn stay(&mut self, cx: &mut Cx<'_>, entry: *const Op, cost: Packed) -> Result<After, Halt> {
+        let most = cx.retire_room().min(LONGEST);
+        let limit = cx.deadline.min(cx.cpu.cycle.saturating_add(most));
+        let budget: Packed = ((limit - cx.cpu.cycle) << SHIFT) as i64 - cost;
         let flags = match Flags::of(cx.cpu.rflags) {
             Some(flags) if budget >= 0 => flags,
             // Flags that no operation has: the next instruction may change that.
@@ -154,7 +158,7 @@ impl State {
         // was found under this tag, and nothing is dropped during the stay.
         let (halt, link, stopped) = unsafe {
             let mut env = Env::new(around, metas, jumps, &mut self.code, limit);
-            enter(found.entry, &mut env, budget, flags);
+            enter(entry, &mut env, budget, flags);
             (env.halt.take(), env.link, env.stopped)
         };
         match halt {

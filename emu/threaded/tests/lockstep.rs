@@ -63,3 +63,29 @@ fn a_long_loop_needs_no_stack() {
     fast.run(&mut Threaded::default(), 3_500_000).unwrap();
     assert_eq!(exact.cpu, fast.cpu);
 }
+
+/// A loop with an instruction in two pages, which adds to its own immediate in the second one now
+/// and then.
+#[test]
+fn an_instruction_in_two_pages() {
+    let mut code = vec![0xB9, 0x00, 0x08, 0x00, 0x00]; // mov ecx, 2048
+    code.extend([0xE9, 0xF4, 0x0F, 0x00, 0x00]); // jmp to 0xFFE
+    code.resize(0xFFE, 0x90);
+    code.extend([0x05, 1, 0, 0, 0]); // add eax, 1
+    code.extend([0xF6, 0xC1, 0x3F]); // test cl, 63
+    code.extend([0x75, 0x07]); // jnz over the next
+    code.extend([0xFF, 0x04, 0x25, 0xFF, 0x0F, 0x20, 0x00]); // inc dword [0x200FFF]
+    code.extend([0xFF, 0xC9]); // dec ecx
+    code.extend([0x75, 0xEB]); // jnz the addition
+    code.extend([0xEB, 0xFE]); // jmp here
+    let mut exact = Guest::with(&code);
+    let mut fast = exact.clone();
+    let (mut reference, mut threaded) = (Reference::default(), Threaded::default());
+    for deadline in (0..30_000).step_by(713) {
+        exact.run(&mut reference, deadline).unwrap();
+        fast.run(&mut threaded, deadline).unwrap();
+        assert_eq!(exact.cpu, fast.cpu);
+    }
+    assert_eq!(exact.cpu.gpr[1], 0);
+    assert_ne!(exact.cpu.gpr[0], 2048);
+}

@@ -52,6 +52,34 @@ impl Block {
         }
         block
     }
+
+    /// Decodes the one 64-bit instruction that begins in the frame of `pa` and ends in the frame
+    /// that begins at `second`. Both are noted to hold code; [`Block::generation`] is the first
+    /// one's.
+    #[must_use]
+    pub fn decode_across(cx: &mut Cx<'_>, pa: PhysAddr, second: PhysAddr) -> Block {
+        let mut bytes = [0; MAX_LENGTH];
+        let room = (PAGE_SIZE - pa.offset()) as usize;
+        let (Some(here), Some(there)) = (cx.bus.ram.page(pa), cx.bus.ram.page(second)) else {
+            return Block::default();
+        };
+        let Some((low, high)) = bytes.split_at_mut_checked(room) else {
+            return Block::default();
+        };
+        low.copy_from_slice(&here[pa.offset() as usize..]);
+        high.copy_from_slice(&there[..high.len()]);
+        match decode(&bytes, 64, cx.cpu.model) {
+            Ok(Some(insn)) if usize::from(insn.len) > room => {
+                cx.bus.ram.keep_code(second);
+                Block {
+                    insns: Vec::from([insn]),
+                    len: u16::from(insn.len),
+                    generation: cx.bus.ram.keep_code(pa),
+                }
+            }
+            _ => Block::default(),
+        }
+    }
 }
 
 /// Whether the instruction, if it does not fault, leads to the following one and
