@@ -36,6 +36,7 @@ fn restless(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.shr(ecx, 7)?;
     a.and(ecx, 0x1F_FFFC)?;
     a.add(dword_ptr(ecx + 0x80_0000), eax)?;
+    a.mov(dword_ptr(0x80_0000), esi)?;
     a.mov(dword_ptr(CALLED + 1), eax)?;
     a.call(ebx)?;
     a.add(esi, edx)?;

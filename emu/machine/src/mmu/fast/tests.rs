@@ -194,6 +194,9 @@ fn writes_to_code_are_noticed() {
     let (generation, epoch) = (b.bus.ram.keep_code(pa), b.bus.ram.epoch());
     assert!(!b.write(PAGE, 4));
     assert_eq!(b.read(PAGE), Some(3), "reading is as before");
+    b.mmu.flush_all(&mut b.bus);
+    b.reach(PAGE, WRITE);
+    assert!(!b.write(PAGE, 4), "a way made later");
     b.store(PAGE, 4);
     assert_ne!(b.bus.ram.generation(pa), generation);
     assert_ne!(b.bus.ram.epoch(), epoch);
@@ -212,6 +215,22 @@ fn writes_after_a_hash_are_noticed() {
     assert!(b.write(PAGE, 5));
     let after: u128 = b.bus.ram.hashes().fold(0, |sum, (_, hash)| sum ^ hash);
     assert_ne!(before, after);
+}
+
+#[test]
+fn writes_after_an_image_are_noticed() {
+    let mut b = Bench::open(P | W);
+    let image = b.bus.ram.image();
+    assert!(!b.write(PAGE, 4));
+    b.reach(PAGE + 0x1000, WRITE);
+    assert!(!b.write(PAGE + 0x1000, 4), "no page yet");
+    b.store(PAGE, 4);
+    b.store(PAGE, 5);
+    assert!(b.write(PAGE, 6));
+    b.bus.ram.rewind(&image);
+    assert_eq!(b.read(PAGE), None);
+    assert!(!b.write(PAGE, 7));
+    assert_eq!(b.seen(FRAME + PAGE), Some(3));
 }
 
 #[test]
