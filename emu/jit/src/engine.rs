@@ -25,7 +25,10 @@ const HOT: u32 = 40;
 const SLICE: u64 = 20_000;
 
 /// How far, in instructions, the beginning of a block is looked for.
-const SEARCH: u32 = 64;
+const SEARCH: u32 = 2000;
+
+/// How often a region is left for a place before that is compiled.
+const FREQUENT: u32 = 8000;
 
 /// Bits of an address that samples are counted together for.
 const NEAR: u32 = 7;
@@ -56,6 +59,22 @@ const NOWHERE: Place = Place {
     entry: 0,
 };
 
+fn place_of(rip: u64) -> usize {
+    (rip ^ rip >> 12) as usize % PLACES
+}
+
+fn tag(epoch: u64, cx: &Cx<'_>) -> u64 {
+    epoch << 1 | u64::from(cx.is_user())
+}
+
+/// Region and entry where the state's CPU stands, if they are known to be valid.
+fn known(places: &[Place], state: &State<'_, '_>) -> Option<(u32, u32)> {
+    let rip = state.cx.cpu.rip;
+    let place = places[place_of(rip)];
+    let hit = place.rip == rip && place.tag == tag(state.epoch, state.cx);
+    hit.then_some((place.region, place.entry))
+}
+
 /// What is known of an address.
 #[derive(Clone, Copy, Debug)]
 enum Known {
@@ -79,6 +98,8 @@ pub struct Jit {
     known: FxHashMap<(u64, bool), Known>,
     /// Samples, by address without its low bits.
     samples: FxHashMap<u64, u32>,
+    /// How often regions were left for places that are not compiled.
+    exits: FxHashMap<(u64, bool), u32>,
     bytes: usize,
     /// What regions were compiled for.
     kind: Option<(CostModel, CpuModel)>,
@@ -105,6 +126,7 @@ impl Jit {
             places: vec![NOWHERE; PLACES].into(),
             known: FxHashMap::default(),
             samples: FxHashMap::default(),
+            exits: FxHashMap::default(),
             bytes: 0,
             kind: None,
             code: CodeCache::default(),
@@ -121,6 +143,7 @@ impl Jit {
         self.places.fill(NOWHERE);
         self.known.clear();
         self.samples.clear();
+        self.exits.clear();
         self.bytes = 0;
     }
 
@@ -136,14 +159,13 @@ impl Jit {
     /// The region and entry at RIP, if there are any and nothing unusual is due.
     fn find(&mut self, cx: &Cx<'_>) -> Option<(u32, u32)> {
         let rip = cx.cpu.rip;
-        let tag = cx.code_epoch() << 1 | u64::from(cx.is_user());
-        let at = (rip ^ rip >> 12) as usize % PLACES;
-        let place = self.places[at];
+        let tag = tag(cx.code_epoch(), cx);
+        let place = self.places[place_of(rip)];
         if place.rip == rip && place.tag == tag {
             return Some((place.region, place.entry));
         }
         let (region, entry) = self.find_slowly(cx)?;
-        self.places[at] = Place {
+        self.places[place_of(rip)] = Place {
             rip,
             tag,
             region,
@@ -180,6 +202,7 @@ impl Jit {
             self.clear();
         }
         let plan = Plan::new(cx);
+        let plan = plan.filter(Plan::is_worthwhile);
         if plan.as_ref().is_some_and(|plan| !plan.fits(cx.cpu)) {
             // Later, perhaps.
             return;
@@ -210,7 +233,17 @@ impl Jit {
         let region = &self.regions[region as usize];
         let mut state = State::new(cx, region, self.compiler.fill_stub());
         let start = state.budget;
-        let reason = enter(&mut state, entry.into());
+        let mut reason = enter(&mut state, entry.into());
+        while reason == Reason::Next
+            && let Some((region, entry)) = known(&self.places, &state)
+            && self.regions[region as usize].fits(state.cx.cpu)
+        {
+            state.settle_flags();
+            state.region = &self.regions[region as usize];
+            reason = enter(&mut state, entry.into());
+        }
+        let rip = state.cx.cpu.rip;
+        let insn = (reason == Reason::Aside).then(|| state.region.insn(rip));
         if reason != Reason::Settled {
             state.settle();
         }
@@ -219,16 +252,36 @@ impl Jit {
         }
         let moved = state.budget != start;
         match reason {
-            Reason::Next | Reason::Settled => {}
+            Reason::Next => self.note_exit(cx),
+            Reason::Settled => {}
             _ if cx.cpu.cycle >= cx.deadline => {}
             Reason::Budget if moved => {}
-            Reason::Budget | Reason::Foreign => cx.step(&mut self.code)?,
-            Reason::Aside => match region.insn(cx.cpu.rip) {
+            Reason::Budget => cx.step(&mut self.code)?,
+            // The interpreter has ways of its own with some of them.
+            Reason::Foreign => return self.interpret(cx),
+            Reason::Aside => match insn.flatten() {
                 Some(insn) => cx.step_known(&insn)?,
                 None => cx.step(&mut self.code)?,
             },
         }
         Ok(!cx.wants_attention())
+    }
+
+    /// A region has been left for the place at RIP.
+    fn note_exit(&mut self, cx: &mut Cx<'_>) {
+        if self.find(cx).is_some() {
+            return;
+        }
+        let key = (cx.cpu.rip, cx.is_user());
+        if self.exits.len() > MOST_KNOWN {
+            self.exits.clear();
+        }
+        let count = self.exits.entry(key).or_insert(0);
+        *count += 1;
+        if *count >= FREQUENT.min(100 * self.threshold) {
+            *count = 0;
+            self.make(cx);
+        }
     }
 
     /// Goes on by the threaded interpreter, to the next place that is compiled

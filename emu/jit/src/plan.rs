@@ -14,6 +14,8 @@ use crate::emit::{is_native, is_possible, is_ready, needs_mxcsr};
 const MOST_INSNS: usize = 200;
 /// The most blocks that are looked at.
 const MOST_BLOCKS: usize = 40;
+/// Instructions that are worth compiling without a loop.
+const LONG: usize = 24;
 /// How far from its beginning, in pages, a region's code may lie.
 const REACH: u64 = 16;
 /// The most return sites that a RET is compared with.
@@ -167,13 +169,15 @@ impl Plan {
         let mut insns = BTreeMap::new();
         let mut leaders = BTreeSet::new();
         let mut returns = Vec::new();
+        let mut foreign = BTreeSet::new();
         let mut waiting = VecDeque::from([root]);
         while let Some(start) = waiting.pop_front() {
             if insns.len() >= MOST_INSNS || leaders.len() >= MOST_BLOCKS {
                 break;
             }
             if leaders.insert(start) {
-                trace(&mut reader, start, &mut insns, &mut waiting, &mut returns);
+                let foreigner = trace(&mut reader, start, &mut insns, &mut waiting, &mut returns);
+                foreign.extend(foreigner);
             }
         }
         let pages = reader.pages;
@@ -191,7 +195,7 @@ impl Plan {
                 leaders.insert(next);
             }
         }
-        let mut plan = form(&insns, &leaders, &returns, root)?;
+        let mut plan = form(&insns, &leaders, &returns, &foreign, root)?;
         plan.pages = pages;
         let cost_model = reader.cx.cost;
         for block in &mut plan.blocks {
@@ -206,19 +210,20 @@ impl Plan {
 
 type Insns = BTreeMap<u64, (usize, Insn)>;
 
-/// Decodes from `start` to where control may go elsewhere.
+/// Decodes from `start` to where control may go elsewhere; the address of what
+/// cannot be compiled, if that comes first.
 fn trace(
     reader: &mut Reader<'_, '_>,
     start: u64,
     insns: &mut Insns,
     waiting: &mut VecDeque<u64>,
     returns: &mut Vec<u64>,
-) {
+) -> Option<u64> {
     let run = insns.len();
     let mut at = start;
     while insns.len() < MOST_INSNS && !insns.contains_key(&at) {
         let Some(insn) = reader.insn(at).filter(is_possible) else {
-            return;
+            return Some(at);
         };
         insns.insert(at, (run, insn));
         let next = at.wrapping_add(u64::from(insn.len));
@@ -232,14 +237,21 @@ fn trace(
                 }
                 _ => {}
             }
-            return;
+            return None;
         }
         at = next;
     }
+    None
 }
 
 /// Makes blocks of instructions.
-fn form(insns: &Insns, leaders: &BTreeSet<u64>, returns: &[u64], root: u64) -> Option<Plan> {
+fn form(
+    insns: &Insns,
+    leaders: &BTreeSet<u64>,
+    returns: &[u64],
+    foreign: &BTreeSet<u64>,
+    root: u64,
+) -> Option<Plan> {
     let starts: Vec<u64> = leaders
         .iter()
         .copied()
@@ -283,7 +295,11 @@ fn form(insns: &Insns, leaders: &BTreeSet<u64>, returns: &[u64], root: u64) -> O
                 block.end = end;
                 return block;
             }
-            block.end = End::Leave(at);
+            block.end = match foreign.contains(&at) {
+                true => End::Leave(at),
+                // There was no room for more.
+                false => End::Goto(Target::Outside(at)),
+            };
             block
         })
         .collect();
@@ -400,6 +416,16 @@ impl Plan {
                 return;
             }
         }
+    }
+
+    /// Whether compiled code would be faster: there is a loop, or some length,
+    /// and few instructions have to be stepped over.
+    pub(crate) fn is_worthwhile(&self) -> bool {
+        let mut all = self.blocks.iter().enumerate();
+        let is_loop = all.any(|(index, block)| block.next().iter().any(|&to| to <= index));
+        let compiled: u64 = self.blocks.iter().map(|block| block.count).sum();
+        let insns: usize = self.blocks.iter().map(|block| block.insns.len()).sum();
+        (is_loop || insns >= LONG) && 4 * compiled >= 3 * insns as u64
     }
 
     /// Whether the CPU is in a state for which this can be compiled.

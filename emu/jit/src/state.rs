@@ -128,6 +128,11 @@ impl<'a, 'c> State<'a, 'c> {
             self.cx.cpu.rep_iteration = 0;
             self.cx.retire_many(count);
         }
+        self.settle_flags();
+    }
+
+    /// Brings the flags alone up to date, which is enough to enter a region.
+    pub(crate) fn settle_flags(&mut self) {
         let rflags = self.cx.cpu.rflags;
         let status = lazy::status(self.kind, self.x, self.y, rflags);
         self.cx.cpu.rflags = rflags & !flag::STATUS | status;

@@ -118,3 +118,66 @@ fn loops() {
         measure(name, make);
     }
 }
+
+/// Takes what the console says, and how much CPU time each line took.
+struct Rows {
+    line: String,
+    since: (u64, u64),
+}
+
+/// Nanoseconds of CPU time of this thread.
+fn cpu_time() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = text.split(' ').next().unwrap_or_default();
+    first.parse().unwrap_or(0)
+}
+
+impl machine::Host for Rows {
+    fn event(&mut self, event: machine::Event) {
+        let machine::Payload::Console(byte) = event.payload else {
+            return;
+        };
+        match byte {
+            b' ' => self.since = (event.at.retired, cpu_time()),
+            b'\n' => {
+                let count = event.at.retired - self.since.0;
+                let time = cpu_time() - self.since.1;
+                let rate = count as f64 / time as f64 * 1e3;
+                let milli = time as f64 / 1e6;
+                println!("{:40} {rate:8.0} MIPS {milli:9.1} ms", self.line);
+                self.line.clear();
+                return;
+            }
+            _ => {}
+        }
+        self.line.push(char::from(byte));
+    }
+
+    fn choose(&mut self, choice: &machine::Choice) -> u32 {
+        choice.default
+    }
+}
+
+/// The bench's kernel, at `COE_KERNEL`, with the command line `COE_LINE`.
+#[test]
+#[ignore = "figures for who looks"]
+fn workloads() {
+    let kernel = std::fs::read(std::env::var("COE_KERNEL").expect("a path")).expect("a kernel");
+    let line = std::env::var("COE_LINE").expect("a command line");
+    let images = machine::Images {
+        kernel: &kernel,
+        initrd: None,
+        cmdline: &line,
+        disk: None,
+    };
+    let mut machine = machine::Machine::boot(&machine::Config::default(), &images).expect("boots");
+    machine.set_engine(match std::env::var("COE_ENGINE").as_deref() {
+        Ok("threaded") => Box::new(threaded::Threaded::default()),
+        _ => Box::new(Jit::new().expect("a host that it is for")),
+    });
+    let mut rows = Rows {
+        line: String::new(),
+        since: (0, 0),
+    };
+    println!("{:?}", machine.run(1 << 45, &mut rows));
+}
