@@ -204,7 +204,20 @@ pub fn run_with(
     source: &mut dyn Source,
     watchers: &mut [&mut dyn Watcher],
 ) -> Result<Finished, Error> {
-    let mut machine = boot(setup)?;
+    run_booted(boot(setup)?, setup, source, watchers)
+}
+
+/// The same for a machine that [`boot`] made; of the setup, its images are not
+/// needed any more.
+///
+/// # Errors
+/// If the input cannot be read.
+pub fn run_booted(
+    mut machine: Machine,
+    setup: &Setup,
+    source: &mut dyn Source,
+    watchers: &mut [&mut dyn Watcher],
+) -> Result<Finished, Error> {
     let mut guest = Watched::new(setup, watchers);
     guest.pause(&machine)?;
     let mut pauses = Pauses::from(machine.cycle(), PAUSE_EVERY);

@@ -72,7 +72,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     };
     let session = arguments.interactive.session(&mut setup, manners);
     let mut screen = Screen::new(&setup, arguments.quiet);
-    let finished = session.run(&setup, &mut [&mut screen])?;
+    let finished = session.run(&mut setup, &mut [&mut screen])?;
     screen.tell(&finished);
     Ok(session.code(&finished))
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::live;
 use crate::Error;
 use crate::images::Setup;
-use crate::input::{Pipe, Terminal, die_if_told};
+use crate::input::{Pipe, Silence, Terminal, die_if_told};
 use crate::run::{self, Finished, Watcher};
 
 #[derive(Debug, Args)]
@@ -53,21 +53,27 @@ impl Interactive {
 }
 
 impl Session {
-    /// Runs the machine of this setup to its end; the terminal is ours again then.
+    /// Runs the machine of this setup to its end; the terminal is ours again then. The setup
+    /// loses its images once they are loaded.
     pub(super) fn run(
         &self,
-        setup: &Setup,
+        setup: &mut Setup,
         watchers: &mut [&mut dyn Watcher],
     ) -> Result<Finished, Error> {
+        let machine = run::boot(setup)?;
+        setup.drop_images();
         match self {
-            Session::Silent => run::run(setup, watchers),
-            Session::Pipe => run::run_with(setup, &mut Pipe::new(io::stdin().lock()), watchers),
+            Session::Silent => run::run_booted(machine, setup, &mut Silence, watchers),
+            Session::Pipe => {
+                let mut pipe = Pipe::new(io::stdin().lock());
+                run::run_booted(machine, setup, &mut pipe, watchers)
+            }
             Session::Terminal(manners) => {
                 if !manners.quiet {
                     live::say("coe: what you type goes to the guest; Ctrl-] leaves");
                 }
                 let mut terminal = Terminal::open(manners.lines)?;
-                run::run_with(setup, &mut terminal, watchers)
+                run::run_booted(machine, setup, &mut terminal, watchers)
             }
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
         writer = writer.with_snapshots(every);
     }
     let mut screen = Screen::new(&setup, arguments.quiet);
-    let finished = session.run(&setup, &mut [&mut writer, &mut screen])?;
+    let finished = session.run(&mut setup, &mut [&mut writer, &mut screen])?;
     writer.finish(&finished)?;
     screen.tell(&finished);
     Ok(session.code(&finished))

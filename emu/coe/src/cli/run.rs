@@ -42,7 +42,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let session = arguments.interactive.session(&mut setup, manners);
     let mut screen = Screen::new(&setup, arguments.quiet);
     let mut disk = DiskOut::default();
-    let finished = session.run(&setup, &mut [&mut screen, &mut disk])?;
+    let finished = session.run(&mut setup, &mut [&mut screen, &mut disk])?;
     if let Some(path) = &arguments.disk_out {
         disk.write(path)?;
     }

@@ -152,6 +152,13 @@ impl Setup {
         }
     }
 
+    /// Gives the memory of the images back, which the machine has in its RAM.
+    pub fn drop_images(&mut self) {
+        self.kernel = Vec::new();
+        self.initrd = None;
+        self.disk = None;
+    }
+
     /// The machine's configuration.
     #[must_use]
     pub fn config(&self) -> Config {
