@@ -7,7 +7,7 @@ use machine::cpu::Cpu;
 
 use crate::body::alu::{self, combine};
 use crate::body::stack::push;
-use crate::dispatch::{end_slowly, follow, go_to, link};
+use crate::dispatch::{end_slowly, follow, go_to, link, slow};
 use crate::env::Env;
 use crate::flags::{Flags, decrement};
 use crate::memory::View;
@@ -123,6 +123,15 @@ handlers! {
         go_to!(full(view, this.src), push(view, back), op, cpu, env, budget, flags)
     }
 
+    /// CALL of an address in memory.
+    call_memory<const A: u8>(op, cpu, env, budget, flags) {
+        let (this, view) = parts!(op, cpu, env);
+        // SAFETY: the contract of handlers.
+        let meta = unsafe { &(&(*env).metas)[this.meta as usize] };
+        let back = meta.rip.wrapping_add(u64::from(meta.insn.len));
+        go_to_some!(load::<8, A>(this, view), push(view, back), op, cpu, env, budget, flags)
+    }
+
     /// JMP to an address in a register.
     jump_register(op, cpu, env, budget, flags) {
         let (this, view) = parts!(op, cpu, env);
@@ -159,6 +168,27 @@ handlers! {
             follow!(false, op, cpu, env, budget, new)
         } else {
             follow!(true, op, cpu, env, budget, new)
+        }
+    }
+
+    /// CMP of memory, and the Jcc behind it, whose operation has the links.
+    fused_memory<const W: usize, const A: u8, const IMM: bool, const C: u8>(op, cpu, env, budget, flags) {
+        let (this, view) = parts!(op, cpu, env);
+        let b = match IMM {
+            true => immediate::<W>(this),
+            false => get::<W>(view, this.src),
+        };
+        let Some(a) = load::<W, A>(this, view) else {
+            // SAFETY: the contract of handlers, and nothing has changed.
+            return unsafe { slow(op, cpu, env, budget, flags.res, flags.aux) };
+        };
+        let (_, new) = combine::<{ alu::CMP }, W>(a, b, flags);
+        // SAFETY: the jump's own operation follows.
+        let jump = unsafe { op.add(1) };
+        if new.condition::<C>() {
+            follow!(false, jump, cpu, env, budget, new)
+        } else {
+            follow!(true, jump, cpu, env, budget, new)
         }
     }
 

@@ -13,6 +13,7 @@ use crate::body::alu;
 use crate::control;
 use crate::dispatch::{end_with_step, end_with_string, stop};
 use crate::op::{Handler, Link, Meta, Op, Packed, packed};
+use crate::operand::{FAR, NEAR};
 use crate::select::{by_condition, by_mode, by_wide, by_width, memory, plain, register, select};
 use crate::strings;
 
@@ -199,6 +200,11 @@ fn jump(insn: &Insn, meta: u32, next: u64) -> Option<(Op, &'static [Class])> {
             op.run = control::call;
             &[Class::Store]
         }
+        Name::Call if first == Operand::Mem => {
+            let mode = memory(&mut op, &insn.mem, next)?;
+            op.run = by_mode!(mode, A => control::call_memory::<A> as Handler);
+            &[Class::Load, Class::Store]
+        }
         Name::Call => {
             op.src = register(first)?;
             op.run = control::call_register;
@@ -229,11 +235,34 @@ fn is_fused(block: &Block) -> bool {
 /// it.
 fn fuse(block: &Block, ops: &mut [Op]) {
     if let [.., before, last] = &block.insns[..]
-        && let Some(run) = fused(before, last)
         && let [.., op, _] = ops
+        && let Some(run) = fused(before, last).or_else(|| fused_on_memory(before, last, op))
     {
         op.run = run;
     }
+}
+
+/// The same for a comparison of memory: `op` is the comparison's own operation. The links stay in
+/// the jump's.
+fn fused_on_memory(before: &Insn, last: &Insn, op: &Op) -> Option<Handler> {
+    let near = last.op == Name::Jcc && last.size == Width::Qword;
+    let first = before.operands[0] == Operand::Mem && before.op == Name::Cmp;
+    let known = before.mem.address == Width::Qword && op.seg == 0;
+    if !(near && first && known) {
+        return None;
+    }
+    let immediate = match before.operands[1] {
+        Operand::Imm(_) => true,
+        second => register(second).map(|_| false)?,
+    };
+    let near = op.base_mask != 0 && op.index_mask == 0;
+    let code = last.condition;
+    by_wide!(before.size, W => by_condition!(code, C => match (near, immediate) {
+        (true, true) => control::fused_memory::<W, NEAR, true, C> as Handler,
+        (true, false) => control::fused_memory::<W, NEAR, false, C> as Handler,
+        (false, true) => control::fused_memory::<W, FAR, true, C> as Handler,
+        (false, false) => control::fused_memory::<W, FAR, false, C> as Handler,
+    }))
 }
 
 fn fused(before: &Insn, last: &Insn) -> Option<Handler> {
