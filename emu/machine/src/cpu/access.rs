@@ -431,6 +431,10 @@ impl Cx<'_> {
 
     /// Reads up to 8 bytes for the CPU itself.
     pub(super) fn read_system(&mut self, va: VirtAddr, len: u8) -> Result<u64, Fault> {
+        if let Some(value) = self.fast_read_system(va.0, len) {
+            self.charge(Class::Load);
+            return Ok(value);
+        }
         let span = self.span_system(va, len, false)?;
         Ok(self.load(span))
     }

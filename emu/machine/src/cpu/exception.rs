@@ -296,6 +296,10 @@ impl Cx<'_> {
         }
         for (i, &word) in code.map(u64::from).iter().chain(frame).enumerate() {
             let at = VirtAddr(sp).add(8 * i as u64);
+            if self.fast_write_system(at.0, word) {
+                self.charge(Class::Store);
+                continue;
+            }
             let span = self.span_system(at, 8, true)?;
             self.store(span, word);
         }

@@ -113,4 +113,24 @@ impl Cx<'_> {
             _ => false,
         }
     }
+
+    /// Reads 1, 2, 4 or 8 bytes for the CPU itself, whatever the level of the
+    /// running code, by the direct way.
+    #[inline]
+    pub(super) fn fast_read_system(&self, va: u64, len: u8) -> Option<u64> {
+        let ways = self.bus.ram.fast();
+        match len {
+            8 => ways.read::<8>(Mode::Kernel, va),
+            4 => ways.read::<4>(Mode::Kernel, va),
+            2 => ways.read::<2>(Mode::Kernel, va),
+            1 => ways.read::<1>(Mode::Kernel, va),
+            _ => None,
+        }
+    }
+
+    /// Writes 8 bytes for the CPU itself, by the direct way.
+    #[inline]
+    pub(super) fn fast_write_system(&mut self, va: u64, value: u64) -> bool {
+        self.bus.ram.fast_write::<8>(Mode::Kernel, va, value)
+    }
 }

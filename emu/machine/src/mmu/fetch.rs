@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::addr::{PhysAddr, VirtAddr};
 
+/// For each of the two rights: a program's pages do not drive out the kernel's.
 const SLOTS: usize = 1024;
 
 /// Bit of a tag that says that the slot is in use.
@@ -48,7 +49,7 @@ pub(super) struct Fetches {
 impl Default for Fetches {
     fn default() -> Self {
         Fetches {
-            slots: vec![Slot::default(); SLOTS],
+            slots: vec![Slot::default(); 2 * SLOTS],
             used: Vec::new(),
             epoch: 0,
         }
@@ -60,17 +61,22 @@ fn tag(va: VirtAddr, user: bool) -> u64 {
     va.0 & !0xFFF | if user { USER } else { 0 } | VALID
 }
 
+#[inline]
+fn place(page: u64, user: bool) -> usize {
+    page as usize % SLOTS + if user { SLOTS } else { 0 }
+}
+
 impl Fetches {
     /// The physical address, if fetching there is known to pass.
     #[inline]
     pub(super) fn find(&self, va: VirtAddr, user: bool) -> Option<PhysAddr> {
-        let slot = self.slots.get(va.page() as usize % SLOTS)?;
+        let slot = self.slots.get(place(va.page(), user))?;
         (slot.tag == tag(va, user)).then_some(PhysAddr(slot.frame & !0xFFF | va.offset()))
     }
 
     /// Remembers that it passes.
     pub(super) fn keep(&mut self, va: VirtAddr, user: bool, frame: u64, global: bool) {
-        let at = va.page() as usize % SLOTS;
+        let at = place(va.page(), user);
         let new = Slot {
             tag: tag(va, user),
             frame: frame << 12 | LISTED | if global { GLOBAL } else { 0 },
@@ -86,10 +92,12 @@ impl Fetches {
 
     /// Forgets one page.
     pub(super) fn drop_page(&mut self, page: u64) {
-        let slot = &mut self.slots[page as usize % SLOTS];
-        if slot.tag & !0xFFF == page << 12 && slot.tag != 0 {
-            slot.drop();
-            self.epoch += 1;
+        for user in [false, true] {
+            let slot = &mut self.slots[place(page, user)];
+            if slot.tag & !0xFFF == page << 12 && slot.tag != 0 {
+                slot.drop();
+                self.epoch += 1;
+            }
         }
     }
 
