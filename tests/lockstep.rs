@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -227,6 +228,28 @@ fn the_kernel_boots_the_same_to_its_first_user_instruction() {
         let others = legs(&setup, &stops, |_, _| {});
         let difference = difference(&others, &(stands.as_slice(), events.as_slice()));
         assert_eq!(difference, None, "{}", kind.name());
+    }
+}
+
+/// A trace says nothing of the engine, and replays on each, from a snapshot too.
+#[test]
+fn every_engine_writes_the_same_trace_and_replays_it() {
+    let folder = common::folder();
+    let coe = |args: &[&str]| {
+        let output = common::coe_in(folder.path(), args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "coe {args:?}: {said}");
+    };
+    let mut traces = Vec::new();
+    for name in ["reference", "threaded", "auto"] {
+        let record = ["record", "-q", "--snapshot-every", "1000000", "-o", name];
+        coe(&[&record[..], &["--engine", name, "cow-fork", "2"]].concat());
+        traces.push(fs::read(folder.path().join(name)).expect("a trace"));
+    }
+    assert!(traces.windows(2).all(|pair| pair[0] == pair[1]));
+    for name in ["reference", "threaded", "auto"] {
+        coe(&["replay", "-q", "--engine", name, "auto"]);
+        coe(&["replay", "-q", "--engine", name, "--to", "1300000", "auto"]);
     }
 }
 
