@@ -257,8 +257,12 @@ impl Emit<'_, '_> {
                 let width = width_of(insn, 0);
                 let source = self.read(insn, 1, width);
                 let old = self.read(insn, 0, width);
-                let holds = self.condition(insn.condition);
-                let value = self.b.ins().select(holds, source, old);
+                // An odd condition is the opposite of the even one before it.
+                let holds = self.condition(insn.condition & !1);
+                let value = match insn.condition & 1 {
+                    0 => self.b.ins().select(holds, source, old),
+                    _ => self.b.ins().select(holds, old, source),
+                };
                 self.set(insn, value);
             }
             Op::Setcc => {

@@ -81,7 +81,12 @@ impl Emit<'_, '_> {
     }
 
     fn fork(&mut self, insn: &Insn, taken: Target, other: Target) {
-        let holds = self.condition(insn.condition);
+        // An odd condition is the opposite of the even one before it.
+        let holds = self.condition(insn.condition & !1);
+        let (taken, other) = match insn.condition & 1 {
+            0 => (taken, other),
+            _ => (other, taken),
+        };
         let (yes, no) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(holds, yes, &[], no, &[]);
         for (block, target) in [(yes, taken), (no, other)] {
