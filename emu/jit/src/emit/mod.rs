@@ -5,11 +5,14 @@
 //! begin: it leaves with the state at the instruction's boundary.
 
 mod alu;
+mod bits;
 mod branch;
 pub(crate) mod cost;
 mod flags;
 mod float;
 mod memory;
+mod moves;
+mod multiply;
 mod shift;
 mod step;
 mod vector;
