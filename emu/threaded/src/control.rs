@@ -127,7 +127,8 @@ handlers! {
     call_memory<const A: u8>(op, cpu, env, budget, flags) {
         let (this, view) = parts!(op, cpu, env);
         // SAFETY: the contract of handlers.
-        let meta = unsafe { &(&(*env).metas)[this.meta as usize] };
+        let metas = unsafe { (*env).metas };
+        let meta = &metas[this.meta as usize];
         let back = meta.rip.wrapping_add(u64::from(meta.insn.len));
         go_to_some!(load::<8, A>(this, view), push(view, back), op, cpu, env, budget, flags)
     }

@@ -89,3 +89,49 @@ fn an_instruction_in_two_pages() {
     assert_eq!(exact.cpu.gpr[1], 0);
     assert_ne!(exact.cpu.gpr[0], 2048);
 }
+
+/// A jump in two pages, of which nothing else runs in the second: its end is overwritten there.
+#[test]
+fn the_end_of_an_instruction_in_a_page_of_its_own() {
+    let mut code = vec![0xB9, 100, 0, 0, 0]; // mov ecx, 100
+    code.extend([0xB8, 0, 0, 0x50, 0]); // mov eax, 0x500000
+    code.extend([0xC6, 0x04, 0x25, 0x00, 0x18, 0x20, 0x00, 1]); // mov byte [0x201800], 1
+    let top = code.len() as i32;
+    code.extend([0xFF, 0xC9]); // top: dec ecx
+    code.extend([0x74, 0x05]); // jz over the jump
+    let jump_to = |code: &mut Vec<u8>, target: i32| {
+        let distance = target - (code.len() as i32 + 5);
+        code.push(0xE9);
+        code.extend(distance.to_le_bytes());
+    };
+    jump_to(&mut code, 0xFFD);
+    code.extend([0xC6, 0x04, 0x25, 0x00, 0x10, 0x20, 0x00, 0xFE]); // mov byte [0x201000], 0xFE
+    jump_to(&mut code, 0xFFD);
+    code.resize(0x800, 0x90);
+    jump_to(&mut code, top);
+    code.resize(0xFFD, 0x90);
+    jump_to(&mut code, 0x800);
+    let mut exact = Guest::with(&code);
+    let mut fast = exact.clone();
+    let (mut reference, mut threaded) = (Reference::default(), Threaded::default());
+    for deadline in (0..5_000).step_by(713) {
+        exact.run(&mut reference, deadline).unwrap();
+        fast.run(&mut threaded, deadline).unwrap();
+        assert_eq!(exact.cpu, fast.cpu);
+    }
+    assert!((0x1F_0800..0x20_0000).contains(&exact.cpu.rip));
+}
+
+/// More code than is kept at a time, three times over.
+#[test]
+fn more_code_than_is_kept() {
+    let mut code = [0xFF, 0xC0].repeat(80_000); // inc eax
+    let back = -(code.len() as i32 + 5);
+    code.push(0xE9);
+    code.extend(back.to_le_bytes());
+    let mut exact = Guest::with(&code);
+    let mut fast = exact.clone();
+    exact.run(&mut Reference::default(), 240_000).unwrap();
+    fast.run(&mut Threaded::default(), 240_000).unwrap();
+    assert_eq!(exact.cpu, fast.cpu);
+}
