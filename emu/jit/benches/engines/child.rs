@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
+use jit::Jit;
 use machine::engine::{Engine, Reference};
 use machine::{Choice, Config, Event, Host, Images, Machine, Payload, Stop};
+use threaded::Threaded;
 
 /// The argument that makes a process such a one.
 pub(crate) const WORD: &str = "--child";
@@ -33,6 +35,8 @@ pub(crate) fn run(engine: &str, kernel: &Path, line: &str) {
 fn engine(name: &str) -> Box<dyn Engine> {
     match name {
         "reference" => Box::new(Reference::default()),
+        "threaded" => Box::new(Threaded::default()),
+        "jit" => Box::new(Jit::new().expect("a compiler for this host")),
         other => panic!("no engine {other}"),
     }
 }

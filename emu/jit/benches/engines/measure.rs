@@ -16,6 +16,9 @@ use crate::rows::Row;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Peer {
     Reference,
+    Threaded,
+    /// With the compiler: what `auto` is on this host.
+    Jit,
     /// QEMU as it is.
     Tcg,
     /// QEMU counting instructions.
@@ -25,6 +28,8 @@ pub(crate) enum Peer {
 
 const PEERS: &[(Peer, &str)] = &[
     (Peer::Reference, "reference"),
+    (Peer::Threaded, "threaded"),
+    (Peer::Jit, "jit"),
     (Peer::Tcg, "tcg"),
     (Peer::Icount, "icount"),
     (Peer::Bochs, "bochs"),
@@ -52,6 +57,7 @@ pub(crate) fn present() -> Vec<Peer> {
     let bochs = Bochs::find().is_some();
     let here = |peer: &Peer| match peer {
         Peer::Reference => false,
+        Peer::Threaded | Peer::Jit => true,
         Peer::Tcg | Peer::Icount => qemu,
         Peer::Bochs => bochs,
     };

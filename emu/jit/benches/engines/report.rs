@@ -1,14 +1,16 @@
-//! The tables, and whether all agree.
+//! The tables, the ratios, and whether they reach what is asked for.
 
 use crate::measure::{Peer, Runs};
-use crate::rows::{Kind, Row};
+use crate::rows::{Kind, ROWS, Row};
 
-/// Prints everything; false if results differ.
+/// Prints everything; false if results differ or a bar is missed.
 pub(crate) fn print(rows: &[&'static Row], peers: &[Peer], runs: &Runs) -> bool {
     let report = Report { rows, peers, runs };
     report.work();
     report.operations();
-    report.agree()
+    let agree = report.agree();
+    let bars = report.bars();
+    bars && agree
 }
 
 struct Report<'a> {
@@ -114,4 +116,104 @@ impl Report<'_> {
         }
         good
     }
+
+    /// How many times as fast one is as another.
+    fn speed(&self, one: Peer, other: Peer, row: &Row) -> Option<f64> {
+        Some(self.runs.time(other, row)? / self.runs.time(one, row)?)
+    }
+
+    fn speed_in_mean(&self, one: Peer, other: Peer) -> Option<f64> {
+        self.mean(one, |report, one, row| report.speed(one, other, row))
+    }
+
+    /// What is asked of the engines that were measured.
+    fn bars(&self) -> bool {
+        println!("\n{:<58} {:>8} {:>8}", "times as fast", "is", "at least");
+        let mut good = true;
+        for bar in BARS {
+            for (what, is) in self.bar(bar) {
+                let reached = is >= bar.least;
+                let word = if reached { "" } else { "  missed" };
+                println!("{what:<58} {is:>8.2} {:>8.2}{word}", bar.least);
+                good &= reached;
+            }
+        }
+        good
+    }
+
+    /// A bar's figures, each with its name; none if they were not measured.
+    fn bar(&self, bar: &Bar) -> Vec<(String, f64)> {
+        let (one, other) = (bar.one, bar.other);
+        let title = |what: &str| format!("{one} to {other}: {what}");
+        match bar.over {
+            Over::Mean => {
+                let speed = self.speed_in_mean(one, other);
+                speed
+                    .map(|speed| (title("GM"), speed))
+                    .into_iter()
+                    .collect()
+            }
+            Over::Rows(names) => {
+                let rows = ROWS.iter().filter(|row| names(row.name));
+                let figure = |row: &Row| Some((title(row.title), self.speed(one, other, row)?));
+                rows.filter_map(figure).collect()
+            }
+        }
+    }
+}
+
+/// One engine against another one.
+struct Bar {
+    one: Peer,
+    other: Peer,
+    over: Over,
+    /// Times as fast.
+    least: f64,
+}
+
+/// What a bar is about.
+enum Over {
+    Mean,
+    /// Each row whose name is one of these.
+    Rows(fn(&str) -> bool),
+}
+
+/// One engine against another one.
+const fn bar(one: Peer, other: Peer, least: f64, over: Over) -> Bar {
+    Bar {
+        one,
+        other,
+        over,
+        least,
+    }
+}
+
+const BARS: &[Bar] = &[
+    bar(Peer::Threaded, Peer::Icount, 0.6, Over::Mean),
+    bar(Peer::Threaded, Peer::Icount, 1.0, Over::Rows(is_kernels)),
+    bar(
+        Peer::Jit,
+        Peer::Icount,
+        1.0,
+        Over::Rows(|name| name != "strings"),
+    ),
+    bar(
+        Peer::Jit,
+        Peer::Icount,
+        5.0,
+        Over::Rows(|name| name == "strings"),
+    ),
+    bar(Peer::Jit, Peer::Tcg, 1.0, Over::Mean),
+    bar(
+        Peer::Jit,
+        Peer::Tcg,
+        2.5,
+        Over::Rows(|name| name == "doubles"),
+    ),
+    bar(Peer::Jit, Peer::Threaded, 1.0 / 1.03, Over::Rows(|_| true)),
+];
+
+/// What kernels do all day, and interpreters should be good at.
+fn is_kernels(name: &str) -> bool {
+    ["fault", "cr3", "int80", "ipi", "port", "cold"].contains(&name)
 }
