@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::addr::PhysAddr;
+use crate::devices::apic::Apic;
 use crate::devices::virtio_blk::VirtioBlk;
 use crate::devices::{Devices, Memory};
 pub(crate) use moment::Moment;
@@ -59,7 +60,7 @@ pub struct Bus {
     /// Empty at each boundary, so it is no state.
     #[serde(skip)]
     signals: Vec<Signal>,
-    /// A device was accessed: what is due may have changed. No state either.
+    /// What is due may have changed, or there are signals. No state either.
     #[serde(skip)]
     attention: bool,
 }
@@ -104,7 +105,6 @@ impl Bus {
 
     #[cold]
     fn read_device(&mut self, pa: PhysAddr, len: usize, now: u64) -> u64 {
-        self.attention = true;
         let ones = u64::MAX >> (64 - 8 * len.clamp(1, 8) as u32);
         let Some((page, register)) = register(pa, len) else {
             return ones;
@@ -122,17 +122,20 @@ impl Bus {
 
     #[cold]
     fn write_device(&mut self, pa: PhysAddr, len: usize, value: u64, now: u64) {
-        self.attention = true;
         let Some((page, register)) = register(pa, len) else {
             return;
         };
         match page {
-            LOCAL_APIC => self.devices.write_apic(register, value as u32, now),
+            LOCAL_APIC => {
+                self.attention |= Apic::keeps_time_by(register);
+                self.devices.write_apic(register, value as u32, now);
+            }
             IO_APIC => self.devices.write_io_apic(register, value as u32),
             DISK => {
                 if let Some(disk) = &mut self.disk
                     && u64::from(register) < DISK_SIZE
                 {
+                    self.attention = true;
                     disk.write(register, value as u32, &self.ram, now);
                     self.devices.set_disk_line(disk.wants_interrupt());
                 }
@@ -182,14 +185,20 @@ impl Bus {
         self.devices.acknowledge()
     }
 
+    fn signal(&mut self, signal: Signal) {
+        self.attention = true;
+        self.signals.push(signal);
+    }
+
     /// The performance counter overflowed: the local APIC raises what its LVT
     /// says, and masks that entry.
     pub fn performance_interrupt(&mut self) {
         self.devices.apic.performance_interrupt();
     }
 
-    /// True if a device was accessed: the run loop has to look at what is due
-    /// and at what the access wants, before the next instruction.
+    /// True if a device was accessed in a way that may change what is due, or
+    /// that wants something: the run loop has to look, before the next
+    /// instruction. Interrupts need no look; the CPU sees them by itself.
     #[inline]
     #[must_use]
     pub fn attention(&self) -> bool {
@@ -238,3 +247,6 @@ impl Memory for Ram {
 fn register(pa: PhysAddr, len: usize) -> Option<(u64, u32)> {
     (len == 4 && pa.0.is_multiple_of(4)).then_some((pa.0 & !0xFFF, pa.offset() as u32))
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,10 +25,9 @@ impl Bus {
     /// IN: reads 1, 2 or 4 bytes from a port at cycle `now`. `eax` is what the
     /// register holds before: the probe's question is there.
     pub fn port_in(&mut self, port: u16, len: usize, eax: u32, now: u64) -> u32 {
-        self.attention = true;
         match (port, len) {
             (abi::probe::PORT, 4) => {
-                self.signals.push(Signal::Choice(eax));
+                self.signal(Signal::Choice(eax));
                 0
             }
             (power::TIMER, 4) => Power::timer(now),
@@ -41,6 +40,7 @@ impl Bus {
     }
 
     fn byte_in(&mut self, port: u16, now: u64) -> u8 {
+        self.attention |= keeps_time(port);
         let devices = &mut self.devices;
         match port {
             0x3F8..=0x3FF => devices.read_uart(port - COM1),
@@ -59,13 +59,12 @@ impl Bus {
 
     /// OUT: writes 1, 2 or 4 bytes to a port at cycle `now`.
     pub fn port_out(&mut self, port: u16, len: usize, value: u32, now: u64) {
-        self.attention = true;
         match (port, len) {
-            (abi::probe::PORT, 4) => self.signals.push(Signal::Trace(value)),
-            (abi::exit::PORT, _) => self.signals.push(Signal::Exit(value)),
+            (abi::probe::PORT, 4) => self.signal(Signal::Trace(value)),
+            (abi::exit::PORT, _) => self.signal(Signal::Exit(value)),
             (power::EVENTS..=power::CONTROL, 2) => {
                 if self.devices.power.write(port - power::EVENTS, value as u16) {
-                    self.signals.push(Signal::PowerOff);
+                    self.signal(Signal::PowerOff);
                 }
             }
             (_, 2 | 4) => {}
@@ -83,12 +82,14 @@ impl Bus {
             _ => false,
         };
         if reset {
-            self.signals.push(Signal::Reset);
+            self.signal(Signal::Reset);
         }
+        self.attention |= keeps_time(port);
+        let devices = &mut self.devices;
         match port {
             0x3F8..=0x3FF => {
                 if let Some(sent) = devices.write_uart(port - COM1, byte) {
-                    self.signals.push(Signal::Console(sent));
+                    self.signal(Signal::Console(sent));
                 }
             }
             0x20 | 0x21 => devices.write_pic(0, port - PIC_MASTER, byte),
@@ -101,4 +102,9 @@ impl Bus {
             _ => {}
         }
     }
+}
+
+/// Whether an access may change when a device does something by itself.
+fn keeps_time(port: u16) -> bool {
+    matches!(port, PIT..=0x43 | SYSTEM_CONTROL | CMOS..=CMOS_DATA)
 }

@@ -210,6 +210,15 @@ impl Apic {
         None
     }
 
+    /// Whether a write to this register may change when the timer expires.
+    #[must_use]
+    pub(crate) fn keeps_time_by(register: u32) -> bool {
+        matches!(
+            register,
+            reg::SVR | reg::LVT_TIMER | reg::TIMER_INITIAL | reg::TIMER_DIVIDE
+        )
+    }
+
     fn write_svr(&mut self, value: u32) {
         self.svr = value & 0x1FF;
         if !self.enabled() {

@@ -202,6 +202,9 @@ impl Chip {
 
     /// The lines of a register, the one of highest priority first.
     fn first(&self, register: u8) -> Option<u8> {
+        if register == 0 {
+            return None;
+        }
         (0..8)
             .filter(|line| register & 1 << line != 0)
             .min_by_key(|&line| self.rank(line))

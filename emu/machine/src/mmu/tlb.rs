@@ -91,12 +91,53 @@ impl Entry {
     }
 }
 
+/// Sets that are worth looking at: each that has what is sought, and perhaps others. Host only.
+#[derive(Clone, Copy, Debug)]
+struct Sets([u64; SETS / 64]);
+
+impl Default for Sets {
+    /// All of them, for one who knows nothing yet.
+    fn default() -> Self {
+        Sets([u64::MAX; SETS / 64])
+    }
+}
+
+impl PartialEq for Sets {
+    /// What the host knows makes no difference.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Sets {}
+
+impl Sets {
+    fn put(&mut self, set: usize, is_in: bool) {
+        let (word, bit) = (&mut self.0[set / 64], 1 << (set % 64));
+        *word = if is_in { *word | bit } else { *word & !bit };
+    }
+
+    fn iter(self) -> impl Iterator<Item = usize> {
+        self.0.into_iter().enumerate().flat_map(|(index, word)| {
+            let rest = |word: &u64| Some(word & (word - 1)).filter(|rest| *rest != 0);
+            let words = core::iter::successors(Some(word).filter(|word| *word != 0), rest);
+            words.map(move |word| 64 * index + word.trailing_zeros() as usize)
+        })
+    }
+}
+
 /// The translations that one CPU remembers.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tlb {
     entries: Vec<Entry>,
     /// For each set, the way that is filled next.
     next: Vec<u8>,
+    /// Those with an entry in use, so that few are looked at when many are forgotten.
+    #[serde(skip)]
+    used: Sets,
+    /// Those with a fragment of a large page.
+    #[serde(skip)]
+    large: Sets,
 }
 
 impl Default for Tlb {
@@ -104,6 +145,8 @@ impl Default for Tlb {
         Tlb {
             entries: vec![Entry::default(); SETS * WAYS],
             next: vec![0; SETS],
+            used: Sets::default(),
+            large: Sets::default(),
         }
     }
 }
@@ -113,12 +156,15 @@ impl Clone for Tlb {
         Tlb {
             entries: self.entries.clone(),
             next: self.next.clone(),
+            used: self.used,
+            large: self.large,
         }
     }
 
     fn clone_from(&mut self, other: &Self) {
         self.entries.clone_from(&other.entries);
         self.next.clone_from(&other.next);
+        (self.used, self.large) = (other.used, other.large);
     }
 }
 
@@ -138,6 +184,10 @@ impl Tlb {
     /// oldest of its set. Returns the page whose translation went, if another.
     pub(super) fn fill(&mut self, entry: Entry) -> Option<u64> {
         let set = set_of(entry.tag);
+        self.used.put(set, true);
+        if entry.level != 0 {
+            self.large.put(set, true);
+        }
         let first = set * WAYS;
         let ways = &mut self.entries[first..first + WAYS];
         let page = entry.tag & !VALID;
@@ -170,21 +220,36 @@ impl Tlb {
         global_too: bool,
         mut gone: impl FnMut(u64),
     ) {
-        for entry in &mut self.entries {
+        let mut sets = self.large;
+        sets.put(set_of(page), true);
+        self.forget(sets, |entry| {
             let meant = entry.belongs_to(context) || global_too && entry.is_global();
-            if meant && entry.is_part_of(page) {
+            let goes = meant && entry.is_part_of(page);
+            if goes {
                 gone(entry.tag & !VALID);
-                *entry = Entry::default();
             }
-        }
+            goes
+        });
     }
 
     /// Forgets those that are meant.
     pub(super) fn flush(&mut self, is_meant: impl Fn(&Entry) -> bool) {
-        for entry in &mut self.entries {
-            if is_meant(entry) {
-                *entry = Entry::default();
+        self.forget(self.used, is_meant);
+    }
+
+    /// Forgets those of these sets that are meant.
+    fn forget(&mut self, sets: Sets, mut is_meant: impl FnMut(&Entry) -> bool) {
+        for set in sets.iter() {
+            let (mut used, mut large) = (false, false);
+            for entry in &mut self.entries[set * WAYS..][..WAYS] {
+                if is_meant(entry) {
+                    *entry = Entry::default();
+                }
+                used |= entry.tag & VALID != 0;
+                large |= entry.level != 0;
             }
+            self.used.put(set, used);
+            self.large.put(set, large);
         }
     }
 
@@ -192,5 +257,53 @@ impl Tlb {
         self.entries.len() == SETS * WAYS
             && self.next.len() == SETS
             && self.next.iter().all(|&way| usize::from(way) < WAYS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is there, whatever the host knows.
+    fn pages(tlb: &Tlb) -> Vec<u64> {
+        let used = tlb.entries.iter().filter(|entry| entry.tag & VALID != 0);
+        used.map(|entry| entry.tag & !VALID).collect()
+    }
+
+    /// The same by looking everywhere.
+    fn left(tlb: &Tlb, goes: impl Fn(&Entry) -> bool) -> Vec<u64> {
+        let mut tlb = tlb.clone();
+        for entry in tlb.entries.iter_mut().filter(|entry| goes(entry)) {
+            *entry = Entry::default();
+        }
+        pages(&tlb)
+    }
+
+    #[test]
+    fn looking_at_few_sets_finds_all_that_goes() {
+        let mut tlb = Tlb::default();
+        let mut state = 1_u64;
+        for round in 0..4000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let random = state >> 33;
+            let (page, level) = (random % 3000, (random >> 12) as u32 % 3);
+            let rights = Rights::from_bits_retain((random >> 16) as u8);
+            let context = (random >> 24) as u16 % 2;
+            tlb.fill(Entry::new(page, page, rights, level).in_context(context));
+            if round % 40 == 0 {
+                let expected = left(&tlb, |entry| {
+                    (entry.belongs_to(context) || entry.is_global()) && entry.is_part_of(page)
+                });
+                tlb.invalidate(page, context, true, |_| {});
+                assert_eq!(pages(&tlb), expected);
+            }
+            if round % 700 == 0 {
+                let expected = left(&tlb, |entry| entry.belongs_to(context));
+                tlb.flush(|entry| entry.belongs_to(context));
+                assert_eq!(pages(&tlb), expected);
+            }
+        }
     }
 }
