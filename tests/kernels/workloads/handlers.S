@@ -39,6 +39,7 @@ answer_system_call:
 
 /* user_calls(n): goes to level 3, where n system calls are made, and comes back
  * by an interrupt's gate of its own. */
+    .balign 4096                /* programs and kernels share no pages */
     .globl user_calls
 user_calls:
     pushq %rbx
@@ -68,6 +69,7 @@ user_is_done:
     popq %rbx
     ret
 
+    .balign 4096
 /* sample(x, i): about 40 instructions. */
     .balign 16
     .globl sample, sample_end

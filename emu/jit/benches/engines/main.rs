@@ -17,7 +17,7 @@ mod rows;
 #[path = "../../../../tests/common/workloads.rs"]
 mod workloads;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use measure::{Peer, Runs};
@@ -93,7 +93,7 @@ fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| format!("no number: {text}"))
 }
 
-fn measure_all(asked: &Asked, kernel: &PathBuf) -> Runs {
+fn measure_all(asked: &Asked, kernel: &Path) -> Runs {
     let mut runs = Runs::new(asked.scale);
     for round in 0..asked.rounds {
         eprintln!("round {} of {}", round + 1, asked.rounds);

@@ -80,6 +80,10 @@ pub(crate) struct Sample {
     pub(crate) instructions: Option<u64>,
 }
 
+/// What runs behind the last row: a process that is over has no CPU time that
+/// could be read.
+const TAIL: &str = "alu=60";
+
 /// All samples so far.
 #[derive(Debug)]
 pub(crate) struct Runs {
@@ -109,6 +113,7 @@ impl Runs {
         for row in rows {
             line += &format!("{}={} ", row.name, self.amount(row));
         }
+        line += TAIL;
         let mut process = Process::start(peer, kernel, &line);
         for row in rows {
             let sample = process.row(row.name);
@@ -128,7 +133,7 @@ impl Runs {
         times.sort_unstable();
         let middle = times.len() / 2;
         let upper = *times.get(middle)? as f64;
-        let even = times.len() % 2 == 0;
+        let even = times.len().is_multiple_of(2);
         Some(if even {
             (upper + times[middle - 1] as f64) / 2.0
         } else {
@@ -245,7 +250,7 @@ impl Process {
     }
 
     fn end(mut self) {
-        let _ = std::io::copy(&mut self.console, &mut std::io::sink());
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

@@ -17,8 +17,8 @@ pub(crate) struct Row {
 pub(crate) enum Kind {
     /// Guest instructions a second; counts in the geometric mean.
     Work,
-    /// The same, but left out of the mean: an instruction may be thousands of
-    /// iterations.
+    /// Iterations a second, and left out of the mean: an instruction may be
+    /// thousands of them.
     Strings,
     /// Nanoseconds for each operation.
     Operation,
