@@ -105,15 +105,24 @@ impl Image {
         let right = if nature.low_rights() { 5 } else { 1 };
         for n in 0..CODE_PAGES {
             let write = u64::from(nature.writable >> n & 1) << 1;
-            self.word(PT_WINDOW + n * 8, CODE_FRAMES + n * 4096 | right | write);
-            self.word(PT_WINDOW + (n + 8) * 8, CODE_FRAMES + n * 4096 | right | 2);
+            self.word(PT_WINDOW + n * 8, (CODE_FRAMES + n * 4096) | right | write);
+            self.word(
+                PT_WINDOW + (n + 8) * 8,
+                (CODE_FRAMES + n * 4096) | right | 2,
+            );
         }
         for n in 0..16 {
-            self.word(PT_WINDOW + (n + 16) * 8, DATA_FRAMES + n * 4096 | right | 2);
+            self.word(
+                PT_WINDOW + (n + 16) * 8,
+                (DATA_FRAMES + n * 4096) | right | 2,
+            );
         }
         for n in 0..4 {
-            self.word(PT_WINDOW + (n + 32) * 8, DATA_FRAMES + n * 4096 | right);
-            self.word(PT_WINDOW + (n + 36) * 8, DATA_FRAMES + n * 4096 | right | 2);
+            self.word(PT_WINDOW + (n + 32) * 8, (DATA_FRAMES + n * 4096) | right);
+            self.word(
+                PT_WINDOW + (n + 36) * 8,
+                (DATA_FRAMES + n * 4096) | right | 2,
+            );
         }
     }
 

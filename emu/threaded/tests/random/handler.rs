@@ -159,10 +159,13 @@ fn patch(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.inc(byte_ptr(rcx))
 }
 
+/// What writes a service down.
+type Service = fn(&mut CodeAssembler) -> Result<(), IcedError>;
+
 /// What AL asks for; the bits above say of which page, and of how many
 /// instructions.
 fn services(a: &mut CodeAssembler, out: CodeLabel) -> Result<(), IcedError> {
-    let services: [fn(&mut CodeAssembler) -> Result<(), IcedError>; 14] = [
+    let services: [Service; 14] = [
         |a| toggle(a, 2, true),
         |a| toggle(a, 1, true),
         |a| toggle(a, 0x60, true),
