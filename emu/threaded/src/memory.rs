@@ -134,18 +134,21 @@ impl Stretch {
         }
     }
 
-    /// The bytes from `at` on, at most 8; `size` of them are within the page.
-    pub(crate) fn element(&self, at: usize, size: usize) -> [u8; 8] {
-        let mut value = [0; 8];
-        if at + size <= self.len {
-            // SAFETY: as in `copy_from`.
-            unsafe { core::ptr::copy(self.start.add(at), value.as_mut_ptr(), size.min(8)) }
+    /// The element of 1, 2, 4 or 8 bytes at `at`; zero beyond the page.
+    #[inline(always)]
+    pub(crate) fn element(&self, at: usize, size: usize) -> u64 {
+        if at + size > self.len {
+            return 0;
         }
-        value
-    }
-
-    /// Whether these bytes stand at `at`.
-    pub(crate) fn equals(&self, at: usize, bytes: &[u8]) -> bool {
-        self.element(at, bytes.len())[..bytes.len()] == *bytes
+        // SAFETY: as in `copy_from`.
+        unsafe {
+            let from = self.start.add(at);
+            match size {
+                1 => u64::from(from.read()),
+                2 => u64::from(u16::from_le(from.cast::<u16>().read_unaligned())),
+                4 => u64::from(u32::from_le(from.cast::<u32>().read_unaligned())),
+                _ => u64::from_le(from.cast::<u64>().read_unaligned()),
+            }
+        }
     }
 }

@@ -127,17 +127,25 @@ fn fill(bank: Bank, to: u64, value: u64, size: usize, most: u64) -> Option<u64> 
 fn scan(bank: Bank, at: u64, value: u64, size: usize, most: u64, rep: Rep) -> Option<u64> {
     let place = bank.readable(at)?;
     let count = elements(&place, size, most);
-    let wanted = &value.to_le_bytes()[..size];
-    let goes_on = |i: &usize| place.equals(i * size, wanted) == (rep == Rep::Repe);
+    let wanted = value & all_bits(size);
+    let goes_on = |i: &usize| (place.element(i * size, size) == wanted) == (rep == Rep::Repe);
     Some((0..count).take_while(goes_on).count() as u64)
+}
+
+/// All bits of an element.
+fn all_bits(size: usize) -> u64 {
+    u64::MAX >> (64 - 8 * size.clamp(1, 8))
 }
 
 fn compare(bank: Bank, a: u64, b: u64, size: usize, most: u64, rep: Rep) -> Option<u64> {
     let (first, second) = (bank.readable(a)?, bank.readable(b)?);
     let count = elements(&first, size, most).min(elements(&second, size, most));
     let goes_on = |i: &usize| {
-        let element = second.element(i * size, size);
-        first.equals(i * size, &element[..size]) == (rep == Rep::Repe)
+        let (a, b) = (
+            first.element(i * size, size),
+            second.element(i * size, size),
+        );
+        (a == b) == (rep == Rep::Repe)
     };
     Some((0..count).take_while(goes_on).count() as u64)
 }
