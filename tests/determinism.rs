@@ -20,7 +20,7 @@ const SCENARIOS: [&str; 3] = ["cow-fork", "threads", "busy-two"];
 /// the name of the build under test, so that cargo finds the procedural macros
 /// that it has built already; crates that are not ours compute little of a run,
 /// but for what every byte of a trace or a digest goes through.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "opt-level=1",
     "debug=false",
     "debug-assertions=false",
@@ -28,6 +28,8 @@ const SETTINGS: [&str; 10] = [
     "codegen-units=16",
     "incremental=false",
     "package.'*'.opt-level=0",
+    // With handlers called from a loop.
+    "package.threaded.opt-level=1",
     "package.xxhash-rust.opt-level=3",
     "package.lz4_flex.opt-level=3",
     "package.crc32c.opt-level=3",

@@ -16,7 +16,9 @@ pub(crate) struct Code(Mmap);
 type Compiled = unsafe extern "C" fn(*mut State<'_, '_>, *mut Cpu, u64) -> u64;
 
 impl Code {
-    /// Makes code of these bytes.
+    /// Makes code of these bytes. Their pages are fresh, so a host whose caches for
+    /// code do not see writes (aarch64) makes them agree when the pages become
+    /// executable, and nobody has fetched from them before.
     pub(crate) fn new(bytes: &[u8]) -> io::Result<Code> {
         let mut memory = MmapMut::map_anon(bytes.len().max(1))?;
         memory[..bytes.len()].copy_from_slice(bytes);

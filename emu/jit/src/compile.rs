@@ -26,6 +26,9 @@ const HOST: &str = "aarch64-unknown-linux-gnu";
 #[cfg(all(target_arch = "aarch64", target_vendor = "apple"))]
 const HOST: &str = "aarch64-apple-darwin";
 
+#[cfg(not(any(all(target_arch = "x86_64", not(windows)), target_arch = "aarch64")))]
+const HOST: &str = "a host without a compiler";
+
 /// Compiles regions.
 pub(crate) struct Compiler {
     isa: Arc<dyn TargetIsa>,

@@ -2,7 +2,7 @@
 //!
 //! A handler ends by calling the handler of the next operation, with the same arguments: an
 //! optimising compiler makes a jump of that, so no stack is used, and each handler has a jump of
-//! its own that the host can learn to predict. Where nothing is optimised ([`threaded_loop`], see
+//! its own that the host can learn to predict. Where less is optimised ([`threaded_loop`], see
 //! `build.rs`), and for Miri, handlers return to a loop instead.
 //!
 //! # Safety
