@@ -12,13 +12,15 @@ use common::{root, succeed};
 
 /// What the guests are built from; the host's crates are there because cargo
 /// wants every member of the workspace.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
     ".cargo",
     "emu/coe",
+    "emu/jit",
     "emu/machine",
+    "emu/threaded",
     "guest-kernel",
     "guest-user",
 ];
