@@ -50,21 +50,21 @@ const LZ4_RATIO: usize = 256;
 
 /// A chunk as it is stored.
 pub(super) fn pack(kind: Kind, raw: &[u8]) -> Result<Vec<u8>, TraceError> {
-    packed(kind, raw.len(), &lz4_flex::block::compress(raw))
+    let stored = lz4_flex::block::compress(raw);
+    Ok([head(kind, raw.len(), &stored)?.as_slice(), &stored].concat())
 }
 
-/// A chunk of this length whose data is packed already.
-pub(super) fn packed(kind: Kind, len: usize, stored: &[u8]) -> Result<Vec<u8>, TraceError> {
+/// What stands before the data of a chunk of this length that is packed already.
+pub(super) fn head(kind: Kind, len: usize, stored: &[u8]) -> Result<[u8; FRAME], TraceError> {
     let too_large = |_| TraceError::TooLarge { len };
     let raw_len = u32::try_from(len).map_err(too_large)?;
     let stored_len = u32::try_from(stored.len()).map_err(too_large)?;
-    let mut bytes = Vec::with_capacity(FRAME + stored.len());
-    bytes.extend([kind as u8, 0, 0, 0]);
-    bytes.extend(raw_len.to_le_bytes());
-    bytes.extend(stored_len.to_le_bytes());
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), stored);
-    bytes.extend(crc.to_le_bytes());
-    bytes.extend(stored);
+    let mut bytes = [0; FRAME];
+    bytes[0] = kind as u8;
+    bytes[4..8].copy_from_slice(&raw_len.to_le_bytes());
+    bytes[8..12].copy_from_slice(&stored_len.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), stored);
+    bytes[12..].copy_from_slice(&crc.to_le_bytes());
     Ok(bytes)
 }
 

@@ -138,9 +138,9 @@ impl Writer {
     fn initrd(&mut self, initrd: &[u8]) -> Result<(), Error> {
         let mut done = 0;
         for place in cpio::places(initrd) {
-            if packed(&initrd[place.clone()]).is_some() {
+            if let Some(stored) = packed(&initrd[place.clone()]) {
                 self.chunk(Kind::Initrd, &initrd[done..place.start])?;
-                self.file(Kind::Initrd, &initrd[place.clone()])?;
+                self.packed(Kind::Initrd, place.len(), stored)?;
                 done = place.end;
             }
         }
@@ -152,9 +152,16 @@ impl Writer {
 
     fn file(&mut self, kind: Kind, raw: &[u8]) -> Result<(), Error> {
         match packed(raw) {
-            Some(stored) => self.put(&chunk::packed(kind, raw.len(), stored)?),
+            Some(stored) => self.packed(kind, raw.len(), stored),
             None => self.chunk(kind, raw),
         }
+    }
+
+    /// A chunk of this length that is packed already: so long that copying it
+    /// would be much of what a short recording costs.
+    fn packed(&mut self, kind: Kind, len: usize, stored: &[u8]) -> Result<(), Error> {
+        self.put(&chunk::head(kind, len, stored)?)?;
+        self.put(stored)
     }
 
     fn chunk(&mut self, kind: Kind, raw: &[u8]) -> Result<(), Error> {
