@@ -3,7 +3,8 @@
 //! A handler ends by calling the handler of the next operation, with the same arguments: an
 //! optimising compiler makes a jump of that, so no stack is used, and each handler has a jump of
 //! its own that the host can learn to predict. Where less is optimised ([`threaded_loop`], see
-//! `build.rs`), and for Miri, handlers return to a loop instead.
+//! `build.rs`), with debug assertions, whose checks keep things on the stack, and for Miri,
+//! handlers return to a loop instead.
 //!
 //! # Safety
 //! All handlers have one contract, [`Handler`]'s: the operation is one of a block that lives, at
@@ -27,12 +28,12 @@ macro_rules! go {
     ($op:expr, $cpu:expr, $env:expr, $budget:expr, $flags:expr) => {{
         let op: *const Op = $op;
         let (cpu, budget, flags): (*mut Cpu, Packed, Flags) = ($cpu, $budget, $flags);
-        #[cfg(not(any(threaded_loop, miri)))]
+        #[cfg(not(any(threaded_loop, debug_assertions, miri)))]
         // SAFETY: who says `go!` vouches for the operation.
         unsafe {
             ((*op).run)(op, cpu, $env, budget, flags.res, flags.aux)
         }
-        #[cfg(any(threaded_loop, miri))]
+        #[cfg(any(threaded_loop, debug_assertions, miri))]
         {
             let _ = cpu;
             // SAFETY: the surroundings are borrowed for the stay.
@@ -52,7 +53,7 @@ pub(crate) unsafe fn enter(op: *const Op, env: &mut Env<'_>, budget: Packed, fla
     let env: *mut Env<'static> = core::ptr::from_mut(env).cast();
     // SAFETY: the surroundings have the CPU borrowed.
     go!(op, unsafe { cpu_of(env) }, env, budget, flags);
-    #[cfg(any(threaded_loop, miri))]
+    #[cfg(any(threaded_loop, debug_assertions, miri))]
     loop {
         // SAFETY: nobody else uses the surroundings between two handlers.
         let (op, (budget, res, aux)) = unsafe {

@@ -6,7 +6,7 @@ use machine::cpu::{CodeCache, Cx, Halt};
 
 use crate::jumps::Jumps;
 use crate::memory::Bank;
-#[cfg(any(threaded_loop, miri))]
+#[cfg(any(threaded_loop, debug_assertions, miri))]
 use crate::op::Op;
 use crate::op::{Link, Meta, Packed, SHIFT};
 
@@ -33,10 +33,10 @@ pub(crate) struct Env<'a> {
     /// The CPU stands where runs are to stop.
     pub(crate) stopped: bool,
     /// Where the loop goes on; null if it is left. Only for the dispatcher that is a loop.
-    #[cfg(any(threaded_loop, miri))]
+    #[cfg(any(threaded_loop, debug_assertions, miri))]
     pub(crate) next: *const Op,
     /// The other arguments of that handler.
-    #[cfg(any(threaded_loop, miri))]
+    #[cfg(any(threaded_loop, debug_assertions, miri))]
     pub(crate) state: (Packed, u64, u64),
 }
 
@@ -72,9 +72,9 @@ impl<'a> Env<'a> {
             link: ptr::null(),
             halt: None,
             stopped: false,
-            #[cfg(any(threaded_loop, miri))]
+            #[cfg(any(threaded_loop, debug_assertions, miri))]
             next: ptr::null(),
-            #[cfg(any(threaded_loop, miri))]
+            #[cfg(any(threaded_loop, debug_assertions, miri))]
             state: (0, 0, 0),
         }
     }
