@@ -2,6 +2,7 @@
 //! reference interpreter side by side.
 
 #[path = "../tests/common/mod.rs"]
+// The tests use more of it.
 #[allow(dead_code)]
 mod common;
 

@@ -121,7 +121,7 @@ impl Emit<'_, '_> {
     /// One instruction that is no branch.
     pub(super) fn instruction(&mut self, insn: &Insn) {
         if !is_native(insn) {
-            return self.aside(insn);
+            return self.aside();
         }
         match insn.family {
             Family::Alu => self.arithmetic_operation(insn),
@@ -138,7 +138,7 @@ impl Emit<'_, '_> {
 
     /// Has the reference interpreter carry out an instruction, and goes on if
     /// nothing speaks against it.
-    fn aside(&mut self, insn: &Insn) {
+    fn aside(&mut self) {
         self.store_state();
         let further = self.plan.further(&self.plan.blocks[self.block].next());
         let budget = self.b.use_var(self.budget);
@@ -164,6 +164,5 @@ impl Emit<'_, '_> {
         self.flags = Flags::Bits(status);
         let left = self.b.ins().iadd_imm_s(left, -self.rest);
         self.b.def_var(self.budget, left);
-        let _ = insn;
     }
 }

@@ -85,6 +85,7 @@ impl Cx<'_> {
             // The write that follows has to be noticed, and is by this one.
             let byte = self.bus.ram.read(pa, 1).unwrap_or(0);
             self.bus.ram.write(pa, 1, byte);
+            // As sure to pass: now that the write is noticed, this makes the way.
             let _ = self.translate(va, rights);
         }
         true
