@@ -45,6 +45,11 @@ impl std::fmt::Debug for Compiler {
 }
 
 impl Compiler {
+    /// Whether there can be one for this host.
+    pub(crate) fn is_possible() -> bool {
+        lookup_by_name(HOST).is_ok()
+    }
+
     /// A compiler for this host, if it is one of those that it can be for.
     pub(crate) fn new() -> Option<Compiler> {
         let mut flags = settings::builder();

@@ -14,6 +14,7 @@ use threaded::Threaded;
 
 use crate::code::enter;
 use crate::compile::Compiler;
+use crate::heat::Heat;
 use crate::plan::Plan;
 use crate::region::Region;
 use crate::state::{Reason, State};
@@ -26,12 +27,6 @@ const SLICE: u64 = 20_000;
 
 /// How far, in instructions, the beginning of a block is looked for.
 const SEARCH: u32 = 2000;
-
-/// How often a region is left for a place before that is compiled.
-const FREQUENT: u32 = 8000;
-
-/// Bits of an address that samples are counted together for.
-const NEAR: u32 = 7;
 
 /// The most addresses that are known; beyond, all is forgotten.
 const MOST_KNOWN: usize = 1 << 20;
@@ -80,26 +75,33 @@ fn known(places: &[Place], state: &State<'_, '_>) -> Option<(u32, u32)> {
 enum Known {
     /// An entry of a region.
     Entry { region: u32, entry: u32 },
-    /// Nothing that could be compiled.
-    Hopeless,
+    /// The same, but stays there were too short to be worth while.
+    Idle { region: u32, entry: u32 },
+    /// Nothing that could be compiled, as long as this is what stands there.
+    Hopeless(Text),
+}
+
+/// What stands in the frame of some code: which one, and its generation.
+type Text = Option<(u64, u32)>;
+
+fn text(cx: &Cx<'_>) -> Text {
+    let pa = cx.known_code()?;
+    Some((pa.frame(), cx.bus.ram.generation(pa)))
 }
 
 /// The engine with the compiler.
 #[derive(Debug)]
 pub struct Jit {
-    compiler: Compiler,
+    /// Made when something is to be compiled: many a machine never gets there.
+    compiler: Option<Compiler>,
     interpreter: Threaded,
-    /// Samples that make a place hot, and cycles between them.
-    threshold: u32,
+    /// Cycles from sample to sample.
     slice: u64,
     regions: Vec<Region>,
     places: Box<[Place]>,
     /// By address and rights.
     known: FxHashMap<(u64, bool), Known>,
-    /// Samples, by address without its low bits.
-    samples: FxHashMap<u64, u32>,
-    /// How often regions were left for places that are not compiled.
-    exits: FxHashMap<(u64, bool), u32>,
+    heat: Heat,
     bytes: usize,
     /// What regions were compiled for.
     kind: Option<(CostModel, CpuModel)>,
@@ -117,16 +119,14 @@ impl Jit {
     /// compiles what it has met `threshold` times.
     #[must_use]
     pub fn with_threshold(threshold: u32, slice: u64) -> Option<Jit> {
-        Some(Jit {
-            compiler: Compiler::new()?,
+        Compiler::is_possible().then(|| Jit {
+            compiler: None,
             interpreter: Threaded::default(),
-            threshold,
             slice: slice.max(1),
             regions: Vec::new(),
             places: vec![NOWHERE; PLACES].into(),
             known: FxHashMap::default(),
-            samples: FxHashMap::default(),
-            exits: FxHashMap::default(),
+            heat: Heat::new(threshold),
             bytes: 0,
             kind: None,
             code: CodeCache::default(),
@@ -142,8 +142,7 @@ impl Jit {
         self.regions.clear();
         self.places.fill(NOWHERE);
         self.known.clear();
-        self.samples.clear();
-        self.exits.clear();
+        self.heat.clear();
         self.bytes = 0;
     }
 
@@ -195,8 +194,15 @@ impl Jit {
     #[cold]
     fn make(&mut self, cx: &mut Cx<'_>) {
         let key = (cx.cpu.rip, cx.is_user());
-        if cx.known_code().is_none() || self.known.contains_key(&key) {
-            return;
+        let text = text(cx);
+        match self.known.get(&key) {
+            _ if text.is_none() => return,
+            Some(Known::Entry { .. }) => return,
+            Some(Known::Hopeless(same)) if *same == text => return,
+            Some(&Known::Idle { region, .. }) if self.regions[region as usize].is_valid(cx) => {
+                return self.set_active(region, key.1, true);
+            }
+            _ => {}
         }
         if self.bytes > MOST_BYTES || self.known.len() > MOST_KNOWN {
             self.clear();
@@ -207,9 +213,8 @@ impl Jit {
             // Later, perhaps.
             return;
         }
-        let region = plan.and_then(|plan| self.compiler.compile(plan, cx.cost));
-        let Some(region) = region else {
-            self.known.insert(key, Known::Hopeless);
+        let Some(region) = plan.and_then(|plan| self.compile(plan, cx.cost)) else {
+            self.known.insert(key, Known::Hopeless(text));
             return;
         };
         self.bytes += region.code.len();
@@ -228,10 +233,52 @@ impl Jit {
         self.regions.push(region);
     }
 
+    fn compile(&mut self, plan: Plan, model: CostModel) -> Option<Region> {
+        if self.compiler.is_none() {
+            self.compiler = Compiler::new();
+        }
+        self.compiler.as_mut()?.compile(plan, model)
+    }
+
+    /// Has the interpreter stop for a region's entries, or no longer.
+    fn set_active(&mut self, number: u32, user: bool, on: bool) {
+        for &va in &self.regions[number as usize].entries {
+            let Some(known) = self.known.get_mut(&(va, user)) else {
+                continue;
+            };
+            *known = match *known {
+                Known::Entry { region, entry } if region == number && !on => {
+                    Known::Idle { region, entry }
+                }
+                Known::Idle { region, entry } if region == number && on => {
+                    Known::Entry { region, entry }
+                }
+                _ => continue,
+            };
+            self.interpreter.set_stop(va, user, on);
+        }
+        if !on {
+            let here = self.places.iter_mut().filter(|p| p.region == number);
+            here.for_each(|place| *place = NOWHERE);
+        }
+    }
+
     /// Runs a region; true if the run goes on.
     fn enter(&mut self, cx: &mut Cx<'_>, region: u32, entry: u32) -> Result<bool, Halt> {
+        let (user, retired) = (cx.is_user(), cx.cpu.retired);
+        let result = self.stay(cx, region, entry);
+        let carried_out = cx.cpu.retired.wrapping_sub(retired);
+        if self.regions[region as usize].stays.are_short(carried_out) {
+            self.set_active(region, user, false);
+        }
+        result
+    }
+
+    /// Carries out compiled code, and what it is left for.
+    fn stay(&mut self, cx: &mut Cx<'_>, region: u32, entry: u32) -> Result<bool, Halt> {
         let region = &self.regions[region as usize];
-        let mut state = State::new(cx, region, self.compiler.fill_stub());
+        let fill = self.compiler.as_ref().map_or(0, Compiler::fill_stub);
+        let mut state = State::new(cx, region, fill);
         let start = state.budget;
         let mut reason = enter(&mut state, entry.into());
         while reason == Reason::Next
@@ -273,13 +320,7 @@ impl Jit {
             return;
         }
         let key = (cx.cpu.rip, cx.is_user());
-        if self.exits.len() > MOST_KNOWN {
-            self.exits.clear();
-        }
-        let count = self.exits.entry(key).or_insert(0);
-        *count += 1;
-        if *count >= FREQUENT.min(100 * self.threshold) {
-            *count = 0;
+        if self.heat.note_exit(key) {
             self.make(cx);
         }
     }
@@ -314,26 +355,27 @@ impl Jit {
 
     /// Counts where the CPU stands: at the next block's beginning.
     fn sample(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
-        let near = cx.cpu.rip >> NEAR;
-        let count = self.samples.entry(near).or_insert(0);
-        *count += 1;
-        if *count < self.threshold {
+        if cx.cpu.rep_iteration != 0 || !self.heat.note_sample(cx.cpu.rip) {
             return Ok(true);
         }
         for _ in 0..SEARCH {
             let before = cx.cpu.rip;
-            if cx.cpu.cycle >= cx.deadline {
-                return Ok(true);
-            }
-            cx.step(&mut self.code)?;
+            // A string instruction pauses at once: it is not what is looked for.
+            let deadline = cx.deadline.min(cx.cpu.cycle + 1);
+            let deadline = std::mem::replace(&mut cx.deadline, deadline);
+            let result = cx.step(&mut self.code);
+            cx.deadline = deadline;
+            result?;
             if cx.wants_attention() {
                 return Ok(false);
+            }
+            if cx.cpu.cycle >= cx.deadline || cx.cpu.rep_iteration != 0 {
+                return Ok(true);
             }
             if cx.cpu.rip.wrapping_sub(before) >= 16 {
                 break;
             }
         }
-        self.samples.insert(near, 0);
         if cx.is_ordinary() && VirtAddr(cx.cpu.rip).is_canonical() {
             self.make(cx);
         }
@@ -357,7 +399,7 @@ impl Engine for Jit {
     }
 
     fn fresh(&self) -> Box<dyn Engine> {
-        match Jit::with_threshold(self.threshold, self.slice) {
+        match Jit::with_threshold(self.heat.threshold(), self.slice) {
             Some(jit) => Box::new(jit),
             // There has been one, so there is one; else slower is better than none.
             None => Box::new(machine::engine::Reference::default()),

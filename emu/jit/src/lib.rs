@@ -9,6 +9,7 @@ mod code;
 mod compile;
 mod emit;
 mod engine;
+mod heat;
 mod lazy;
 mod memory;
 mod plan;

@@ -20,6 +20,33 @@ pub(crate) struct Region {
     float: bool,
     /// Sorted by address.
     insns: Vec<(u64, Insn)>,
+    pub(crate) stays: Stays,
+}
+
+/// Stays that are judged together.
+const STAYS: u32 = 256;
+
+/// Instructions of a stay that pay for coming and going.
+const WORTH: u64 = 40;
+
+/// How long a region's code carries on once it is entered, on average.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stays {
+    count: u32,
+    insns: u64,
+}
+
+impl Stays {
+    /// Counts one of so many instructions; whether the last ones were too short.
+    pub(crate) fn are_short(&mut self, insns: u64) -> bool {
+        self.count += 1;
+        self.insns += insns;
+        if self.count < STAYS {
+            return false;
+        }
+        let all = std::mem::take(self);
+        all.insns < WORTH * u64::from(STAYS)
+    }
 }
 
 impl Region {
@@ -36,6 +63,7 @@ impl Region {
             vector: insns.iter().any(|(_, insn)| insn.family.is_vector()),
             float: insns.iter().any(|(_, insn)| needs_mxcsr(insn)),
             insns,
+            stays: Stays::default(),
         }
     }
 
@@ -60,5 +88,19 @@ impl Region {
     pub(crate) fn insn(&self, va: u64) -> Option<Insn> {
         let place = self.insns.binary_search_by_key(&va, |insn| insn.0);
         place.ok().map(|place| self.insns[place].1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_are_judged_by_their_average() {
+        let mut stays = Stays::default();
+        let mut judged = |insns: u64| (0..STAYS).filter(|_| stays.are_short(insns)).count();
+        assert_eq!(judged(WORTH), 0);
+        assert_eq!(judged(WORTH - 1), 1);
+        assert_eq!(judged(WORTH), 0, "short ones of before are forgotten");
     }
 }

@@ -1,0 +1,116 @@
+//! Which places are worth compiling: where samples find the interpreter, and
+//! where regions are left for.
+
+use rustc_hash::FxHashMap;
+
+/// Bits of an address that samples are counted together for.
+const NEAR: u32 = 7;
+
+/// The most places that are known; beyond, all is forgotten.
+const MOST_PLACES: usize = 1 << 20;
+
+/// How often a region is left for a place before that is hot.
+const FREQUENT: u32 = 8000;
+
+/// How often something was met since it was hot last, and how often it has to
+/// be met to be hot again: twice as often each time, so that what cannot be
+/// compiled is not tried for ever.
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    met: u32,
+    wanted: u32,
+}
+
+impl Count {
+    fn new(wanted: u32) -> Count {
+        Count { met: 0, wanted }
+    }
+
+    /// Counts; whether it is hot now.
+    fn note(&mut self) -> bool {
+        self.met += 1;
+        if self.met < self.wanted {
+            return false;
+        }
+        self.met = 0;
+        self.wanted = self.wanted.saturating_mul(2);
+        true
+    }
+}
+
+/// How often places were met.
+#[derive(Debug)]
+pub(crate) struct Heat {
+    /// Samples that make a place hot.
+    threshold: u32,
+    /// By address without its low bits.
+    samples: FxHashMap<u64, Count>,
+    /// By address and rights.
+    exits: FxHashMap<(u64, bool), Count>,
+}
+
+impl Heat {
+    /// Nothing was met yet; so many samples will make a place hot.
+    pub(crate) fn new(threshold: u32) -> Heat {
+        Heat {
+            threshold,
+            samples: FxHashMap::default(),
+            exits: FxHashMap::default(),
+        }
+    }
+
+    /// Samples that make a place hot.
+    pub(crate) fn threshold(&self) -> u32 {
+        self.threshold
+    }
+
+    /// Forgets all of it.
+    pub(crate) fn clear(&mut self) {
+        self.samples.clear();
+        self.exits.clear();
+    }
+
+    /// A sample found the interpreter here; whether that is a hot place.
+    pub(crate) fn note_sample(&mut self, rip: u64) -> bool {
+        if self.samples.len() > MOST_PLACES {
+            self.samples.clear();
+        }
+        let wanted = Count::new(self.threshold);
+        self.samples.entry(rip >> NEAR).or_insert(wanted).note()
+    }
+
+    /// A region was left for here; whether that is a hot place.
+    pub(crate) fn note_exit(&mut self, key: (u64, bool)) -> bool {
+        if self.exits.len() > MOST_PLACES {
+            self.exits.clear();
+        }
+        let wanted = Count::new(FREQUENT.min(self.threshold.saturating_mul(100)));
+        self.exits.entry(key).or_insert(wanted).note()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_hot_has_to_be_met_twice_as_often() {
+        let mut heat = Heat::new(3);
+        let mut met = |times: u32| (0..times).filter(|_| heat.note_sample(0x1234)).count();
+        assert_eq!(met(2), 0);
+        assert_eq!(met(1), 1);
+        assert_eq!(met(5), 0);
+        assert_eq!(met(1), 1);
+        assert!(!heat.note_sample(0x5678), "another place");
+    }
+
+    #[test]
+    fn samples_nearby_count_together_and_exits_do_not() {
+        let mut heat = Heat::new(2);
+        assert!(!heat.note_sample(0x1000));
+        assert!(heat.note_sample(0x1040));
+        assert!((1..200).all(|_| !heat.note_exit((0x1000, false))));
+        assert!(!heat.note_exit((0x1000, true)));
+        assert!(heat.note_exit((0x1000, false)));
+    }
+}
