@@ -3,8 +3,9 @@
 //! A handler ends by calling the handler of the next operation, with the same arguments: an
 //! optimising compiler makes a jump of that, so no stack is used, and each handler has a jump of
 //! its own that the host can learn to predict. Where less is optimised ([`threaded_loop`], see
-//! `build.rs`), with debug assertions, whose checks keep things on the stack, and for Miri,
-//! handlers return to a loop instead.
+//! `build.rs`), with debug assertions, whose checks keep things on the stack (the workspace's
+//! profiles have none here, those of the fuzz targets have), and for Miri, handlers return to a
+//! loop instead.
 //!
 //! # Safety
 //! All handlers have one contract, [`Handler`]'s: the operation is one of a block that lives, at

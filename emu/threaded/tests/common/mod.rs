@@ -105,6 +105,17 @@ impl Guest {
         guest
     }
 
+    /// One that runs this code with RBX, RBP, RSI and RDI leading to data, 0xC00 bytes before a
+    /// page's end; every exception leads to a jump to itself.
+    pub(crate) fn with_data(code: &[u8]) -> Guest {
+        let mut guest = Guest::with(code);
+        for register in [3, 5, 6, 7] {
+            guest.cpu.gpr[register] = DATA + 0x400;
+        }
+        guest.load(NEXT, &[0xEB, 0xFE]);
+        guest
+    }
+
     fn load(&mut self, at: u64, bytes: &[u8]) {
         assert!(self.bus.ram.load(PhysAddr(at), bytes));
     }
@@ -185,7 +196,7 @@ fn chunk(random: &mut Random, at: u64) -> Vec<u8> {
 }
 
 /// One instruction that the decoder may or may not like.
-fn instruction(random: &mut Random, code: &mut Vec<u8>) {
+pub(crate) fn instruction(random: &mut Random, code: &mut Vec<u8>) {
     match random.below(40) {
         0..2 => return code.extend([0x70 + (random.byte() & 15), random.byte() & 7]),
         2 => return code.extend([0xE8, random.byte() & 7, 0, 0, 0]),
