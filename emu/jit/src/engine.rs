@@ -20,10 +20,10 @@ use crate::region::Region;
 use crate::state::{Reason, State};
 
 /// How many samples make a place worth compiling.
-const HOT: u32 = 40;
+const HOT: u32 = 20;
 
 /// Cycles from sample to sample.
-const SLICE: u64 = 20_000;
+const SLICE: u64 = 60_000;
 
 /// How far, in instructions, the beginning of a block is looked for.
 const SEARCH: u32 = 2000;

@@ -84,7 +84,7 @@ impl Heat {
         if self.exits.len() > MOST_PLACES {
             self.exits.clear();
         }
-        let wanted = Count::new(FREQUENT.min(self.threshold.saturating_mul(100)));
+        let wanted = Count::new(FREQUENT.min(self.threshold.saturating_mul(400)));
         self.exits.entry(key).or_insert(wanted).note()
     }
 }
@@ -109,7 +109,7 @@ mod tests {
         let mut heat = Heat::new(2);
         assert!(!heat.note_sample(0x1000));
         assert!(heat.note_sample(0x1040));
-        assert!((1..200).all(|_| !heat.note_exit((0x1000, false))));
+        assert!((1..800).all(|_| !heat.note_exit((0x1000, false))));
         assert!(!heat.note_exit((0x1000, true)));
         assert!(heat.note_exit((0x1000, false)));
     }
