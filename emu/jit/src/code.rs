@@ -8,6 +8,9 @@ use memmap2::{Mmap, MmapMut};
 
 use crate::state::{Reason, State};
 
+/// What most hosts have as a page, in bytes.
+const PAGE: usize = 4096;
+
 /// The code of one function.
 #[derive(Debug)]
 pub(crate) struct Code(Mmap);
@@ -34,9 +37,9 @@ impl Code {
         self.0.as_ptr()
     }
 
-    /// Bytes of the host's memory that it takes.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// Bytes of the host's memory that it takes: whole pages.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len().next_multiple_of(PAGE)
     }
 }
 

@@ -34,7 +34,7 @@ const MOST_KNOWN: usize = 1 << 20;
 /// Places of the cache of entries.
 const PLACES: usize = 4096;
 
-/// The most bytes of compiled code; beyond, all of it is dropped.
+/// The most bytes that compiled regions take; before there are more, all of them are dropped.
 const MOST_BYTES: usize = 64 << 20;
 
 /// An entry of a region, found before.
@@ -102,7 +102,11 @@ pub struct Jit {
     /// By address and rights.
     known: FxHashMap<(u64, bool), Known>,
     heat: Heat,
+    /// What the regions take, and the most that they may take.
     bytes: usize,
+    most_bytes: usize,
+    /// How often all regions were dropped.
+    drops: u64,
     /// What regions were compiled for.
     kind: Option<(CostModel, CpuModel)>,
     code: CodeCache,
@@ -128,9 +132,31 @@ impl Jit {
             known: FxHashMap::default(),
             heat: Heat::new(threshold),
             bytes: 0,
+            most_bytes: MOST_BYTES,
+            drops: 0,
             kind: None,
             code: CodeCache::default(),
         })
+    }
+
+    /// The same engine, but its regions take at most so many bytes of the host's memory. All are
+    /// dropped before there are more; what needs more alone is not compiled.
+    #[must_use]
+    pub fn with_most_bytes(mut self, bytes: usize) -> Jit {
+        self.most_bytes = bytes;
+        self
+    }
+
+    /// Bytes of the host's memory that regions take now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How often all regions were dropped, for want of room or for another kind of CPU.
+    #[must_use]
+    pub fn drops(&self) -> u64 {
+        self.drops
     }
 
     fn clear(&mut self) {
@@ -144,6 +170,7 @@ impl Jit {
         self.known.clear();
         self.heat.clear();
         self.bytes = 0;
+        self.drops += 1;
     }
 
     /// Drops what was compiled for another kind of CPU.
@@ -204,7 +231,7 @@ impl Jit {
             }
             _ => {}
         }
-        if self.bytes > MOST_BYTES || self.known.len() > MOST_KNOWN {
+        if self.known.len() > MOST_KNOWN {
             self.clear();
         }
         let plan = Plan::new(cx);
@@ -213,11 +240,15 @@ impl Jit {
             // Later, perhaps.
             return;
         }
-        let Some(region) = plan.and_then(|plan| self.compile(plan, cx.cost)) else {
+        let region = plan.and_then(|plan| self.compile(plan, cx.cost));
+        let Some(region) = region.filter(|region| region.bytes() <= self.most_bytes) else {
             self.known.insert(key, Known::Hopeless(text));
             return;
         };
-        self.bytes += region.code.len();
+        if self.bytes + region.bytes() > self.most_bytes {
+            self.clear();
+        }
+        self.bytes += region.bytes();
         let number = self.regions.len() as u32;
         for (entry, &va) in region.entries.iter().enumerate() {
             let entry = entry as u32;
@@ -265,10 +296,11 @@ impl Jit {
 
     /// Runs a region; true if the run goes on.
     fn enter(&mut self, cx: &mut Cx<'_>, region: u32, entry: u32) -> Result<bool, Halt> {
-        let (user, retired) = (cx.is_user(), cx.cpu.retired);
+        let (user, retired, drops) = (cx.is_user(), cx.cpu.retired, self.drops);
         let result = self.stay(cx, region, entry);
         let carried_out = cx.cpu.retired.wrapping_sub(retired);
-        if self.regions[region as usize].stays.are_short(carried_out) {
+        // Another region may have been made for where it led, in its place.
+        if self.drops == drops && self.regions[region as usize].stays.are_short(carried_out) {
             self.set_active(region, user, false);
         }
         result
@@ -400,7 +432,7 @@ impl Engine for Jit {
 
     fn fresh(&self) -> Box<dyn Engine> {
         match Jit::with_threshold(self.heat.threshold(), self.slice) {
-            Some(jit) => Box::new(jit),
+            Some(jit) => Box::new(jit.with_most_bytes(self.most_bytes)),
             // There has been one, so there is one; else slower is better than none.
             None => Box::new(machine::engine::Reference::default()),
         }

@@ -67,6 +67,14 @@ impl Region {
         }
     }
 
+    /// Bytes of the host's memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let lists = self.entries.len() * size_of::<u64>()
+            + self.pages.len() * size_of::<Page>()
+            + self.insns.len() * size_of::<(u64, Insn)>();
+        self.code.bytes() + lists
+    }
+
     /// Whether the CPU is in a state for which it was compiled.
     pub(crate) fn fits(&self, cpu: &Cpu) -> bool {
         let on = || cpu.cr0 & (cr0::EM | cr0::TS) == 0 && cpu.cr4 & cr4::OSFXSR != 0;

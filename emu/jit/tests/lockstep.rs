@@ -7,6 +7,10 @@ use common::{Program, Random, World};
 use jit::Jit;
 use machine::engine::{Engine, Reference};
 
+fn compiler() -> Jit {
+    Jit::with_threshold(1, 300).expect("a host that it is for")
+}
+
 /// Runs a program in both engines, and compares them wherever they stop.
 fn compare(seed: u64) {
     let mut random = Random(seed);
@@ -14,13 +18,12 @@ fn compare(seed: u64) {
     let mut left = World::new(&program);
     let mut right = left.clone();
     let mut reference: Box<dyn Engine> = Box::new(Reference::default());
-    let mut jit: Box<dyn Engine> =
-        Box::new(Jit::with_threshold(1, 300).expect("a host that it is for"));
+    let mut jit = compiler();
     for round in 0..200 {
         let deadline = left.cpu.cycle + random.deadline();
         let (a, b) = (
             left.run(&mut *reference, deadline),
-            right.run(&mut *jit, deadline),
+            right.run(&mut jit, deadline),
         );
         assert_eq!(a, b, "seed {seed:#x}, round {round}, until {deadline}");
         let same = left.cpu == right.cpu;
@@ -41,6 +44,26 @@ fn random_programs_have_the_same_state_at_the_same_cycles() {
     for seed in 1..=60 {
         compare(seed);
     }
+}
+
+/// More regions than there is room for: all are dropped again and again.
+#[test]
+fn regions_that_are_dropped_all_the_time_change_nothing() {
+    const MOST: usize = 48 << 10;
+    let mut left = World::new(&Program::loops(60));
+    let mut right = left.clone();
+    let mut reference = Reference::default();
+    let mut jit = compiler().with_most_bytes(MOST);
+    let mut most = 0;
+    for deadline in (10_000..4_000_000).step_by(10_000) {
+        left.run(&mut reference, deadline).expect("it goes on");
+        right.run(&mut jit, deadline).expect("it goes on");
+        assert!(left.cpu == right.cpu, "{}", left.differences(&right));
+        most = most.max(jit.bytes());
+    }
+    println!("dropped {} times; {most} bytes", jit.drops());
+    assert!((MOST / 2..=MOST).contains(&most), "{most} bytes");
+    assert!(jit.drops() > 4, "{}", jit.drops());
 }
 
 /// For longer searches: `SEEDS=from..to`.

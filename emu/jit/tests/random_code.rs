@@ -17,6 +17,19 @@ fn random_code_does_the_same() {
     random::judge_seeds(60, &[&soon, &later]);
 }
 
+/// Regions are dropped all the time, or too large to be kept at all.
+#[test]
+fn random_code_does_the_same_where_regions_have_little_room() {
+    let engines = [8 << 10, 40 << 10].map(|bytes| {
+        let jit = Jit::with_threshold(1, 300);
+        jit.map(|jit| jit.with_most_bytes(bytes))
+    });
+    match engines {
+        [Some(tiny), Some(small)] => random::judge_seeds(30, &[&tiny, &small]),
+        _ => eprintln!("skipped: there is no compiler for this host"),
+    }
+}
+
 #[test]
 fn bytes_of_a_fuzzer_do_the_same() {
     match Jit::with_threshold(1, 300) {

@@ -149,6 +149,30 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// So many loops, a KiB apart, each with its own constant, one after the other for ever.
+    pub(crate) fn loops(count: i32) -> Program {
+        let mut bytes = Vec::new();
+        for number in 0..count {
+            let next = 0x400 * ((number + 1) % count);
+            bytes.extend([0xB9, 0x00, 0x08, 0, 0]); // mov ecx, 0x800
+            bytes.extend([0x48, 0x69, 0xC0]); // imul rax, rax, the constant
+            bytes.extend((number * 2 + 1).to_le_bytes());
+            bytes.extend([0x48, 0x01, 0xC8]); // add rax, rcx
+            bytes.extend([0x48, 0xC1, 0xC8, 0x05]); // ror rax, 5
+            bytes.extend([0xFF, 0xC9, 0x75, 0xEE]); // dec ecx; jnz the multiplication
+            bytes.push(0xE9); // jmp to the next one
+            bytes.extend((next - (bytes.len() as i32 + 4)).to_le_bytes());
+            bytes.resize(0x400 * (number + 1) as usize, 0x90);
+        }
+        Program {
+            bytes,
+            registers: [0; 16],
+            vectors: [0; 16],
+            flags: 0,
+            user: false,
+        }
+    }
+
     /// A loop of random instructions, with branches, calls and inner loops.
     pub(crate) fn random(random: &mut Random) -> Program {
         let mut registers = std::array::from_fn(|_| random.number());
