@@ -53,6 +53,7 @@ impl Bochs {
         self
     }
 
+    /// Without a speaker: where there is no card for sound, 2.7 dies of looking for one.
     fn configuration(&self) -> String {
         let (track, tracks, cylinders) = GEOMETRY;
         let disk = self.folder.join("disk");
@@ -72,6 +73,7 @@ impl Bochs {
              boot: disk\n\
              com1: enabled=1, mode=file, dev=/dev/fd/2\n\
              clock: sync=none\n\
+             plugin_ctrl: speaker=0\n\
              log: {}\n",
             disk.display(),
             log.display(),
