@@ -15,7 +15,7 @@
 //! counter, RFLAGS and the counts of instructions are stale until somebody settles them.
 
 use machine::cpu::insn::Rep;
-use machine::cpu::{Cpu, Cx};
+use machine::cpu::{Cpu, Cx, Halt};
 
 use crate::body::Body;
 use crate::env::{Env, tag};
@@ -104,6 +104,10 @@ pub(crate) unsafe fn straight<B: Body>(
     }
 }
 
+/// Where an operation that was a step of the reference interpreter leads: the next operation, the
+/// budget behind it and the flags. None if the stay is over; the CPU stands at a boundary.
+type Next = Option<(*const Op, Packed, Flags)>;
+
 /// Any straight instruction, by way of the reference interpreter.
 ///
 /// # Safety
@@ -123,10 +127,9 @@ pub(crate) unsafe fn slow(
         let around = &mut *env;
         step(&*op, &mut *around.cx, around, budget, Flags { res, aux })
     };
-    if let Some((budget, flags)) = next {
-        // SAFETY: a straight operation is followed by another one; and the contract of handlers.
-        let (next, cpu) = unsafe { (op.add(1), cpu_of(env)) };
-        go!(next, cpu, env, budget, flags)
+    if let Some((next, budget, flags)) = next {
+        // SAFETY: the contract of handlers.
+        go!(next, unsafe { cpu_of(env) }, env, budget, flags)
     }
 }
 
@@ -139,16 +142,9 @@ fn settle(op: &Op, cx: &mut Cx<'_>, env: &Env<'_>, budget: Packed, flags: Flags)
     env.settle(cx, budget + meta.rest);
 }
 
-/// Steps over one straight instruction. The budget and the flags behind it, if the block can go on
-/// there; otherwise the CPU stands at a boundary.
+/// Steps over one straight instruction.
 #[inline(never)]
-fn step(
-    op: &Op,
-    cx: &mut Cx<'_>,
-    env: &mut Env<'_>,
-    budget: Packed,
-    flags: Flags,
-) -> Option<(Packed, Flags)> {
+fn step(op: &Op, cx: &mut Cx<'_>, env: &mut Env<'_>, budget: Packed, flags: Flags) -> Next {
     settle(op, cx, env, budget, flags);
     let retired = cx.cpu.retired;
     let metas = env.metas;
@@ -159,13 +155,16 @@ fn step(
     // It has not faulted, reached no device, and the rest of the block is still what stands there.
     let undisturbed = cx.cpu.retired == retired + 1 && !cx.wants_attention() && tag(cx) == env.tag;
     if !undisturbed {
-        return None;
+        // SAFETY: the stay has the CPU borrowed.
+        return unsafe { env.resume(cx) };
     }
     let budget = env.budget(cx)? - metas[op.meta as usize + 1].rest;
     let flags = Flags::of(cx.cpu.rflags)?;
     // SAFETY: as when the surroundings were made.
     env.bank = unsafe { Bank::of(cx) };
-    (budget >= 0).then_some((budget, flags))
+    // A straight operation is followed by another one.
+    let next = core::ptr::from_ref(op).wrapping_add(1);
+    (budget >= 0).then_some((next, budget, flags))
 }
 
 /// The end of a block: an instruction that may change how the following ones execute.
@@ -181,21 +180,40 @@ pub(crate) unsafe fn end_with_step(
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
-    let (this, cx, env) = unsafe { (&*op, &mut *(*env).cx, &mut *env) };
-    settle(this, cx, env, budget, Flags { res, aux });
-    let insn = &env.metas[this.meta as usize].insn;
-    if insn.rep != Rep::None {
-        if let Err(halt) = cx.step(env.code) {
-            env.halt = Some(halt);
-        }
-        return;
+    let next = unsafe {
+        let around = &mut *env;
+        step_to_boundary(&*op, &mut *around.cx, around, budget, Flags { res, aux })
+    };
+    if let Some((next, budget, flags)) = next {
+        // SAFETY: the contract of handlers; the block was found under the tag of `env`.
+        go!(next, unsafe { cpu_of(env) }, env, budget, flags)
     }
-    if let Err(halt) = cx.step_known(insn) {
+}
+
+/// Steps over the last instruction of a block, whatever it changes.
+#[inline(never)]
+fn step_to_boundary(
+    op: &Op,
+    cx: &mut Cx<'_>,
+    env: &mut Env<'_>,
+    budget: Packed,
+    flags: Flags,
+) -> Next {
+    settle(op, cx, env, budget, flags);
+    let insn = &env.metas[op.meta as usize].insn;
+    let result = match insn.rep {
+        Rep::None => cx.step_known(insn),
+        _ => exactly(cx, env),
+    };
+    if let Err(halt) = result {
         env.halt = Some(halt);
+        return None;
     }
     if !cx.cpu.code64() {
         cx.cpu.rip &= 0xFFFF_FFFF;
     }
+    // SAFETY: the stay has the CPU borrowed.
+    unsafe { env.resume(cx) }
 }
 
 /// The end of a block: a string instruction with a REP prefix.
@@ -211,12 +229,34 @@ pub(crate) unsafe fn end_with_string(
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
-    let (this, cx, env) = unsafe { (&*op, &mut *(*env).cx, &mut *env) };
-    settle(this, cx, env, budget, Flags { res, aux });
-    let metas = env.metas;
-    if let Err(halt) = strings::run(cx, &metas[this.meta as usize].insn, env.code) {
-        env.halt = Some(halt);
+    let next = unsafe {
+        let around = &mut *env;
+        repeat(&*op, &mut *around.cx, around, budget, Flags { res, aux })
+    };
+    if let Some((next, budget, flags)) = next {
+        // SAFETY: the contract of handlers; the block was found under the tag of `env`.
+        go!(next, unsafe { cpu_of(env) }, env, budget, flags)
     }
+}
+
+/// One step, of an instruction that may pause.
+#[cold]
+#[inline(never)]
+fn exactly(cx: &mut Cx<'_>, env: &mut Env<'_>) -> Result<(), Halt> {
+    cx.step(env.code)
+}
+
+/// Goes on with a string instruction, to its end or to where it pauses.
+#[inline(never)]
+fn repeat(op: &Op, cx: &mut Cx<'_>, env: &mut Env<'_>, budget: Packed, flags: Flags) -> Next {
+    settle(op, cx, env, budget, flags);
+    let insn = &env.metas[op.meta as usize].insn;
+    if let Err(halt) = strings::run(cx, insn, env.code) {
+        env.halt = Some(halt);
+        return None;
+    }
+    // SAFETY: the stay has the CPU borrowed.
+    unsafe { env.resume(cx) }
 }
 
 /// The beginning of a block before which runs stop: see `Threaded::stop_at`.
@@ -245,19 +285,14 @@ pub(crate) unsafe fn stop(
 #[inline(never)]
 pub(crate) unsafe fn end_slowly(
     op: *const Op,
-    _: *mut Cpu,
+    cpu: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     res: u64,
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
-    let (this, cx, env) = unsafe { (&*op, &mut *(*env).cx, &mut *env) };
-    settle(this, cx, env, budget, Flags { res, aux });
-    let metas = env.metas;
-    if let Err(halt) = cx.step_known(&metas[this.meta as usize].insn) {
-        env.halt = Some(halt);
-    }
+    unsafe { end_with_step(op, cpu, env, budget, res, aux) }
 }
 
 /// Which of an operation's two links: where a jump leads, or the following instruction.

@@ -10,12 +10,9 @@ use machine::engine::Engine;
 
 use crate::cache::Cache;
 use crate::dispatch::enter;
-use crate::env::{Env, tag};
+use crate::env::{Env, limit, tag};
 use crate::flags::Flags;
 use crate::op::{Link, Op, Packed, SHIFT};
-
-/// The longest stay among the operations, in cycles: the budget has room for no more.
-const LONGEST: u64 = 1 << (SHIFT - 1);
 
 /// The threaded-code interpreter.
 #[derive(Default)]
@@ -143,8 +140,7 @@ impl State {
 
     /// Carries out blocks, from this one on.
     fn stay(&mut self, cx: &mut Cx<'_>, entry: *const Op, cost: Packed) -> Result<After, Halt> {
-        let most = cx.retire_room().min(LONGEST);
-        let limit = cx.deadline.min(cx.cpu.cycle.saturating_add(most));
+        let limit = limit(cx);
         let budget: Packed = ((limit - cx.cpu.cycle) << SHIFT) as i64 - cost;
         let flags = match Flags::of(cx.cpu.rflags) {
             Some(flags) if budget >= 0 => flags,

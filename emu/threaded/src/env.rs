@@ -4,11 +4,13 @@ use core::ptr;
 
 use machine::cpu::{CodeCache, Cx, Halt};
 
+use crate::flags::Flags;
 use crate::jumps::Jumps;
 use crate::memory::Bank;
-#[cfg(any(threaded_loop, debug_assertions, miri))]
-use crate::op::Op;
-use crate::op::{Link, Meta, Packed, SHIFT};
+use crate::op::{Link, Meta, Op, Packed, SHIFT};
+
+/// The longest stay among the operations, in cycles: the budget has room for no more.
+const LONGEST: u64 = 1 << (SHIFT - 1);
 
 /// What handlers find around them besides the CPU. It lives for one stay among the operations.
 pub(crate) struct Env<'a> {
@@ -38,6 +40,14 @@ pub(crate) struct Env<'a> {
     /// The other arguments of that handler.
     #[cfg(any(threaded_loop, debug_assertions, miri))]
     pub(crate) state: (Packed, u64, u64),
+}
+
+/// The cycle up to which a budget may reach: not beyond the deadline, and no counter of
+/// instructions overflows before.
+#[inline(always)]
+pub(crate) fn limit(cx: &Cx<'_>) -> u64 {
+    let most = cx.retire_room().min(LONGEST);
+    cx.deadline.min(cx.cpu.cycle.saturating_add(most))
 }
 
 /// A number that is the same only while the same bytes stand at the same addresses, with the same
@@ -91,5 +101,27 @@ impl<'a> Env<'a> {
     pub(crate) fn budget(&self, cx: &Cx<'_>) -> Option<Packed> {
         let left = self.limit.checked_sub(cx.cpu.cycle)?;
         Some((left << SHIFT) as i64)
+    }
+
+    /// The block at the boundary where the CPU stands, its budget and the flags, if it is known
+    /// and nothing unusual waits there. The surroundings are then what they would be for a new
+    /// stay: rights, memory and deadline may be others than before.
+    ///
+    /// # Safety
+    /// As for [`Env::new`]: the CPU stays borrowed, and is used by nothing but what follows.
+    #[inline(always)]
+    pub(crate) unsafe fn resume(&mut self, cx: &Cx<'_>) -> Option<(*const Op, Packed, Flags)> {
+        if cx.wants_attention() || cx.cpu.rep_iteration != 0 || !cx.is_ordinary() {
+            return None;
+        }
+        let tag = tag(cx);
+        let (entry, cost) = self.jumps.find(cx.cpu.rip, tag)?;
+        let limit = limit(cx);
+        let budget = ((limit.checked_sub(cx.cpu.cycle)?) << SHIFT) as i64 - cost;
+        let flags = Flags::of(cx.cpu.rflags).filter(|_| budget >= 0)?;
+        // SAFETY: the caller's promise.
+        self.bank = unsafe { Bank::of(cx) };
+        (self.tag, self.limit) = (tag, limit);
+        Some((entry, budget, flags))
     }
 }

@@ -53,23 +53,17 @@ impl Flags {
     /// From RFLAGS; none if ZF and SF are both set, which no arithmetic does.
     #[inline(always)]
     pub(crate) fn of(rflags: u64) -> Option<Flags> {
-        let bit = |mask: u64| u64::from(rflags & mask != 0);
-        let (zero, sign, parity) = (bit(flag::ZF), bit(flag::SF), bit(flag::PF));
-        if zero & sign != 0 {
+        let zero = rflags & flag::ZF != 0;
+        if zero && rflags & flag::SF != 0 {
             return None;
         }
-        let res = match (zero, sign, parity) {
-            (1, ..) => 0,
-            (_, 0, 0) => 1,
-            (_, 0, _) => 3,
-            (_, _, 0) => CARRY | 1,
-            _ => CARRY,
-        };
-        let carry = bit(flag::CF);
-        let aux = carry << 63
-            | (carry ^ bit(flag::OF)) << 62
-            | bit(flag::AF) << 3
-            | (zero & (parity ^ 1)) << 4;
+        // An odd number of ones below, or an even one, and the sign.
+        let other = 1 | (rflags & flag::PF) >> 1 | (rflags & flag::SF) << 56;
+        let res = if zero { 0 } else { other };
+        // CF and OF differ where the carry into the sign is set.
+        let into_sign = (rflags ^ rflags >> 11) << 62 & INTO_SIGN;
+        let odd = (rflags >> 2 & !(rflags << 2)) & ODD;
+        let aux = rflags << 63 | into_sign | rflags >> 1 & ADJUST | odd;
         Some(Flags { res, aux })
     }
 

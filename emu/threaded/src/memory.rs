@@ -128,27 +128,20 @@ impl Stretch {
         let bytes = (count * element.len()).min(self.len);
         // SAFETY: as in `copy_from`.
         let place = unsafe { core::slice::from_raw_parts_mut(self.start, bytes) };
-        match element {
-            [byte, rest @ ..] if rest.iter().all(|other| other == byte) => place.fill(*byte),
-            _ => (place.chunks_exact_mut(element.len())).for_each(|to| to.copy_from_slice(element)),
+        match *element {
+            [byte, ref rest @ ..] if rest.iter().all(|other| *other == byte) => place.fill(byte),
+            [a, b] => place.as_chunks_mut().0.fill([a, b]),
+            [a, b, c, d] => place.as_chunks_mut().0.fill([a, b, c, d]),
+            _ => {
+                let element = element.first_chunk().copied().unwrap_or([0; 8]);
+                place.as_chunks_mut().0.fill(element);
+            }
         }
     }
 
-    /// The element of 1, 2, 4 or 8 bytes at `at`; zero beyond the page.
-    #[inline(always)]
-    pub(crate) fn element(&self, at: usize, size: usize) -> u64 {
-        if at + size > self.len {
-            return 0;
-        }
-        // SAFETY: as in `copy_from`.
-        unsafe {
-            let from = self.start.add(at);
-            match size {
-                1 => u64::from(from.read()),
-                2 => u64::from(u16::from_le(from.cast::<u16>().read_unaligned())),
-                4 => u64::from(u32::from_le(from.cast::<u32>().read_unaligned())),
-                _ => u64::from_le(from.cast::<u64>().read_unaligned()),
-            }
-        }
+    /// What stands there.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: as in `copy_from`; nothing is written while the stretch is looked at.
+        unsafe { core::slice::from_raw_parts(self.start, self.len) }
     }
 }

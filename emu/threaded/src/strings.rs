@@ -12,6 +12,9 @@ use machine::cpu::{CodeCache, Cx, Halt};
 use crate::env::tag;
 use crate::memory::{Bank, Stretch};
 
+/// Bytes that are looked at together.
+const BLOCK: usize = 64;
+
 const RAX: usize = 0;
 const RCX: usize = 1;
 const RSI: usize = 6;
@@ -123,29 +126,64 @@ fn fill(bank: Bank, to: u64, value: u64, size: usize, most: u64) -> Option<u64> 
     Some(count as u64)
 }
 
-/// Elements that let a search or comparison go on.
+/// Elements that let a search go on.
 fn scan(bank: Bank, at: u64, value: u64, size: usize, most: u64, rep: Rep) -> Option<u64> {
     let place = bank.readable(at)?;
-    let count = elements(&place, size, most);
-    let wanted = value & all_bits(size);
-    let goes_on = |i: &usize| (place.element(i * size, size) == wanted) == (rep == Rep::Repe);
-    Some((0..count).take_while(goes_on).count() as u64)
+    let bytes = &place.bytes()[..elements(&place, size, most) * size];
+    let equal = rep == Rep::Repe;
+    Some(match size {
+        1 => scanned(bytes, u8::from_le_bytes, value as u8, equal),
+        2 => scanned(bytes, u16::from_le_bytes, value as u16, equal),
+        4 => scanned(bytes, u32::from_le_bytes, value as u32, equal),
+        _ => scanned(bytes, u64::from_le_bytes, value, equal),
+    })
 }
 
-/// All bits of an element.
-fn all_bits(size: usize) -> u64 {
-    u64::MAX >> (64 - 8 * size.clamp(1, 8))
+/// How many elements at the beginning are like this one, or unlike it.
+fn scanned<T: PartialEq + Copy, const N: usize>(
+    bytes: &[u8],
+    of: impl Fn([u8; N]) -> T,
+    wanted: T,
+    equal: bool,
+) -> u64 {
+    let elements = bytes.as_chunks::<N>().0;
+    let stops = |element: &[u8; N]| (of(*element) == wanted) != equal;
+    let blocks = elements.chunks_exact(BLOCK / N);
+    let whole = blocks.take_while(|block| !block.iter().fold(false, |any, one| any | stops(one)));
+    let first = whole.count() * (BLOCK / N);
+    let rest = elements[first..].iter().take_while(|one| !stops(one));
+    (first + rest.count()) as u64
 }
 
+/// Elements that let a comparison go on.
 fn compare(bank: Bank, a: u64, b: u64, size: usize, most: u64, rep: Rep) -> Option<u64> {
     let (first, second) = (bank.readable(a)?, bank.readable(b)?);
-    let count = elements(&first, size, most).min(elements(&second, size, most));
-    let goes_on = |i: &usize| {
-        let (a, b) = (
-            first.element(i * size, size),
-            second.element(i * size, size),
-        );
-        (a == b) == (rep == Rep::Repe)
-    };
-    Some((0..count).take_while(goes_on).count() as u64)
+    let len = elements(&first, size, most).min(elements(&second, size, most)) * size;
+    let (first, second) = (&first.bytes()[..len], &second.bytes()[..len]);
+    let equal = rep == Rep::Repe;
+    Some(match size {
+        1 => compared::<1>(first, second, equal),
+        2 => compared::<2>(first, second, equal),
+        4 => compared::<4>(first, second, equal),
+        _ => compared::<8>(first, second, equal),
+    })
+}
+
+/// How many elements at the beginning of both are alike, or unalike.
+fn compared<const N: usize>(first: &[u8], second: &[u8], equal: bool) -> u64 {
+    let blocks = first
+        .as_chunks::<BLOCK>()
+        .0
+        .iter()
+        .zip(second.as_chunks::<BLOCK>().0);
+    let whole = blocks
+        .take_while(|(one, other)| equal && one == other)
+        .count()
+        * BLOCK;
+    let (first, second) = (first.as_chunks::<N>().0, second.as_chunks::<N>().0);
+    let pairs = first.iter().zip(second).skip(whole / N);
+    (whole / N
+        + pairs
+            .take_while(|(one, other)| (one == other) == equal)
+            .count()) as u64
 }

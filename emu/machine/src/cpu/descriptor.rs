@@ -248,8 +248,11 @@ impl Cx<'_> {
     pub(super) fn set_code(&mut self, selector: u16, cpl: u8, segment: Segment) {
         // What this instruction has cost up to here belongs to the level that it leaves.
         self.charge_work();
-        if (self.cpu.cpl() == 3) != (cpl == 3) {
-            self.cpu.user_cycles = self.cpu.cycles_in_user();
+        let was_user = self.cpu.cpl() == 3;
+        if was_user != (cpl == 3) {
+            if was_user {
+                self.cpu.user_cycles = self.cpu.cycles_in_user();
+            }
             self.cpu.mode_since = self.cpu.cycle;
         }
         let selector = selector & !3 | u16::from(cpl);
@@ -257,7 +260,7 @@ impl Cx<'_> {
             selector,
             ..segment
         };
-        self.paging_changed();
+        self.code_changed();
     }
 
     /// LLDT.

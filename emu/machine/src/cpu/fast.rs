@@ -11,15 +11,11 @@ impl Cx<'_> {
     /// The bank that accesses of the running code may use.
     #[inline(always)]
     pub(super) fn mode(&self) -> Mode {
-        let ac = self.cpu.rflags & flag::AC != 0;
-        match (self.user, ac) {
-            _ if self.watch != 0 => Mode::Watched,
-            (false, false) => Mode::Kernel,
-            (true, false) => Mode::User,
-            (false, true) => Mode::KernelAc,
-            // The program may want alignment checked.
-            (true, true) => Mode::Watched,
-        }
+        // Of watched accesses, and where the program may want alignment checked.
+        const W: Mode = Mode::Watched;
+        const MODES: [Mode; 8] = [Mode::Kernel, Mode::KernelAc, Mode::User, W, W, W, W, W];
+        let ac = self.cpu.rflags / flag::AC & 1;
+        MODES[(ac | u64::from(self.user) << 1 | (self.watch & 1) << 2) as usize]
     }
 
     /// The first of the [`SLOTS`](crate::mmu::fast::SLOTS) slots of the bank that

@@ -26,6 +26,14 @@ impl Cx<'_> {
         self.mmu.set_paging(self.bus, &self.paging);
     }
 
+    /// The same where only the code segment, and with it the level, may be another one: what paging
+    /// does is a matter of the control registers alone.
+    pub(super) fn code_changed(&mut self) {
+        self.code64 = self.cpu.code64();
+        self.user = self.cpu.cpl() == 3;
+        debug_assert_eq!(self.paging, paging_of(self.cpu));
+    }
+
     /// MOV to CR0. Legacy paging is not there: protected mode with PAE and LME set goes straight
     /// to IA-32e mode.
     pub(super) fn write_cr0(&mut self, value: u64) -> Result<(), Fault> {

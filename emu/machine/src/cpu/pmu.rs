@@ -134,7 +134,11 @@ impl Pmu {
     }
 
     /// Counts instructions, no more than there is [`Pmu::room`] for.
+    #[inline]
     pub fn retire_many(&mut self, user: bool, count: u64) {
+        if self.global_control == 0 {
+            return;
+        }
         if self.general_counts(user) {
             self.general = (self.general + count) & MASK;
         }

@@ -126,6 +126,51 @@ impl Sets {
     }
 }
 
+/// Large pages of which there may be fragments: a bit for each, which many share. Host only.
+#[derive(Clone, Copy, Debug)]
+struct Regions([u64; 4]);
+
+impl Default for Regions {
+    /// All of them, for one who knows nothing yet.
+    fn default() -> Self {
+        Regions([u64::MAX; 4])
+    }
+}
+
+impl PartialEq for Regions {
+    /// What the host knows makes no difference.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Regions {}
+
+impl Regions {
+    const NONE: Regions = Regions([0; 4]);
+
+    /// Word and bit of the page of this level that holds `page`.
+    #[inline]
+    fn place(page: u64, level: u8) -> (usize, u64) {
+        let region = (page & !VALID) >> (9 * u32::from(level)) << 2 | u64::from(level);
+        let hash = region.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
+        ((hash / 64) as usize, 1 << (hash % 64))
+    }
+
+    fn put(&mut self, entry: &Entry) {
+        let (word, bit) = Regions::place(entry.tag, entry.level);
+        self.0[word] |= bit;
+    }
+
+    /// Whether a large page that holds `page` may have fragments.
+    fn may_hold(&self, page: u64) -> bool {
+        (1..=2).any(|level| {
+            let (word, bit) = Regions::place(page, level);
+            self.0[word] & bit != 0
+        })
+    }
+}
+
 /// The translations that one CPU remembers.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tlb {
@@ -138,6 +183,9 @@ pub(crate) struct Tlb {
     /// Those with a fragment of a large page.
     #[serde(skip)]
     large: Sets,
+    /// The large pages that those belong to.
+    #[serde(skip)]
+    regions: Regions,
 }
 
 impl Default for Tlb {
@@ -147,6 +195,7 @@ impl Default for Tlb {
             next: vec![0; SETS],
             used: Sets::default(),
             large: Sets::default(),
+            regions: Regions::default(),
         }
     }
 }
@@ -158,6 +207,7 @@ impl Clone for Tlb {
             next: self.next.clone(),
             used: self.used,
             large: self.large,
+            regions: self.regions,
         }
     }
 
@@ -165,6 +215,7 @@ impl Clone for Tlb {
         self.entries.clone_from(&other.entries);
         self.next.clone_from(&other.next);
         (self.used, self.large) = (other.used, other.large);
+        self.regions = other.regions;
     }
 }
 
@@ -187,6 +238,7 @@ impl Tlb {
         self.used.put(set, true);
         if entry.level != 0 {
             self.large.put(set, true);
+            self.regions.put(&entry);
         }
         let first = set * WAYS;
         let ways = &mut self.entries[first..first + WAYS];
@@ -220,16 +272,22 @@ impl Tlb {
         global_too: bool,
         mut gone: impl FnMut(u64),
     ) {
-        let mut sets = self.large;
-        sets.put(set_of(page), true);
-        self.forget(sets, |entry| {
+        let mut is_meant = |entry: &Entry| {
             let meant = entry.belongs_to(context) || global_too && entry.is_global();
             let goes = meant && entry.is_part_of(page);
             if goes {
                 gone(entry.tag & !VALID);
             }
             goes
-        });
+        };
+        let set = set_of(page);
+        if self.regions.may_hold(page) {
+            let mut sets = self.large;
+            sets.put(set, true);
+            self.forget(sets, is_meant);
+        } else {
+            self.forget_in(set, &mut is_meant);
+        }
     }
 
     /// Forgets those that are meant.
@@ -237,20 +295,32 @@ impl Tlb {
         self.forget(self.used, is_meant);
     }
 
-    /// Forgets those of these sets that are meant.
+    /// Forgets those of these sets that are meant; all sets with fragments are among them.
     fn forget(&mut self, sets: Sets, mut is_meant: impl FnMut(&Entry) -> bool) {
+        self.regions = Regions::NONE;
         for set in sets.iter() {
-            let (mut used, mut large) = (false, false);
-            for entry in &mut self.entries[set * WAYS..][..WAYS] {
-                if is_meant(entry) {
-                    *entry = Entry::default();
-                }
-                used |= entry.tag & VALID != 0;
-                large |= entry.level != 0;
-            }
-            self.used.put(set, used);
-            self.large.put(set, large);
+            self.forget_in(set, &mut is_meant);
+            let Tlb {
+                entries, regions, ..
+            } = self;
+            let ways = entries[set * WAYS..][..WAYS].iter();
+            ways.filter(|way| way.level != 0)
+                .for_each(|way| regions.put(way));
         }
+    }
+
+    /// Forgets those of this set that are meant.
+    fn forget_in(&mut self, set: usize, is_meant: &mut impl FnMut(&Entry) -> bool) {
+        let (mut used, mut large) = (false, false);
+        for entry in &mut self.entries[set * WAYS..][..WAYS] {
+            if is_meant(entry) {
+                *entry = Entry::default();
+            }
+            used |= entry.tag & VALID != 0;
+            large |= entry.level != 0;
+        }
+        self.used.put(set, used);
+        self.large.put(set, large);
     }
 
     pub(super) fn is_sound(&self) -> bool {
