@@ -316,7 +316,7 @@ fn echo() -> Setup {
         title: "echo".to_owned(),
         scenario: String::new(),
         hardware: Hardware::default(),
-        kernel: tiny::kernel(tiny::ECHO),
+        kernel: tiny::kernel(tiny::ECHO).into(),
         initrd: None,
         cmdline: String::new(),
         disk: None,
@@ -345,7 +345,7 @@ fn recording_twice_gives_the_same_bytes_and_they_replay() {
     assert_eq!(fs::read(&a).expect("a"), fs::read(&b).expect("b"));
     let trace = Trace::open(&a).expect("the trace opens");
     // This kernel is not the one in coe: only the trace has it.
-    assert_ne!(trace.kernel, coe::embedded::KERNEL);
+    assert_ne!(*trace.kernel, *coe::embedded::KERNEL);
     let replayed = replay::replay(&trace, None, &mut []).expect("it replays");
     assert_eq!((replayed.whole, replayed.finished), (true, finished));
     let output = coe_in(folder.path(), &["replay", "a.coe"]);
@@ -416,7 +416,7 @@ fn another_kernel_in_the_trace_is_a_divergence() {
     let path = folder.path().join("a.coe");
     record(&echo(), &path);
     let mut trace = Trace::open(&path).expect("the trace opens");
-    trace.kernel = tiny::kernel(tiny::EXIT);
+    trace.kernel = tiny::kernel(tiny::EXIT).into();
     let error = replay::replay(&trace, None, &mut []).expect_err("it cannot replay");
     assert_eq!(error.exit_code() as u8, 122, "{error}");
 }
@@ -485,7 +485,7 @@ fn digests_are_taken_from_power_on_to_the_end() {
     let folder = folder();
     let path = folder.path().join("a.coe");
     let setup = Setup {
-        kernel: tiny::kernel(tiny::FOREVER),
+        kernel: tiny::kernel(tiny::FOREVER).into(),
         limit: 12_000_000,
         ..echo()
     };

@@ -25,7 +25,7 @@ fn setup(code: &[u8], limit: u64) -> Setup {
         title: "tiny".to_owned(),
         scenario: String::new(),
         hardware: Hardware::default(),
-        kernel: tiny::kernel(code),
+        kernel: tiny::kernel(code).into(),
         initrd: None,
         cmdline: "option".to_owned(),
         disk: None,

@@ -15,6 +15,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// How a trace stores the guests. Where this script is compiled without crates,
+/// as `tests/reproducible.rs` does it, guests are built and no more.
+#[cfg(not(unpacked))]
+#[path = "src/trace/frame.rs"]
+mod frame;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// One nested build.
@@ -87,6 +93,7 @@ fn build() -> Result<()> {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/trace/frame.rs");
 
     let toolchain = Toolchain::find()?;
     let workshop = workshop(&out, &root)?;
@@ -100,17 +107,18 @@ fn build() -> Result<()> {
 }
 
 /// Copies the guests to OUT_DIR and writes `embedded.rs`, which includes them,
-/// each also packed as a trace stores it.
+/// each also as the chunk of a trace that holds it.
 fn embed(kernel: &Path, programs: &Path, root: &Path, out: &Path) -> Result<()> {
     let guests = out.join("guests");
     fs::create_dir_all(&guests)?;
-    let copy = |from: &Path, name: &str| -> Result<PathBuf> {
+    let copy = |from: &Path, name: &str, what: What| -> Result<PathBuf> {
         let to = guests.join(name);
         fs::copy(from.join(name), &to)?;
-        pack(&to)?;
+        pack(&to, what)?;
         Ok(to)
     };
-    let path = copy(kernel, "kernel")?;
+    let path = copy(kernel, "kernel", What::Kernel)?;
+    let hash = hash(&path)?;
     let mut code =
         format!("/// The kernel's ELF.\npub const KERNEL: &[u8] = include_bytes!({path:?});\n");
     let mut plain = String::new();
@@ -119,7 +127,7 @@ fn embed(kernel: &Path, programs: &Path, root: &Path, out: &Path) -> Result<()> 
         .iter()
         .enumerate()
     {
-        let path = copy(programs, name)?;
+        let path = copy(programs, name, What::Program)?;
         writeln!(plain, "    ({name:?}, include_bytes!({path:?})),")?;
         writeln!(
             packed,
@@ -131,8 +139,11 @@ fn embed(kernel: &Path, programs: &Path, root: &Path, out: &Path) -> Result<()> 
         code,
         "/// The user programs' ELFs by name, sorted.\n\
          pub const PROGRAMS: &[(&str, &[u8])] = &[\n{plain}];\n\
-         /// All of these files, and each as an LZ4 block.\n\
-         pub const PACKED: &[(&[u8], &[u8])] = &[\n{packed}];"
+         /// All of these files, and each as a chunk of a trace: the kernel as a\n\
+         /// kernel, the programs as pieces of an initrd.\n\
+         pub const PACKED: &[(&[u8], &[u8])] = &[\n{packed}];\n\
+         /// The kernel's xxh3-128 hash.\n\
+         pub const KERNEL_HASH: u128 = {hash:#x};"
     )?;
     code.push_str(&about(&root.join("guest-user/src/bin"))?);
     fs::write(out.join("embedded.rs"), code)?;
@@ -140,24 +151,44 @@ fn embed(kernel: &Path, programs: &Path, root: &Path, out: &Path) -> Result<()> 
 }
 
 fn packed_path(path: &Path) -> PathBuf {
-    path.with_added_extension("lz4")
+    path.with_added_extension("chunk")
+}
+
+/// What a guest is.
+#[derive(Clone, Copy)]
+enum What {
+    Kernel,
+    Program,
 }
 
 /// Packs a guest beside itself. This is done once, here, since it costs more
 /// than a short run.
 #[cfg(not(unpacked))]
-fn pack(path: &Path) -> Result<()> {
-    Ok(fs::write(
-        packed_path(path),
-        lz4_flex::block::compress(&fs::read(path)?),
-    )?)
+fn pack(path: &Path, what: What) -> Result<()> {
+    let kind = match what {
+        What::Kernel => frame::KERNEL,
+        What::Program => frame::INITRD,
+    };
+    let raw = fs::read(path)?;
+    let stored = lz4_flex::block::compress(&raw);
+    let head = frame::frame(kind, raw.len(), &stored).ok_or("a guest of 4 GiB")?;
+    Ok(fs::write(packed_path(path), [&head[..], &stored].concat())?)
 }
 
-/// Where this script is compiled without crates, as `tests/reproducible.rs`
-/// does it, guests are built and no more.
 #[cfg(unpacked)]
-fn pack(_path: &Path) -> Result<()> {
+fn pack(_path: &Path, _what: What) -> Result<()> {
     Ok(())
+}
+
+/// The hash by which traces name a kernel.
+#[cfg(not(unpacked))]
+fn hash(kernel: &Path) -> Result<u128> {
+    Ok(xxhash_rust::xxh3::xxh3_128(&fs::read(kernel)?))
+}
+
+#[cfg(unpacked)]
+fn hash(_kernel: &Path) -> Result<u128> {
+    Ok(0)
 }
 
 /// The folder in which the guests are built: one for every profile and target

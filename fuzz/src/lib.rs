@@ -105,7 +105,7 @@ pub fn setup(limit: u64) -> Setup {
 #[must_use]
 pub fn hello_setup() -> Setup {
     Setup {
-        kernel: elf(HELLO),
+        kernel: elf(HELLO).into(),
         initrd: Some(b"initrd".to_vec()),
         disk: Some(vec![7; 4096]),
         inputs: vec![(5, Input::Console(b'x'))],

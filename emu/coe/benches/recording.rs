@@ -1,13 +1,18 @@
 //! What recording and replaying cost, in instructions of the host.
 //!
 //! `cargo bench -p coe --bench recording [WORKLOAD]` runs, records and replays
-//! some scenarios and counts with `perf`, or with `valgrind` where the host's
-//! counters cannot be read. Instructions do not depend on what else the host
-//! does, so the limits are hard ones.
+//! some scenarios. Instructions do not depend on what else the host does, so the
+//! limits are hard ones.
+
+mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+
+use common::Counter;
+
+const COE: &str = env!("CARGO_BIN_EXE_coe");
 
 /// A program that does next to nothing, and scenarios with much work: moving
 /// data, switching tasks, faulting in memory.
@@ -39,7 +44,7 @@ fn main() -> ExitCode {
     );
     let mut good = true;
     for name in WORKLOADS.into_iter().filter(wanted) {
-        good &= Measured::of(&counter, name, &trace).show(name, images);
+        good &= Measured::of(counter, name, &trace).show(name, images);
     }
     if good {
         ExitCode::SUCCESS
@@ -53,7 +58,7 @@ fn main() -> ExitCode {
 
 /// The bytes of a trace of a program that does next to nothing: its images.
 fn images(trace: &Path) -> u64 {
-    let coe = Command::new(env!("CARGO_BIN_EXE_coe"))
+    let coe = Command::new(COE)
         .args(["record", "hello", "-o"])
         .arg(trace)
         .stdout(Stdio::null())
@@ -75,15 +80,16 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(counter: &Counter, name: &str, trace: &Path) -> Measured {
+    fn of(counter: Counter, name: &str, trace: &Path) -> Measured {
         let scenario = match name.contains('/') {
             true => format!("{}/../../scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR")),
             false => name.to_owned(),
         };
         let to = trace.to_str().expect("a path in UTF-8");
-        let run = counter.count(&["run", &scenario]);
-        let record = counter.count(&["record", &scenario, "-o", to]);
-        let replay = counter.count(&["replay", to]);
+        let count = |arguments: &[&str]| counter.count(Path::new(COE), arguments);
+        let run = count(&["run", &scenario]);
+        let record = count(&["record", &scenario, "-o", to]);
+        let replay = count(&["replay", to]);
         Measured {
             guest: guest_instructions(trace),
             run,
@@ -120,59 +126,4 @@ fn guest_instructions(trace: &Path) -> u64 {
         _ => None,
     });
     retired.last().expect("the trace has an end")
-}
-
-/// Counts the instructions of a command.
-enum Counter {
-    Perf,
-    Valgrind,
-}
-
-impl Counter {
-    fn new() -> Option<Counter> {
-        [Counter::Perf, Counter::Valgrind]
-            .into_iter()
-            .find(|counter| counter.try_count(Path::new("true"), &[]).is_some())
-    }
-
-    fn count(&self, arguments: &[&str]) -> u64 {
-        let coe = PathBuf::from(env!("CARGO_BIN_EXE_coe"));
-        let counted = self.try_count(&coe, arguments);
-        counted.unwrap_or_else(|| panic!("coe {arguments:?} was not counted"))
-    }
-
-    fn try_count(&self, program: &Path, arguments: &[&str]) -> Option<u64> {
-        let tool: &[&str] = match self {
-            Counter::Perf => &["perf", "stat", "-x,", "-e", "instructions:u"],
-            Counter::Valgrind => &[
-                "valgrind",
-                "--tool=cachegrind",
-                "--cache-sim=no",
-                "--cachegrind-out-file=/dev/null",
-            ],
-        };
-        let output = Command::new(tool[0])
-            .args(&tool[1..])
-            .arg(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .output()
-            .ok()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        said.lines().find_map(|line| self.figure(line))
-    }
-
-    /// The figure, if this is the line of a tool's output that has it.
-    fn figure(&self, line: &str) -> Option<u64> {
-        let text = match self {
-            Counter::Perf => line.split_once(",,instructions")?.0,
-            // `I refs:` or `I   refs:`, as its version has it.
-            Counter::Valgrind => {
-                let (what, count) = line.split_once("refs:")?;
-                what.trim_end().ends_with('I').then_some(count)?
-            }
-        };
-        text.trim().replace(',', "").parse().ok()
-    }
 }

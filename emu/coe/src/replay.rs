@@ -151,7 +151,7 @@ pub fn replay_on(
             machine
         }
         None => {
-            let machine = run::boot(&trace.setup())?;
+            let machine = trace.boot()?;
             judge.pause(&machine)?;
             machine
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use abi::choice::{ChoiceKind, RESCHEDULE_VECTOR};
 use abi::event::EventId;
 use abi::exit::Exit;
-use machine::{Choice, Event, Host, Input, Machine, Missing, Payload, Stop};
+use machine::{Choice, Config, Event, Host, Images, Input, Machine, Missing, Payload, Stop};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -179,9 +179,19 @@ pub struct Finished {
 /// If the images cannot be loaded, an input cannot be taken, or coe was built
 /// without the engine.
 pub fn boot(setup: &Setup) -> Result<Machine, Error> {
-    let mut machine = Machine::boot(&setup.config(), &setup.images())?;
+    let mut machine = load(&setup.config(), &setup.images(), &setup.inputs)?;
     machine.set_engine(setup.engine.engine()?);
-    for (at, input) in &setup.inputs {
+    Ok(machine)
+}
+
+/// A machine at power-on with these inputs queued, on the reference engine.
+pub(crate) fn load(
+    config: &Config,
+    images: &Images<'_>,
+    inputs: &[(u64, Input)],
+) -> Result<Machine, Error> {
+    let mut machine = Machine::boot(config, images)?;
+    for (at, input) in inputs {
         machine.push_input(*at, *input)?;
     }
     Ok(machine)

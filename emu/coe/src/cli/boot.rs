@@ -55,7 +55,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
             cpu: cpu_model(arguments.cpu.as_deref())?,
             ..Hardware::default()
         },
-        kernel: program::read(&arguments.kernel)?,
+        kernel: program::read(&arguments.kernel)?.into(),
         initrd: arguments.initrd.as_deref().map(program::read).transpose()?,
         cmdline: arguments.append.clone(),
         disk: None,

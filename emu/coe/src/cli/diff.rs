@@ -204,7 +204,7 @@ fn run_setup(
 ) -> Result<Side, Error> {
     setup.engine = how.engine;
     let mut collector = Collector::new(how.detail);
-    let mut progress = Progress::beside_console(&setup);
+    let mut progress = Progress::beside_console(setup.limit, setup.live);
     let mut fitting = Fitting::new(&setup);
     let watchers: &mut [&mut dyn Watcher] = &mut [&mut collector, &mut progress, &mut fitting];
     let finished = run::run_with(&setup, source, watchers)?;

@@ -68,11 +68,11 @@ pub(super) struct Progress {
 impl Progress {
     /// A bar where the console does not go to the terminal as well, and nobody
     /// types there.
-    pub(super) fn beside_console(setup: &Setup) -> Self {
+    pub(super) fn beside_console(limit: u64, live: bool) -> Self {
         let apart = io::stderr().is_terminal() && !io::stdout().is_terminal();
         Progress {
-            bar: (apart && !setup.live).then(bar),
-            limit: setup.limit,
+            bar: (apart && !live).then(bar),
+            limit,
             start: Instant::now(),
         }
     }

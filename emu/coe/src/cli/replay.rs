@@ -31,7 +31,8 @@ pub(super) struct Arguments {
 pub(super) fn main(arguments: &Arguments) -> Result<ExitCode, Error> {
     let trace = Trace::open(&arguments.trace)?;
     let mut console = Console::default();
-    let mut progress = Progress::beside_console(&trace.setup());
+    let (limit, live) = (trace.header.limit, trace.header.live);
+    let mut progress = Progress::beside_console(limit, live);
     let engine = arguments.engine.engine;
     let watchers: &mut [&mut dyn Watcher] = &mut [&mut console, &mut progress];
     let replayed = replay::replay_on(engine, &trace, arguments.to, watchers);

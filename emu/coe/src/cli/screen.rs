@@ -22,7 +22,7 @@ impl Screen {
     pub(super) fn new(setup: &Setup, quiet: bool) -> Self {
         Screen {
             console: Console::default(),
-            progress: Progress::beside_console(setup),
+            progress: Progress::beside_console(setup.limit, setup.live),
             summary: Summary::default(),
             fitting: Fitting::new(setup),
             quiet,

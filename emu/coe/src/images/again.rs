@@ -22,7 +22,7 @@ impl Setup {
         guests: &Guests,
         recorded: Option<Arc<Schedule>>,
     ) -> Result<Setup, crate::Error> {
-        self.kernel = guests.kernel.to_vec();
+        self.kernel = guests.kernel.clone();
         if let Some((_, own)) = self.initrd.as_deref().and_then(cpio::split) {
             let mut initrd = guests.archive();
             initrd.extend(own);

@@ -8,6 +8,7 @@ mod guests;
 
 pub use guests::Guests;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ pub struct Setup {
     /// The machine.
     pub hardware: Hardware,
     /// The kernel's ELF.
-    pub kernel: Vec<u8>,
+    pub kernel: Cow<'static, [u8]>,
     /// The initrd, if there is one.
     pub initrd: Option<Vec<u8>>,
     /// The kernel's command line.
@@ -115,7 +116,7 @@ impl Setup {
             title: scenario.title.clone(),
             scenario: scenario.text.clone(),
             hardware: scenario.machine,
-            kernel: guests.kernel.to_vec(),
+            kernel: guests.kernel.clone(),
             initrd: Some(initrd),
             cmdline: cmdline(scenario, &guests.options),
             disk: disk(scenario, base)?,
@@ -154,7 +155,7 @@ impl Setup {
 
     /// Gives the memory of the images back, which the machine has in its RAM.
     pub fn drop_images(&mut self) {
-        self.kernel = Vec::new();
+        self.kernel = Cow::default();
         self.initrd = None;
         self.disk = None;
     }
@@ -162,22 +163,7 @@ impl Setup {
     /// The machine's configuration.
     #[must_use]
     pub fn config(&self) -> Config {
-        let Hardware {
-            memory,
-            cpus,
-            cpu,
-            seed,
-            cost,
-            epoch,
-        } = self.hardware;
-        Config {
-            memory,
-            cpus,
-            cpu,
-            seed,
-            cost,
-            epoch,
-        }
+        self.hardware.config()
     }
 
     /// The machine's images.

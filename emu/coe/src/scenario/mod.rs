@@ -14,7 +14,7 @@ pub use size::memory as parse_memory;
 
 use std::path::Path;
 
-use machine::{CostModel, CpuModel};
+use machine::{Config, CostModel, CpuModel};
 use miette::Diagnostic as _;
 
 use crate::events::counters::Bound;
@@ -57,6 +57,29 @@ pub struct Hardware {
     pub cost: CostModel,
     /// The date at which the clock starts, in seconds since 1970.
     pub epoch: u64,
+}
+
+impl Hardware {
+    /// The machine's configuration.
+    #[must_use]
+    pub fn config(self) -> Config {
+        let Hardware {
+            memory,
+            cpus,
+            cpu,
+            seed,
+            cost,
+            epoch,
+        } = self;
+        Config {
+            memory,
+            cpus,
+            cpu,
+            seed,
+            cost,
+            epoch,
+        }
+    }
 }
 
 impl Default for Hardware {

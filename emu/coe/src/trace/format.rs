@@ -1,10 +1,12 @@
 //! The layout of a `.coe` file; docs/trace-format.md describes it.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use machine::{CostModel, CpuModel, Event, Input, Payload, Position};
+use machine::{Config, CostModel, CpuModel, Event, Input, Payload, Position};
 use serde::{Deserialize, Serialize};
 
+use super::packed;
 use crate::engine::Kind;
 use crate::images::{Chooser, Setup};
 use crate::input::Arrival;
@@ -89,20 +91,35 @@ impl Header {
         }
     }
 
+    /// The configuration of the machine that was recorded.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.hardware().config()
+    }
+
+    fn hardware(&self) -> Hardware {
+        Hardware {
+            memory: self.memory,
+            cpus: self.cpus,
+            cpu: self.cpu,
+            seed: self.seed,
+            cost: self.cost,
+            epoch: self.epoch,
+        }
+    }
+
     /// The setup that was recorded; choices come from the records.
     #[must_use]
-    pub fn setup(&self, kernel: Vec<u8>, initrd: Option<Vec<u8>>, disk: Option<Vec<u8>>) -> Setup {
+    pub fn setup(
+        &self,
+        kernel: Cow<'static, [u8]>,
+        initrd: Option<Vec<u8>>,
+        disk: Option<Vec<u8>>,
+    ) -> Setup {
         Setup {
             title: self.title.clone(),
             scenario: self.scenario.clone(),
-            hardware: Hardware {
-                memory: self.memory,
-                cpus: self.cpus,
-                cpu: self.cpu,
-                seed: self.seed,
-                cost: self.cost,
-                epoch: self.epoch,
-            },
+            hardware: self.hardware(),
             kernel,
             initrd,
             cmdline: self.cmdline.clone(),
@@ -119,7 +136,7 @@ impl Header {
 /// The name of an image: its xxh3-128 hash.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> String {
-    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes))
+    format!("{:032x}", packed::hash(bytes))
 }
 
 /// One thing that was recorded.

@@ -2,6 +2,7 @@
 
 mod chunk;
 mod format;
+mod frame;
 mod packed;
 mod preamble;
 mod reader;
@@ -108,7 +109,7 @@ mod tests {
             title: "t".to_owned(),
             scenario: "title = \"t\"".to_owned(),
             hardware: Hardware::default(),
-            kernel: vec![1, 2, 3],
+            kernel: vec![1, 2, 3].into(),
             initrd: Some(vec![4; 1000]),
             cmdline: "sched=fifo".to_owned(),
             disk: Some(vec![0; 4096]),

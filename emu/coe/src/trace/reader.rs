@@ -1,6 +1,9 @@
 //! Reads a trace, up to its last whole chunk.
 
+use std::borrow::Cow;
 use std::path::Path;
+
+use machine::{Images, Machine};
 
 use super::TraceError;
 use super::chunk::{Chunk, Kind};
@@ -9,7 +12,7 @@ use super::preamble::{self, Version, WriterName};
 use super::snapshot::{self, Snapshot};
 use crate::images::Setup;
 use crate::input::Arrival;
-use crate::run::Finished;
+use crate::run::{self, Finished};
 use crate::scenario::program;
 
 /// A trace whose header and images are known and checked.
@@ -20,7 +23,7 @@ pub struct Trace {
     /// What it says about itself.
     pub header: Header,
     /// The kernel's ELF.
-    pub kernel: Vec<u8>,
+    pub kernel: Cow<'static, [u8]>,
     /// The initrd.
     pub initrd: Option<Vec<u8>>,
     /// What is on the disk at first.
@@ -67,7 +70,7 @@ impl Trace {
             .transpose()?;
         let disk = header
             .has_disk
-            .then(|| expect(&bytes, &mut at, Kind::Disk)?.unpack())
+            .then(|| Ok(expect(&bytes, &mut at, Kind::Disk)?.unpack()?.into_owned()))
             .transpose()?;
         Ok(Trace {
             writer: preamble.writer,
@@ -85,6 +88,20 @@ impl Trace {
     pub fn setup(&self) -> Setup {
         self.header
             .setup(self.kernel.clone(), self.initrd.clone(), self.disk.clone())
+    }
+
+    /// The machine that was recorded, at power-on.
+    ///
+    /// # Errors
+    /// If its images cannot be loaded or an input cannot be taken.
+    pub fn boot(&self) -> Result<Machine, crate::Error> {
+        let images = Images {
+            kernel: &self.kernel,
+            initrd: self.initrd.as_deref(),
+            cmdline: &self.header.cmdline,
+            disk: self.disk.as_deref(),
+        };
+        run::load(&self.header.config(), &images, &self.header.inputs)
     }
 
     /// The live input, as far as it can be read.
@@ -112,7 +129,7 @@ impl Trace {
         Items {
             bytes: &self.bytes,
             at: self.records_at,
-            raw: Vec::new(),
+            raw: Cow::default(),
             used: 0,
             chunk_at: 0,
             base: Base::default(),
@@ -132,7 +149,7 @@ fn expect<'a>(bytes: &'a [u8], at: &mut usize, kind: Kind) -> Result<Chunk<'a>, 
 }
 
 /// The kernel, if it is the one that the header names.
-fn named(chunk: &Chunk<'_>, header: &Header) -> Result<Vec<u8>, TraceError> {
+fn named(chunk: &Chunk<'_>, header: &Header) -> Result<Cow<'static, [u8]>, TraceError> {
     let kernel = chunk.unpack()?;
     if hash(&kernel) == header.kernel_hash {
         Ok(kernel)
@@ -146,7 +163,7 @@ fn initrd(bytes: &[u8], at: &mut usize, len: u64) -> Result<Vec<u8>, TraceError>
     let mut initrd = Vec::new();
     while (initrd.len() as u64) < len {
         let chunk = expect(bytes, at, Kind::Initrd)?;
-        initrd.extend(chunk.unpack()?);
+        initrd.extend_from_slice(&chunk.unpack()?);
         if chunk.is_empty() || initrd.len() as u64 > len {
             return Err(chunk.damaged("its length is not what the header says"));
         }
@@ -162,7 +179,7 @@ pub struct Items<'a> {
     bytes: &'a [u8],
     at: usize,
     /// The records of the current chunk.
-    raw: Vec<u8>,
+    raw: Cow<'static, [u8]>,
     /// Bytes of them that are read already.
     used: usize,
     chunk_at: usize,

@@ -36,7 +36,7 @@ pub(super) fn before(bytes: &[u8], at: usize, cycle: u64) -> Result<Option<Snaps
     let unpacked = |(place, chunk): (Place, Chunk<'_>)| {
         Ok(Snapshot {
             cycle: place.cycle,
-            machine: chunk.unpack()?,
+            machine: chunk.unpack()?.into_owned(),
         })
     };
     best.map(unpacked).transpose()

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::TraceError;
 use super::chunk::{self, Kind};
 use super::format::{Base, Header, Place, Record, event_record};
-use super::packed::packed;
+use super::packed::chunk_of;
 use super::preamble::{self, Version, WriterName};
 use crate::Error;
 use crate::images::{Setup, cpio};
@@ -63,7 +63,7 @@ impl Writer {
         };
         writer.put(&preamble::write(Version::CURRENT, &WriterName::own()))?;
         writer.chunk(Kind::Header, &encode(&Header::new(setup))?)?;
-        writer.file(Kind::Kernel, &setup.kernel)?;
+        writer.chunk(Kind::Kernel, &setup.kernel)?;
         if let Some(initrd) = &setup.initrd {
             writer.initrd(initrd)?;
         }
@@ -133,14 +133,14 @@ impl Writer {
         self.file.flush().map_err(failed)
     }
 
-    /// Embedded files have chunks of their own, packed when coe was built:
+    /// Embedded files have chunks of their own, made when coe was built:
     /// packing them costs more than a short run.
     fn initrd(&mut self, initrd: &[u8]) -> Result<(), Error> {
         let mut done = 0;
         for place in cpio::places(initrd) {
-            if let Some(stored) = packed(&initrd[place.clone()]) {
+            if let Some(chunk) = chunk_of(Kind::Initrd as u8, &initrd[place.clone()]) {
                 self.chunk(Kind::Initrd, &initrd[done..place.start])?;
-                self.packed(Kind::Initrd, place.len(), stored)?;
+                self.put(chunk)?;
                 done = place.end;
             }
         }
@@ -148,20 +148,6 @@ impl Writer {
             self.chunk(Kind::Initrd, &initrd[done..])?;
         }
         Ok(())
-    }
-
-    fn file(&mut self, kind: Kind, raw: &[u8]) -> Result<(), Error> {
-        match packed(raw) {
-            Some(stored) => self.packed(kind, raw.len(), stored),
-            None => self.chunk(kind, raw),
-        }
-    }
-
-    /// A chunk of this length that is packed already: so long that copying it
-    /// would be much of what a short recording costs.
-    fn packed(&mut self, kind: Kind, len: usize, stored: &[u8]) -> Result<(), Error> {
-        self.put(&chunk::head(kind, len, stored)?)?;
-        self.put(stored)
     }
 
     fn chunk(&mut self, kind: Kind, raw: &[u8]) -> Result<(), Error> {
