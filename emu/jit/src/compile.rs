@@ -12,7 +12,7 @@ use cranelift_codegen::{Context, FinalizedMachReloc};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use machine::CostModel;
 
-use crate::code::Code;
+use crate::code::{Arena, Code};
 use crate::emit;
 use crate::plan::Plan;
 use crate::region::Region;
@@ -34,8 +34,13 @@ pub(crate) struct Compiler {
     isa: Arc<dyn TargetIsa>,
     context: Context,
     builder: FunctionBuilderContext,
+    /// What regions are in, and what the stubs are in.
+    arena: Arena,
+    _stubs: Arena,
     /// Calls the function that fills the fast path, and saves all registers.
     stub: Code,
+    /// Calls a region.
+    gate: Code,
 }
 
 impl std::fmt::Debug for Compiler {
@@ -56,6 +61,9 @@ impl Compiler {
         for (name, value) in [
             ("opt_level", "speed"),
             ("enable_probestack", "false"),
+            // Regions call each other for good.
+            ("preserve_frame_pointers", "true"),
+            ("unwind_info", "false"),
             (
                 "enable_verifier",
                 if cfg!(debug_assertions) {
@@ -73,12 +81,17 @@ impl Compiler {
         }
         let isa = builder.finish(settings::Flags::new(flags)).ok()?;
         let mut context = Context::new();
-        let stub = stub(&*isa, &mut context)?;
+        let mut stubs = Arena::default();
+        let stub = stub(&*isa, &mut context, &mut stubs)?;
+        let gate = gate(&*isa, &mut context, &mut stubs)?;
         Some(Compiler {
             isa,
             context,
             builder: FunctionBuilderContext::new(),
+            arena: Arena::default(),
+            _stubs: stubs,
             stub,
+            gate,
         })
     }
 
@@ -87,16 +100,25 @@ impl Compiler {
         self.stub.address()
     }
 
-    /// Compiles a region; none if the host has no memory, or Cranelift refuses.
-    pub(crate) fn compile(&mut self, plan: Plan, model: CostModel) -> Option<Region> {
+    /// What regions are entered through.
+    pub(crate) fn gate(&self) -> &Code {
+        &self.gate
+    }
+
+    /// The regions' memory.
+    pub(crate) fn arena(&mut self) -> &mut Arena {
+        &mut self.arena
+    }
+
+    /// Compiles a region of this number; none if the host has no memory, or
+    /// Cranelift refuses.
+    pub(crate) fn compile(&mut self, plan: Plan, model: CostModel, number: u32) -> Option<Region> {
         self.context.clear();
-        let mut signature = Signature::new(self.isa.default_call_conv());
-        signature.params = vec![AbiParam::new(types::I64); 3];
-        signature.returns = vec![AbiParam::new(types::I64)];
+        let signature = emit::signature();
         self.context.func = Function::with_name_signature(UserFuncName::default(), signature);
         let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
-        emit::build(builder, &plan, model, self.isa.frontend_config());
-        let code = finish(&*self.isa, &mut self.context)?;
+        emit::build(builder, &plan, model, number, self.isa.frontend_config());
+        let code = finish(&*self.isa, &mut self.context, &mut self.arena)?;
         Some(Region::new(plan, code))
     }
 }
@@ -129,18 +151,18 @@ fn features() -> Vec<&'static str> {
 }
 
 /// Compiles what the context holds.
-fn finish(isa: &dyn TargetIsa, context: &mut Context) -> Option<Code> {
+fn finish(isa: &dyn TargetIsa, context: &mut Context, arena: &mut Arena) -> Option<Code> {
     let compiled = context.compile(isa, &mut ControlPlane::default()).ok()?;
     let relocations: &[FinalizedMachReloc] = compiled.buffer.relocs();
     if !relocations.is_empty() {
         return None;
     }
-    Code::new(compiled.code_buffer()).ok()
+    arena.add(compiled.code_buffer()).ok()
 }
 
 /// A function that calls another with the same arguments, and leaves all
 /// registers as they were.
-fn stub(isa: &dyn TargetIsa, context: &mut Context) -> Option<Code> {
+fn stub(isa: &dyn TargetIsa, context: &mut Context, arena: &mut Arena) -> Option<Code> {
     let shape = |convention| {
         let mut signature = Signature::new(convention);
         signature.params = vec![AbiParam::new(types::I64); 3];
@@ -162,7 +184,33 @@ fn stub(isa: &dyn TargetIsa, context: &mut Context) -> Option<Code> {
     b.ins().return_(&[]);
     b.seal_all_blocks();
     b.finalize(isa.frontend_config());
-    let code = finish(isa, context);
+    let code = finish(isa, context, arena);
+    context.clear();
+    code
+}
+
+/// A function by the host's convention that calls a region: its first arguments
+/// are the region's, the last is the region's code.
+fn gate(isa: &dyn TargetIsa, context: &mut Context, arena: &mut Arena) -> Option<Code> {
+    let mut signature = emit::signature();
+    signature.call_conv = isa.default_call_conv();
+    signature.params.push(AbiParam::new(types::I64));
+    context.func = Function::with_name_signature(UserFuncName::default(), signature);
+    let mut frontend = FunctionBuilderContext::new();
+    let mut b = FunctionBuilder::new(&mut context.func, &mut frontend);
+    let block = b.create_block();
+    b.append_block_params_for_function_params(block);
+    b.switch_to_block(block);
+    let [state, cpu, entry, code] = [0, 1, 2, 3].map(|i| b.block_params(block)[i]);
+    let signature = b.import_signature(emit::signature());
+    let call = b
+        .ins()
+        .call_indirect(signature, code, &[state, cpu, entry]);
+    let reason = b.inst_results(call)[0];
+    b.ins().return_(&[reason]);
+    b.seal_all_blocks();
+    b.finalize(isa.frontend_config());
+    let code = finish(isa, context, arena);
     context.clear();
     code
 }

@@ -15,6 +15,7 @@ use threaded::Threaded;
 use crate::code::enter;
 use crate::compile::Compiler;
 use crate::heat::Heat;
+use crate::places::{Places, tag};
 use crate::plan::Plan;
 use crate::region::Region;
 use crate::state::{Reason, State};
@@ -31,44 +32,8 @@ const SEARCH: u32 = 2000;
 /// The most addresses that are known; beyond, all is forgotten.
 const MOST_KNOWN: usize = 1 << 20;
 
-/// Places of the cache of entries.
-const PLACES: usize = 4096;
-
 /// The most bytes that compiled regions take; before there are more, all of them are dropped.
 const MOST_BYTES: usize = 64 << 20;
-
-/// An entry of a region, found before.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    rip: u64,
-    /// Epoch and rights under which the region was found valid.
-    tag: u64,
-    region: u32,
-    entry: u32,
-}
-
-const NOWHERE: Place = Place {
-    rip: 0,
-    tag: u64::MAX,
-    region: 0,
-    entry: 0,
-};
-
-fn place_of(rip: u64) -> usize {
-    (rip ^ rip >> 12) as usize % PLACES
-}
-
-fn tag(epoch: u64, cx: &Cx<'_>) -> u64 {
-    epoch << 1 | u64::from(cx.is_user())
-}
-
-/// Region and entry where the state's CPU stands, if they are known to be valid.
-fn known(places: &[Place], state: &State<'_, '_>) -> Option<(u32, u32)> {
-    let rip = state.cx.cpu.rip;
-    let place = places[place_of(rip)];
-    let hit = place.rip == rip && place.tag == tag(state.epoch, state.cx);
-    hit.then_some((place.region, place.entry))
-}
 
 /// What is known of an address.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +63,7 @@ pub struct Jit {
     /// Cycles from sample to sample.
     slice: u64,
     regions: Vec<Region>,
-    places: Box<[Place]>,
+    places: Places,
     /// By address and rights.
     known: FxHashMap<(u64, bool), Known>,
     heat: Heat,
@@ -128,7 +93,7 @@ impl Jit {
             interpreter: Threaded::default(),
             slice: slice.max(1),
             regions: Vec::new(),
-            places: vec![NOWHERE; PLACES].into(),
+            places: Places::new(),
             known: FxHashMap::default(),
             heat: Heat::new(threshold),
             bytes: 0,
@@ -166,7 +131,10 @@ impl Jit {
             }
         }
         self.regions.clear();
-        self.places.fill(NOWHERE);
+        self.places.clear();
+        if let Some(compiler) = &mut self.compiler {
+            compiler.arena().clear();
+        }
         self.known.clear();
         self.heat.clear();
         self.bytes = 0;
@@ -182,22 +150,21 @@ impl Jit {
         }
     }
 
-    /// The region and entry at RIP, if there are any and nothing unusual is due.
+    /// The region and entry at RIP, if there are any for the CPU as it is.
     fn find(&mut self, cx: &Cx<'_>) -> Option<(u32, u32)> {
         let rip = cx.cpu.rip;
         let tag = tag(cx.code_epoch(), cx);
-        let place = self.places[place_of(rip)];
-        if place.rip == rip && place.tag == tag {
+        if let Some(place) = self.places.find(rip, tag) {
             return Some((place.region, place.entry));
         }
-        let (region, entry) = self.find_slowly(cx)?;
-        self.places[place_of(rip)] = Place {
-            rip,
-            tag,
-            region,
-            entry,
-        };
-        Some((region, entry))
+        let (number, entry) = self.find_slowly(cx)?;
+        let region = &self.regions[number as usize];
+        if !region.fits(cx.cpu) {
+            return None;
+        }
+        let code = region.code.address();
+        self.places.note(rip, tag, code, number, entry);
+        Some((number, entry))
     }
 
     fn find_slowly(&mut self, cx: &Cx<'_>) -> Option<(u32, u32)> {
@@ -240,16 +207,22 @@ impl Jit {
             // Later, perhaps.
             return;
         }
-        let region = plan.and_then(|plan| self.compile(plan, cx.cost));
-        let Some(region) = region.filter(|region| region.bytes() <= self.most_bytes) else {
+        let number = self.regions.len() as u32;
+        let Some(region) = plan.and_then(|plan| self.compile(plan, cx.cost, number)) else {
             self.known.insert(key, Known::Hopeless(text));
             return;
         };
-        if self.bytes + region.bytes() > self.most_bytes {
+        let bytes = region.bytes();
+        if self.bytes + bytes > self.most_bytes {
+            // Its own code is dropped with the others'.
             self.clear();
+            match bytes > self.most_bytes {
+                true => drop(self.known.insert(key, Known::Hopeless(text))),
+                false => self.make(cx),
+            }
+            return;
         }
-        self.bytes += region.bytes();
-        let number = self.regions.len() as u32;
+        self.bytes += bytes;
         for (entry, &va) in region.entries.iter().enumerate() {
             let entry = entry as u32;
             let region = number;
@@ -264,11 +237,16 @@ impl Jit {
         self.regions.push(region);
     }
 
-    fn compile(&mut self, plan: Plan, model: CostModel) -> Option<Region> {
+    fn compile(&mut self, plan: Plan, model: CostModel, number: u32) -> Option<Region> {
         if self.compiler.is_none() {
             self.compiler = Compiler::new();
         }
-        self.compiler.as_mut()?.compile(plan, model)
+        let compiler = self.compiler.as_mut()?;
+        let region = compiler.compile(plan, model, number);
+        if compiler.arena().has_lost() {
+            self.clear();
+        }
+        region
     }
 
     /// Has the interpreter stop for a region's entries, or no longer.
@@ -289,8 +267,7 @@ impl Jit {
             self.interpreter.set_stop(va, user, on);
         }
         if !on {
-            let here = self.places.iter_mut().filter(|p| p.region == number);
-            here.for_each(|place| *place = NOWHERE);
+            self.places.forget(number);
         }
     }
 
@@ -308,21 +285,16 @@ impl Jit {
 
     /// Carries out compiled code, and what it is left for.
     fn stay(&mut self, cx: &mut Cx<'_>, region: u32, entry: u32) -> Result<bool, Halt> {
-        let region = &self.regions[region as usize];
-        let fill = self.compiler.as_ref().map_or(0, Compiler::fill_stub);
-        let mut state = State::new(cx, region, fill);
+        let Some(compiler) = &self.compiler else {
+            // There are no regions then.
+            return Ok(true);
+        };
+        let mut state = State::new(cx, &self.regions, &self.places, compiler.fill_stub());
         let start = state.budget;
-        let mut reason = enter(&mut state, entry.into());
-        while reason == Reason::Next
-            && let Some((region, entry)) = known(&self.places, &state)
-            && self.regions[region as usize].fits(state.cx.cpu)
-        {
-            state.settle_flags();
-            state.region = &self.regions[region as usize];
-            reason = enter(&mut state, entry.into());
-        }
+        let code = &self.regions[region as usize].code;
+        let reason = enter(&mut state, compiler.gate(), code, entry.into());
         let rip = state.cx.cpu.rip;
-        let insn = (reason == Reason::Aside).then(|| state.region.insn(rip));
+        let insn = (reason == Reason::Aside).then(|| state.insn(rip));
         if reason != Reason::Settled {
             state.settle();
         }
@@ -419,9 +391,7 @@ impl Jit {
         if cx.cpu.halted || !cx.is_ordinary() {
             return None;
         }
-        let (region, entry) = self.find(cx)?;
-        let fits = self.regions[region as usize].fits(cx.cpu);
-        fits.then_some((region, entry))
+        self.find(cx)
     }
 }
 

@@ -7,8 +7,6 @@
 use machine::cpu::insn::Width;
 use machine::cpu::state::flag;
 
-/// `rflags` says it.
-pub(crate) const MEMORY: u8 = 0;
 /// `x` is the status word.
 pub(crate) const BITS: u8 = 1;
 /// `x` is the result; CF, OF and AF are clear.
@@ -31,13 +29,11 @@ pub(crate) const fn kind(operation: u8, width: Width) -> u64 {
     operation as u64 | (width as u64) << 8
 }
 
-/// The status flags in full, `rflags` being what they were last known to be.
-pub(crate) fn status(kind: u64, x: u64, y: u64, rflags: u64) -> u64 {
+/// The status flags in full.
+pub(crate) fn status(kind: u64, x: u64, y: u64) -> u64 {
     let Some(width) = Width::from_bytes((kind >> 8) as usize & 15) else {
-        return match kind as u8 {
-            BITS => x & flag::STATUS,
-            _ => rflags & flag::STATUS,
-        };
+        // Only `BITS` has no width.
+        return x & flag::STATUS;
     };
     match kind as u8 {
         LOGIC => of_result(width, x),

@@ -12,6 +12,7 @@ mod engine;
 mod heat;
 mod lazy;
 mod memory;
+mod places;
 mod plan;
 mod region;
 mod state;

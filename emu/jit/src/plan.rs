@@ -15,7 +15,7 @@ const MOST_INSNS: usize = 200;
 /// The most blocks that are looked at.
 const MOST_BLOCKS: usize = 40;
 /// Instructions that are worth compiling without a loop.
-const LONG: usize = 24;
+const LONG: usize = 8;
 /// How far from its beginning, in pages, a region's code may lie.
 const REACH: u64 = 16;
 /// The most return sites that a RET is compared with.
@@ -75,6 +75,14 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// Where it is returned to, if it ends in a call out of the region.
+    fn return_site(&self) -> Option<u64> {
+        let (va, last) = self.insns.last()?;
+        let out = matches!(self.end, End::Indirect | End::Goto(Target::Outside(_)));
+        let next = va.wrapping_add(u64::from(last.len));
+        (out && last.op == Op::Call).then_some(next)
+    }
+
     /// The region's blocks that may follow.
     pub(crate) fn next(&self) -> Vec<usize> {
         let inside = |target: &Target| match target {
@@ -99,6 +107,8 @@ pub(crate) struct Plan {
     /// first is where the region begins.
     pub(crate) blocks: Vec<Block>,
     pub(crate) pages: Vec<Page>,
+    /// Some blocks come again.
+    pub(crate) has_loop: bool,
 }
 
 /// Reads code where its translation is known.
@@ -306,8 +316,9 @@ fn form(
     let mut plan = Plan {
         blocks,
         pages: Vec::new(),
+        has_loop: false,
     };
-    plan.order(root);
+    plan.order(root, &starts);
     Some(plan)
 }
 
@@ -331,18 +342,25 @@ fn end(
 }
 
 impl Plan {
-    /// Brings the blocks into the order of a search in depth from the root;
-    /// what it does not find is dropped.
-    fn order(&mut self, root: usize) {
+    /// Brings the blocks into the order of a search in depth from the root, and
+    /// from where calls out of the region return to; what it does not find is
+    /// dropped.
+    fn order(&mut self, root: usize, starts: &[u64]) {
         let mut order = Vec::new();
         let mut seen = vec![false; self.blocks.len()];
-        let mut stack = vec![root];
-        while let Some(index) = stack.pop() {
-            if std::mem::replace(&mut seen[index], true) {
-                continue;
+        let mut sites = VecDeque::from([root]);
+        while let Some(site) = sites.pop_front() {
+            self.blocks[site].is_header = true;
+            let mut stack = vec![site];
+            while let Some(index) = stack.pop() {
+                if std::mem::replace(&mut seen[index], true) {
+                    continue;
+                }
+                order.push(index);
+                stack.extend(self.blocks[index].next().into_iter().rev());
+                let site = self.blocks[index].return_site();
+                sites.extend(site.and_then(|va| starts.binary_search(&va).ok()));
             }
-            order.push(index);
-            stack.extend(self.blocks[index].next().into_iter().rev());
         }
         let mut place = vec![usize::MAX; self.blocks.len()];
         for (new, old) in order.iter().enumerate() {
@@ -376,25 +394,30 @@ impl Plan {
         }
         let mut done = vec![false; next.len()];
         let mut open = vec![false; next.len()];
-        self.blocks[0].is_header = true;
-        // In depth: what is met while it is open is the head of a loop. When all
-        // that follows a block is done, its reach is known.
-        let mut stack = vec![(0, 0)];
-        open[0] = true;
-        while let Some((index, at)) = stack.pop() {
-            match next[index].get(at) {
-                Some(&other) => {
-                    stack.push((index, at + 1));
-                    if open[other] {
-                        self.blocks[other].is_header = true;
-                    } else if !done[other] {
-                        open[other] = true;
-                        stack.push((other, 0));
+        // In depth, from each entry: what is met while it is open is the head of
+        // a loop.
+        for first in 0..next.len() {
+            if done[first] {
+                continue;
+            }
+            let mut stack = vec![(first, 0)];
+            open[first] = true;
+            while let Some((index, at)) = stack.pop() {
+                match next[index].get(at) {
+                    Some(&other) => {
+                        stack.push((index, at + 1));
+                        if open[other] {
+                            self.blocks[other].is_header = true;
+                            self.has_loop = true;
+                        } else if !done[other] {
+                            open[other] = true;
+                            stack.push((other, 0));
+                        }
                     }
-                }
-                None => {
-                    open[index] = false;
-                    done[index] = true;
+                    None => {
+                        open[index] = false;
+                        done[index] = true;
+                    }
                 }
             }
         }

@@ -8,6 +8,12 @@ use crate::code::Code;
 use crate::emit::{is_ready, needs_mxcsr};
 use crate::plan::{Page, Plan, known_code};
 
+/// What the CPU is ready for, in two bits: vectors, and numbers in them.
+pub(crate) fn abilities(cpu: &Cpu) -> u64 {
+    let on = cpu.cr0 & (cr0::EM | cr0::TS) == 0 && cpu.cr4 & cr4::OSFXSR != 0;
+    u64::from(on) | u64::from(is_ready(cpu)) << 1
+}
+
 /// A region: its code, and what that was made of.
 #[derive(Debug)]
 pub(crate) struct Region {
@@ -77,8 +83,8 @@ impl Region {
 
     /// Whether the CPU is in a state for which it was compiled.
     pub(crate) fn fits(&self, cpu: &Cpu) -> bool {
-        let on = || cpu.cr0 & (cr0::EM | cr0::TS) == 0 && cpu.cr4 & cr4::OSFXSR != 0;
-        (!self.vector || on()) && (!self.float || is_ready(cpu))
+        let needs = u64::from(self.vector) | u64::from(self.float) << 1;
+        needs & !abilities(cpu) == 0
     }
 
     /// Whether all of its code stands where it was found, and fetching it is

@@ -8,6 +8,7 @@ use crate::code::functions;
 use crate::emit::cost::{COUNT_BITS, packed};
 use crate::lazy;
 use crate::memory;
+use crate::places::{Places, tag};
 use crate::region::Region;
 
 /// Bit of the kind of an access: it writes.
@@ -69,9 +70,15 @@ pub(crate) struct State<'a, 'c> {
     pub(crate) fill: u64,
     pub(crate) fill_host: u64,
     pub(crate) step: u64,
+    pub(crate) settle: u64,
+    /// The table of places, and the tag of those that are good now.
+    pub(crate) places: u64,
+    pub(crate) tag: u64,
+    /// Number of the running region.
+    pub(crate) region: u64,
     /// All below is not for compiled code.
     pub(crate) cx: &'a mut Cx<'c>,
-    pub(crate) region: &'a Region,
+    regions: &'a [Region],
     /// The budget when the CPU's own counters were right.
     start: i64,
     /// Cycles of TLB misses since then.
@@ -82,21 +89,30 @@ pub(crate) struct State<'a, 'c> {
 }
 
 impl<'a, 'c> State<'a, 'c> {
-    pub(crate) fn new(cx: &'a mut Cx<'c>, region: &'a Region, fill: u64) -> Self {
-        let [fill_host, step] = functions();
+    pub(crate) fn new(
+        cx: &'a mut Cx<'c>,
+        regions: &'a [Region],
+        places: &Places,
+        fill: u64,
+    ) -> Self {
+        let [fill_host, step, settle] = functions();
         let epoch = cx.code_epoch();
         let mut state = State {
             budget: 0,
-            kind: u64::from(lazy::MEMORY),
-            x: 0,
+            kind: u64::from(lazy::BITS),
+            x: cx.cpu.rflags & flag::STATUS,
             y: 0,
             bank: memory::bank(cx),
             host: 0,
             fill,
             fill_host,
             step,
+            settle,
+            places: places.address(),
+            tag: tag(epoch, cx),
+            region: 0,
             cx,
-            region,
+            regions,
             start: 0,
             debt: 0,
             reserve: 0,
@@ -131,22 +147,36 @@ impl<'a, 'c> State<'a, 'c> {
         self.settle_flags();
     }
 
-    /// Brings the flags alone up to date, which is enough to enter a region.
-    pub(crate) fn settle_flags(&mut self) {
-        let rflags = self.cx.cpu.rflags;
-        let status = lazy::status(self.kind, self.x, self.y, rflags);
-        self.cx.cpu.rflags = rflags & !flag::STATUS | status;
-        self.kind = u64::from(lazy::MEMORY);
+    fn settle_flags(&mut self) {
+        self.settle_word();
+        self.cx.cpu.rflags = self.cx.cpu.rflags & !flag::STATUS | self.x;
+    }
+
+    /// Brings the flags into one word.
+    pub(crate) fn settle_word(&mut self) {
+        self.x = lazy::status(self.kind, self.x, self.y);
+        self.kind = u64::from(lazy::BITS);
+    }
+
+    /// The region that runs.
+    fn region(&self) -> &'a Region {
+        &self.regions[self.region as usize]
+    }
+
+    /// Its instruction at this address.
+    pub(crate) fn insn(&self, va: u64) -> Option<Insn> {
+        self.region().insn(va)
     }
 
     /// Whether the region's code is still what stands where it ran, after
     /// something that may have changed that.
     fn is_current(&mut self) -> bool {
         let epoch = self.cx.code_epoch();
-        if epoch != self.epoch && !self.region.is_valid(self.cx) {
+        if epoch != self.epoch && !self.region().is_valid(self.cx) {
             return false;
         }
         self.epoch = epoch;
+        self.tag = tag(epoch, self.cx);
         true
     }
 
@@ -177,7 +207,7 @@ impl<'a, 'c> State<'a, 'c> {
         self.budget = budget;
         self.settle();
         self.cx.cpu.rip = at;
-        let Some(insn) = self.region.insn(at) else {
+        let Some(insn) = self.insn(at) else {
             return -1;
         };
         // Nothing has been paid for this instruction.

@@ -78,6 +78,6 @@ impl Emit<'_, '_> {
         let variable = self.gpr[usize::from(to.index & 15)];
         let old = self.b.use_var(variable);
         let new = self.b.ins().select(zero, old, found);
-        self.b.def_var(variable, new);
+        self.define(to.index, new);
     }
 }

@@ -91,7 +91,10 @@ impl Emit<'_, '_> {
     /// all in one page that the fast path has, or can be given, the region is
     /// left before the instruction.
     pub(super) fn host(&mut self, va: Value, bytes: u8, write: bool) -> Value {
-        let last = self.b.ins().iadd_imm_s(va, i64::from(bytes) - 1);
+        let last = match bytes {
+            1 => va,
+            _ => self.b.ins().iadd_imm_s(va, i64::from(bytes) - 1),
+        };
         let page = self.b.ins().band_imm_s(last, !0xFFF);
         let near = self
             .b
@@ -102,18 +105,15 @@ impl Emit<'_, '_> {
         let tag = if write { memory::WRITE } else { memory::READ };
         let tag = self.b.ins().load(types::I64, trusted(), slot, tag);
         let miss = self.b.ins().icmp(IntCC::NotEqual, tag, page);
-        let (slow, fast) = (self.b.create_block(), self.b.create_block());
-        let found = self.b.create_block();
-        self.b.append_block_param(found, types::I64);
-        self.b.set_cold_block(slow);
-        self.b.ins().brif(miss, slow, &[], fast, &[]);
-        self.b.switch_to_block(fast);
         let addend = self
             .b
             .ins()
             .load(types::I64, trusted(), slot, memory::ADDEND);
         let host = self.b.ins().iadd(addend, va);
-        self.b.ins().jump(found, &[host.into()]);
+        let (slow, found) = (self.b.create_block(), self.b.create_block());
+        self.b.append_block_param(found, types::I64);
+        self.b.set_cold_block(slow);
+        self.b.ins().brif(miss, slow, &[], found, &[host.into()]);
         self.b.switch_to_block(slow);
         let host = self.filled(va, bytes, write);
         self.b.ins().jump(found, &[host.into()]);

@@ -10,6 +10,7 @@ mod branch;
 pub(crate) mod cost;
 mod flags;
 mod float;
+mod leave;
 mod memory;
 mod moves;
 mod multiply;
@@ -33,8 +34,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use cost::{cost, packed};
 use flags::{Flags, Wish, wish};
+use leave::{Exit, Rip};
 
 pub(crate) use float::{is_ready, needs_mxcsr};
+pub(crate) use leave::signature;
 pub(crate) use step::{is_native, is_possible};
 
 /// The type of an integer of this width.
@@ -46,6 +49,9 @@ fn typed(width: Width) -> Type {
         Width::Qword => types::I64,
     }
 }
+
+/// The bits of the general-purpose registers, where registers are numbered.
+const GPRS: u32 = 0xFFFF;
 
 /// Accesses to the state: aligned, and sure not to trap.
 fn trusted() -> MemFlagsData {
@@ -71,8 +77,13 @@ pub(crate) struct Emit<'f, 'p> {
     budget: Variable,
     /// Which registers the region knows, by number; vector registers from 16.
     used: u32,
-    /// Which of them may differ from what the CPU's state says.
+    /// Which of them may differ from what the CPU's state says, here and
+    /// anywhere.
     dirty: u32,
+    dirtiest: u32,
+    /// There are no loops, so what is stored wherever it is written is stored
+    /// hardly more often, and no way out has to.
+    through: bool,
     flags: Flags,
     /// For each block where it begins, the flags on its only way there, what it
     /// wants to know of them, and which registers are dirty there.
@@ -86,18 +97,14 @@ pub(crate) struct Emit<'f, 'p> {
     clean: FxHashSet<Value>,
     fill: SigRef,
     step: SigRef,
+    exits: Vec<Exit>,
+    /// The region's number.
+    number: u64,
     /// The instruction at hand, its place in its block, and what is left of the
     /// block from there on.
     block: usize,
     at: u64,
     rest: i64,
-}
-
-/// Where execution goes on: known now or later.
-#[derive(Clone, Copy)]
-enum Rip {
-    Known(u64),
-    Computed(Value),
 }
 
 /// What is made: the places in the plan's blocks at which it can be entered, in
@@ -115,12 +122,13 @@ pub(crate) fn build(
     mut b: FunctionBuilder<'_>,
     plan: &Plan,
     model: CostModel,
+    number: u32,
     config: TargetFrontendConfig,
 ) {
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
-    let [state, cpu, number] = [0, 1, 2].map(|i| b.block_params(entry)[i]);
+    let [state, cpu, entered] = [0, 1, 2].map(|i| b.block_params(entry)[i]);
     let bank = b
         .ins()
         .load(types::I64, trusted(), state, offset_of!(State, bank) as i32);
@@ -130,12 +138,18 @@ pub(crate) fn build(
     let lazy = std::array::from_fn(|_| b.declare_var(types::I64));
     let carry = b.declare_var(types::I64);
     let budget = b.declare_var(types::I64);
-    let (fill, step) = (memory::fill_signature(&mut b), step::step_signature(&mut b));
+    let convention = config.default_call_conv;
+    let fill = memory::fill_signature(&mut b);
+    let step = step::step_signature(&mut b, convention);
+    let settle = leave::settle_signature(&mut b, convention);
     let used = plan
         .blocks
         .iter()
         .fold(0, |all, block| all | registers(block));
     let count = blocks.len();
+    let through = false;
+    let dirtiest = plan.blocks.iter().fold(0, |all, b| all | written(b));
+    let kept = if through { !GPRS } else { !0 };
     let mut emit = Emit {
         b,
         plan,
@@ -150,23 +164,28 @@ pub(crate) fn build(
         budget,
         used,
         dirty: 0,
+        dirtiest: dirtiest & kept,
+        through,
         flags: Flags::Lazy,
         blocks,
         known: vec![None; count],
         wishes: wishes(plan),
-        dirty_at: dirty(plan),
+        dirty_at: dirty(plan, kept),
         lanes: FxHashMap::default(),
         clean: FxHashSet::default(),
         fill,
         step,
+        exits: Vec::new(),
+        number: number.into(),
         block: 0,
         at: 0,
         rest: 0,
     };
-    emit.enter(number);
+    emit.enter(entered, settle);
     for index in 0..count {
         emit.block(index);
     }
+    emit.finish_exits();
     emit.b.seal_all_blocks();
     emit.b.finalize(config);
 }
@@ -188,13 +207,13 @@ fn wishes(plan: &Plan) -> Vec<Wish> {
     }
 }
 
-/// Which registers may be dirty at each block's beginning.
-fn dirty(plan: &Plan) -> Vec<u32> {
+/// Which of these registers may be dirty at each block's beginning.
+fn dirty(plan: &Plan, kept: u32) -> Vec<u32> {
     let mut dirty = vec![0; plan.blocks.len()];
     loop {
         let before = dirty.clone();
         for (index, block) in plan.blocks.iter().enumerate() {
-            let after = dirty[index] | written(block);
+            let after = dirty[index] | written(block) & kept;
             for next in block.next() {
                 dirty[next] |= after;
             }
@@ -220,6 +239,22 @@ impl Emit<'_, '_> {
         self.b.ins().iconst(types::I64, value as i64)
     }
 
+    /// These registers have been written.
+    fn note_written(&mut self, registers: u32) {
+        let kept = if self.through { !GPRS } else { !0 };
+        self.dirty |= registers & kept;
+    }
+
+    /// Gives a general-purpose register a new value.
+    fn define(&mut self, index: u8, value: Value) {
+        let index = usize::from(index & 15);
+        self.b.def_var(self.gpr[index], value);
+        if self.through {
+            let place = Self::place(index);
+            self.b.ins().store(trusted(), value, self.cpu, place);
+        }
+    }
+
     /// A value as one of 64 bits, zero-extended.
     fn wide(&mut self, value: Value) -> Value {
         match self.b.func.dfg.value_type(value) {
@@ -234,31 +269,6 @@ impl Emit<'_, '_> {
             Width::Qword => value,
             _ => self.b.ins().ireduce(typed(width), value),
         }
-    }
-
-    /// Loads what the region uses, and goes to the block of this number.
-    fn enter(&mut self, number: Value) {
-        self.load_registers();
-        let offset = offset_of!(State, budget) as i32;
-        let budget = self.b.ins().load(types::I64, trusted(), self.state, offset);
-        self.b.def_var(self.budget, budget);
-        let status = self.load_status();
-        let kind = self.constant(crate::lazy::BITS.into());
-        let carry = self.b.ins().band_imm_u(status, 1);
-        let zero = self.constant(0);
-        for (variable, value) in self.lazy.into_iter().zip([kind, status, zero]) {
-            self.b.def_var(variable, value);
-        }
-        self.b.def_var(self.carry, carry);
-        let entries = entries(self.plan);
-        for (i, &index) in entries.iter().enumerate().skip(1) {
-            let other = self.b.create_block();
-            let this = self.b.ins().icmp_imm_s(IntCC::Equal, number, i as i64);
-            let target = self.blocks[index];
-            self.b.ins().brif(this, target, &[], other, &[]);
-            self.b.switch_to_block(other);
-        }
-        self.b.ins().jump(self.blocks[entries[0]], &[]);
     }
 
     /// The status flags as the CPU's state has them.
@@ -321,21 +331,6 @@ impl Emit<'_, '_> {
         }
     }
 
-    /// Leaves with this budget; execution goes on there.
-    fn leave(&mut self, reason: Reason, rip: Rip, budget: Value) {
-        self.store_state();
-        let rip = match rip {
-            Rip::Known(rip) => self.constant(rip),
-            Rip::Computed(rip) => rip,
-        };
-        let offset = offset_of!(Cpu, rip) as i32;
-        self.b.ins().store(trusted(), rip, self.cpu, offset);
-        let offset = offset_of!(State, budget) as i32;
-        self.b.ins().store(trusted(), budget, self.state, offset);
-        let reason = self.constant(reason as u64);
-        self.b.ins().return_(&[reason]);
-    }
-
     /// Leaves before the instruction at hand, if `condition` holds.
     fn leave_if(&mut self, condition: Value) {
         let (out, on) = (self.b.create_block(), self.b.create_block());
@@ -373,7 +368,7 @@ impl Emit<'_, '_> {
                 return;
             }
             self.instruction(insn);
-            self.dirty |= step::written(insn);
+            self.note_written(step::written(insn));
             if is_native(insn) {
                 self.rest -= packed(cost(insn, self.model), 1);
             }
@@ -483,7 +478,7 @@ impl Emit<'_, '_> {
                 self.b.ins().bor(old, value)
             }
         };
-        self.b.def_var(variable, merged);
+        self.define(reg.index, merged);
     }
 
     /// An operand of this width that is read: a register, memory, an immediate.

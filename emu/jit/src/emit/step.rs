@@ -5,6 +5,7 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, SigRef, Signature, types};
+use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 use machine::cpu::insn::{Family, Insn, NO_REGISTER, Op, Operand, RIP, Width};
 use machine::engine::block::is_straight;
@@ -20,8 +21,7 @@ const RSP: u32 = 1 << 4;
 const RBP: u32 = 1 << 5;
 
 /// (state, instruction, budget, what the rest needs) to the new budget.
-pub(super) fn step_signature(b: &mut FunctionBuilder<'_>) -> SigRef {
-    let convention = b.func.signature.call_conv;
+pub(super) fn step_signature(b: &mut FunctionBuilder<'_>, convention: CallConv) -> SigRef {
     let mut signature = Signature::new(convention);
     signature.params = vec![AbiParam::new(types::I64); 4];
     signature.returns = vec![AbiParam::new(types::I64)];

@@ -1,0 +1,212 @@
+//! How a region is entered and left, and how another is entered from it.
+//!
+//! Each way out brings its address, budget and flags to a block that those of
+//! its kind share; there the registers are stored.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, AbiParam, InstBuilder, SigRef, Signature, Value, types};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::FunctionBuilder;
+use machine::Cpu;
+
+use super::flags::Wish;
+use super::{Emit, entries, trusted};
+use crate::places::{PLACE_BITS, offsets};
+use crate::state::{Reason, State};
+
+/// Where execution goes on: known now or later.
+#[derive(Clone, Copy)]
+pub(super) enum Rip {
+    Known(u64),
+    Computed(Value),
+}
+
+/// A way out: why, which registers are stored on it, and its block.
+#[derive(Clone, Copy)]
+pub(super) struct Exit {
+    reason: Reason,
+    dirty: u32,
+    block: ir::Block,
+}
+
+/// What a region is called with: (state, CPU, number of the entry).
+pub(crate) fn signature() -> Signature {
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params = vec![AbiParam::new(types::I64); 3];
+    signature.returns = vec![AbiParam::new(types::I64)];
+    signature
+}
+
+/// (state): brings the flags into one word.
+pub(super) fn settle_signature(b: &mut FunctionBuilder<'_>, convention: CallConv) -> SigRef {
+    let mut signature = Signature::new(convention);
+    signature.params = vec![AbiParam::new(types::I64)];
+    b.import_signature(signature)
+}
+
+impl Emit<'_, '_> {
+    fn load_state(&mut self, offset: usize) -> Value {
+        let offset = offset as i32;
+        self.b.ins().load(types::I64, trusted(), self.state, offset)
+    }
+
+    fn store_state_at(&mut self, offset: usize, value: Value) {
+        let offset = offset as i32;
+        self.b.ins().store(trusted(), value, self.state, offset);
+    }
+
+    /// Loads what the region uses, and goes to the entry of this number.
+    pub(super) fn enter(&mut self, number: Value, settle: SigRef) {
+        let own = self.constant(self.number);
+        self.store_state_at(offset_of!(State, region), own);
+        let entries = entries(self.plan);
+        let any = |index: &usize| self.wishes[*index] != Wish::Nothing;
+        let curious = entries.iter().any(any);
+        if curious {
+            self.settle_flags(settle);
+        }
+        let places = [
+            offset_of!(State, kind),
+            offset_of!(State, x),
+            offset_of!(State, y),
+        ];
+        let words = places.map(|place| self.load_state(place));
+        for (variable, value) in self.lazy.into_iter().zip(words) {
+            self.b.def_var(variable, value);
+        }
+        let carry = match curious {
+            true => self.b.ins().band_imm_u(words[1], 1),
+            false => self.constant(0),
+        };
+        self.b.def_var(self.carry, carry);
+        let budget = self.load_state(offset_of!(State, budget));
+        self.b.def_var(self.budget, budget);
+        self.load_registers();
+        for (i, &index) in entries.iter().enumerate().skip(1) {
+            let other = self.b.create_block();
+            let this = self.b.ins().icmp_imm_s(IntCC::Equal, number, i as i64);
+            let target = self.blocks[index];
+            self.b.ins().brif(this, target, &[], other, &[]);
+            self.b.switch_to_block(other);
+        }
+        self.b.ins().jump(self.blocks[entries[0]], &[]);
+    }
+
+    /// Has the flags brought into one word, unless they are.
+    fn settle_flags(&mut self, settle: SigRef) {
+        let kind = self.load_state(offset_of!(State, kind));
+        let bits = i64::from(crate::lazy::BITS);
+        let other = self.b.ins().icmp_imm_s(IntCC::NotEqual, kind, bits);
+        let (slow, on) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(slow);
+        self.b.ins().brif(other, slow, &[], on, &[]);
+        self.b.switch_to_block(slow);
+        let function = self.load_state(offset_of!(State, settle));
+        let arguments = [self.state];
+        self.b.ins().call_indirect(settle, function, &arguments);
+        self.b.ins().jump(on, &[]);
+        self.b.switch_to_block(on);
+    }
+
+    /// Leaves with this budget; execution goes on there.
+    pub(super) fn leave(&mut self, reason: Reason, rip: Rip, budget: Value) {
+        let rip = match rip {
+            Rip::Known(rip) => self.constant(rip),
+            Rip::Computed(rip) => rip,
+        };
+        let [kind, x, y] = self.words();
+        // One exit serves all where nobody minds a few stores too many.
+        let dirty = match reason {
+            Reason::Next => self.dirty,
+            _ => self.dirtiest,
+        };
+        let mut known = self.exits.iter();
+        let known = known.find(|exit| (exit.reason, exit.dirty) == (reason, dirty));
+        let block = match known {
+            Some(exit) => exit.block,
+            None => self.new_exit(reason, dirty),
+        };
+        let arguments = [rip, budget, kind, x, y].map(Into::into);
+        self.b.ins().jump(block, &arguments);
+    }
+
+    fn new_exit(&mut self, reason: Reason, dirty: u32) -> ir::Block {
+        let block = self.b.create_block();
+        for _ in 0..5 {
+            self.b.append_block_param(block, types::I64);
+        }
+        if reason != Reason::Next {
+            self.b.set_cold_block(block);
+        }
+        self.exits.push(Exit {
+            reason,
+            dirty,
+            block,
+        });
+        block
+    }
+
+    /// The ways out, when all that lead to them are known.
+    pub(super) fn finish_exits(&mut self) {
+        let chain = self.b.create_block();
+        let rip = self.b.append_block_param(chain, types::I64);
+        let mut chained = false;
+        for exit in std::mem::take(&mut self.exits) {
+            self.b.switch_to_block(exit.block);
+            self.dirty = exit.dirty;
+            self.store_registers();
+            let values = [0, 1, 2, 3, 4].map(|i| self.b.block_params(exit.block)[i]);
+            let offset = offset_of!(Cpu, rip) as i32;
+            self.b.ins().store(trusted(), values[0], self.cpu, offset);
+            let places = [
+                offset_of!(State, budget),
+                offset_of!(State, kind),
+                offset_of!(State, x),
+                offset_of!(State, y),
+            ];
+            for (place, &value) in places.into_iter().zip(&values[1..]) {
+                self.store_state_at(place, value);
+            }
+            if exit.reason == Reason::Next {
+                chained = true;
+                self.b.ins().jump(chain, &[values[0].into()]);
+            } else {
+                let reason = self.constant(exit.reason as u64);
+                self.b.ins().return_(&[reason]);
+            }
+        }
+        if chained {
+            self.b.switch_to_block(chain);
+            self.chain(rip);
+        }
+    }
+
+    /// Goes on in the region that the table of places has at this address, if it
+    /// has one; `cpu.rip` says the same.
+    fn chain(&mut self, rip: Value) {
+        let high = self.b.ins().ushr_imm_u(rip, i64::from(PLACE_BITS));
+        let mixed = self.b.ins().bxor(rip, high);
+        let number = self.b.ins().band_imm_u(mixed, (1 << PLACE_BITS) - 1);
+        let far = self.b.ins().ishl_imm_u(number, i64::from(offsets::SIZE_BITS));
+        let places = self.load_state(offset_of!(State, places));
+        let place = self.b.ins().iadd(places, far);
+        let mut part = |offset| self.b.ins().load(types::I64, trusted(), place, offset);
+        let (at, tag, code) = (part(offsets::RIP), part(offsets::TAG), part(offsets::CODE));
+        let own = self.load_state(offset_of!(State, tag));
+        let (a, b) = (self.b.ins().bxor(at, rip), self.b.ins().bxor(tag, own));
+        let other = self.b.ins().bor(a, b);
+        let (miss, hit) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(miss);
+        self.b.ins().brif(other, miss, &[], hit, &[]);
+        self.b.switch_to_block(hit);
+        let entry = self.b.ins().uload32(trusted(), place, offsets::ENTRY);
+        let shape = self.b.import_signature(signature());
+        let arguments = [self.state, self.cpu, entry];
+        self.b.ins().return_call_indirect(shape, code, &arguments);
+        self.b.switch_to_block(miss);
+        let reason = self.constant(Reason::Next as u64);
+        self.b.ins().return_(&[reason]);
+    }
+}
