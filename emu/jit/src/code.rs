@@ -11,7 +11,11 @@ use crate::state::{Reason, State};
 /// Bytes of a piece of memory that several functions share. A host whose caches
 /// for code do not see writes (aarch64) makes them agree when fresh pages become
 /// executable, and only then: there, each function has pages of its own.
-const PIECE: usize = if cfg!(target_arch = "x86_64") { 1 << 16 } else { 0 };
+const PIECE: usize = if cfg!(target_arch = "x86_64") {
+    1 << 16
+} else {
+    0
+};
 
 /// Where functions begin: at a line of the host's cache, or at a page.
 const ALIGNMENT: usize = if PIECE == 0 { 4096 } else { 64 };

@@ -203,9 +203,7 @@ fn gate(isa: &dyn TargetIsa, context: &mut Context, arena: &mut Arena) -> Option
     b.switch_to_block(block);
     let [state, cpu, entry, code] = [0, 1, 2, 3].map(|i| b.block_params(block)[i]);
     let signature = b.import_signature(emit::signature());
-    let call = b
-        .ins()
-        .call_indirect(signature, code, &[state, cpu, entry]);
+    let call = b.ins().call_indirect(signature, code, &[state, cpu, entry]);
     let reason = b.inst_results(call)[0];
     b.ins().return_(&[reason]);
     b.seal_all_blocks();

@@ -70,7 +70,7 @@ impl Emit<'_, '_> {
             (Op::Call, End::Goto(target)) => {
                 let back = self.constant(self.at.wrapping_add(u64::from(insn.len)));
                 self.push_value(back);
-                self.note_written(1 << RSP);
+                self.dirty |= 1 << RSP;
                 self.goto(*target);
             }
             (Op::Jcc, End::Branch { taken, other }) => self.fork(insn, *taken, *other),
@@ -110,7 +110,7 @@ impl Emit<'_, '_> {
         };
         let above = self.b.ins().iadd_imm_s(sp, released);
         self.set_stack_pointer(above);
-        self.note_written(1 << RSP);
+        self.dirty |= 1 << RSP;
         for (va, index) in sites {
             let va = self.constant(*va);
             let this = self.b.ins().icmp(IntCC::Equal, target, va);
@@ -131,7 +131,7 @@ impl Emit<'_, '_> {
         if insn.op == Op::Call {
             let back = self.constant(self.at.wrapping_add(u64::from(insn.len)));
             self.push_value(back);
-            self.note_written(1 << RSP);
+            self.dirty |= 1 << RSP;
         }
         let budget = self.b.use_var(self.budget);
         self.leave(Reason::Next, Rip::Computed(target), budget);

@@ -12,7 +12,7 @@ use cranelift_frontend::FunctionBuilder;
 use machine::Cpu;
 
 use super::flags::Wish;
-use super::{Emit, entries, trusted};
+use super::{Emit, GPRS, entries, trusted};
 use crate::places::{PLACE_BITS, offsets};
 use crate::state::{Reason, State};
 
@@ -117,10 +117,10 @@ impl Emit<'_, '_> {
             Rip::Computed(rip) => rip,
         };
         let [kind, x, y] = self.words();
-        // One exit serves all where nobody minds a few stores too many.
+        // The fewer exits the better, where nobody minds a few stores too many.
         let dirty = match reason {
             Reason::Next => self.dirty,
-            _ => self.dirtiest,
+            _ => self.dirty | self.dirtiest & !GPRS,
         };
         let mut known = self.exits.iter();
         let known = known.find(|exit| (exit.reason, exit.dirty) == (reason, dirty));
@@ -156,7 +156,7 @@ impl Emit<'_, '_> {
         for exit in std::mem::take(&mut self.exits) {
             self.b.switch_to_block(exit.block);
             self.dirty = exit.dirty;
-            self.store_registers();
+            self.store_registers(!0);
             let values = [0, 1, 2, 3, 4].map(|i| self.b.block_params(exit.block)[i]);
             let offset = offset_of!(Cpu, rip) as i32;
             self.b.ins().store(trusted(), values[0], self.cpu, offset);
@@ -189,7 +189,10 @@ impl Emit<'_, '_> {
         let high = self.b.ins().ushr_imm_u(rip, i64::from(PLACE_BITS));
         let mixed = self.b.ins().bxor(rip, high);
         let number = self.b.ins().band_imm_u(mixed, (1 << PLACE_BITS) - 1);
-        let far = self.b.ins().ishl_imm_u(number, i64::from(offsets::SIZE_BITS));
+        let far = self
+            .b
+            .ins()
+            .ishl_imm_u(number, i64::from(offsets::SIZE_BITS));
         let places = self.load_state(offset_of!(State, places));
         let place = self.b.ins().iadd(places, far);
         let mut part = |offset| self.b.ins().load(types::I64, trusted(), place, offset);

@@ -81,9 +81,6 @@ pub(crate) struct Emit<'f, 'p> {
     /// anywhere.
     dirty: u32,
     dirtiest: u32,
-    /// There are no loops, so what is stored wherever it is written is stored
-    /// hardly more often, and no way out has to.
-    through: bool,
     flags: Flags,
     /// For each block where it begins, the flags on its only way there, what it
     /// wants to know of them, and which registers are dirty there.
@@ -147,9 +144,7 @@ pub(crate) fn build(
         .iter()
         .fold(0, |all, block| all | registers(block));
     let count = blocks.len();
-    let through = false;
     let dirtiest = plan.blocks.iter().fold(0, |all, b| all | written(b));
-    let kept = if through { !GPRS } else { !0 };
     let mut emit = Emit {
         b,
         plan,
@@ -164,13 +159,12 @@ pub(crate) fn build(
         budget,
         used,
         dirty: 0,
-        dirtiest: dirtiest & kept,
-        through,
+        dirtiest,
         flags: Flags::Lazy,
         blocks,
         known: vec![None; count],
         wishes: wishes(plan),
-        dirty_at: dirty(plan, kept),
+        dirty_at: dirty(plan),
         lanes: FxHashMap::default(),
         clean: FxHashSet::default(),
         fill,
@@ -207,13 +201,15 @@ fn wishes(plan: &Plan) -> Vec<Wish> {
     }
 }
 
-/// Which of these registers may be dirty at each block's beginning.
-fn dirty(plan: &Plan, kept: u32) -> Vec<u32> {
+/// Which registers may be dirty at each block's beginning.
+fn dirty(plan: &Plan) -> Vec<u32> {
     let mut dirty = vec![0; plan.blocks.len()];
     loop {
         let before = dirty.clone();
         for (index, block) in plan.blocks.iter().enumerate() {
-            let after = dirty[index] | written(block) & kept;
+            let after = block.insns.iter().fold(dirty[index], |before, (_, insn)| {
+                before & !step::stored(insn) | step::written(insn)
+            });
             for next in block.next() {
                 dirty[next] |= after;
             }
@@ -239,20 +235,10 @@ impl Emit<'_, '_> {
         self.b.ins().iconst(types::I64, value as i64)
     }
 
-    /// These registers have been written.
-    fn note_written(&mut self, registers: u32) {
-        let kept = if self.through { !GPRS } else { !0 };
-        self.dirty |= registers & kept;
-    }
-
     /// Gives a general-purpose register a new value.
     fn define(&mut self, index: u8, value: Value) {
         let index = usize::from(index & 15);
         self.b.def_var(self.gpr[index], value);
-        if self.through {
-            let place = Self::place(index);
-            self.b.ins().store(trusted(), value, self.cpu, place);
-        }
     }
 
     /// A value as one of 64 bits, zero-extended.
@@ -305,8 +291,10 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn store_registers(&mut self) {
-        for index in (0..32).filter(|index| self.dirty >> index & 1 != 0) {
+    /// Stores those of these registers that are dirty.
+    fn store_registers(&mut self, registers: u32) {
+        let dirty = self.dirty & registers;
+        for index in (0..32).filter(|index| dirty >> index & 1 != 0) {
             let (variable, _) = self.variable(index);
             let value = self.b.use_var(variable);
             self.b
@@ -317,7 +305,7 @@ impl Emit<'_, '_> {
 
     /// Stores registers and flags.
     fn store_state(&mut self) {
-        self.store_registers();
+        self.store_registers(!0);
         let words = self.words();
         let places = [
             offset_of!(State, kind),
@@ -364,16 +352,25 @@ impl Emit<'_, '_> {
         self.rest = whole;
         for (place, (va, insn)) in block.insns.iter().enumerate() {
             self.at = *va;
+            self.store_before(insn);
             if place + 1 == block.insns.len() && self.branch(insn) {
                 return;
             }
             self.instruction(insn);
-            self.note_written(step::written(insn));
+            self.dirty |= step::written(insn);
             if is_native(insn) {
                 self.rest -= packed(cost(insn, self.model), 1);
             }
         }
         self.finish(&block.end);
+    }
+
+    /// An instruction that may find that it has to leave finds the registers
+    /// stored: once here, and not on each such way out.
+    fn store_before(&mut self, insn: &Insn) {
+        let registers = step::stored(insn) & GPRS;
+        self.store_registers(registers);
+        self.dirty &= !registers;
     }
 
     /// Leaves if the budget may not reach to the next check.

@@ -104,6 +104,17 @@ pub(super) fn written(insn: &Insn) -> u32 {
     own | implied(insn)
 }
 
+/// The registers that are stored before it.
+pub(super) fn stored(insn: &Insn) -> u32 {
+    let memory = insn.operands.contains(&Operand::Mem) && insn.op != Op::Lea;
+    let stack = matches!(insn.op, Op::Push | Op::Pop | Op::Leave | Op::Call | Op::Ret);
+    match is_native(insn) {
+        true if memory || stack => super::GPRS,
+        true => 0,
+        false => !0,
+    }
+}
+
 /// The registers that it reads or writes.
 pub(super) fn touched(insn: &Insn) -> u32 {
     if !is_native(insn) {
