@@ -190,6 +190,53 @@ pub(crate) unsafe fn end_with_step(
     }
 }
 
+/// SYSCALL, or SYSRET.
+///
+/// # Safety
+/// See the module.
+pub(crate) unsafe fn end_with_system_call<const RETURN: bool>(
+    op: *const Op,
+    _: *mut Cpu,
+    env: *mut Env<'static>,
+    budget: Packed,
+    res: u64,
+    aux: u64,
+) {
+    // SAFETY: the contract of handlers.
+    let next = unsafe {
+        let around = &mut *env;
+        let flags = Flags { res, aux };
+        change_level::<RETURN>(&*op, &mut *around.cx, around, budget, flags)
+    };
+    if let Some((next, budget, flags)) = next {
+        // SAFETY: the contract of handlers; the block was found under the tag of `env`.
+        go!(next, unsafe { cpu_of(env) }, env, budget, flags)
+    }
+}
+
+/// Carries out SYSCALL or SYSRET.
+#[inline(never)]
+fn change_level<const RETURN: bool>(
+    op: &Op,
+    cx: &mut Cx<'_>,
+    env: &mut Env<'_>,
+    budget: Packed,
+    flags: Flags,
+) -> Next {
+    settle(op, cx, env, budget, flags);
+    let insn = &env.metas[op.meta as usize].insn;
+    let result = match RETURN {
+        true => cx.step_system_return(insn),
+        false => cx.step_system_call(insn),
+    };
+    if let Err(halt) = result {
+        env.halt = Some(halt);
+        return None;
+    }
+    // SAFETY: the stay has the CPU borrowed.
+    unsafe { env.resume(cx) }
+}
+
 /// Steps over the last instruction of a block, whatever it changes.
 #[inline(never)]
 fn step_to_boundary(

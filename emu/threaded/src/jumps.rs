@@ -1,57 +1,49 @@
 //! Where indirect jumps have led: blocks by the address of their code.
 
-use alloc::boxed::Box;
-use core::cell::Cell;
-use core::ptr;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use crate::op::{Op, Packed};
 
-const SLOTS: usize = 2048;
+/// A power of two.
+const SLOTS: usize = 8192;
 
-/// One address.
-#[derive(Clone, Debug)]
-pub(crate) struct Jump {
-    rip: Cell<u64>,
-    tag: Cell<u64>,
-    entry: Cell<*const Op>,
-    cost: Cell<Packed>,
-}
+/// One address: itself, its tag, the place of the operation, and the cost.
+type Jump = [u64; 4];
 
 /// A cache of addresses, each with one place.
-#[derive(Debug)]
-pub(crate) struct Jumps(Box<[Jump; SLOTS]>);
+#[derive(Debug, Default)]
+pub(crate) struct Jumps {
+    /// None before something is kept; then they come as zeros, which no tag is, and cost the host
+    /// memory only where they are used.
+    slots: Vec<Jump>,
+}
 
-impl Default for Jumps {
-    fn default() -> Self {
-        Jumps(Box::new(core::array::from_fn(|_| Jump {
-            rip: Cell::new(0),
-            tag: Cell::new(0),
-            entry: Cell::new(ptr::null()),
-            cost: Cell::new(0),
-        })))
-    }
+/// Functions begin on multiples of 16 as a rule, and lie close together: those of 128 KiB have
+/// places of their own. Where calls come back to is spread by the lower bits.
+#[inline(always)]
+fn place(rip: u64) -> usize {
+    (rip >> 4 ^ rip >> 17 ^ rip << 9) as usize % SLOTS
 }
 
 impl Jumps {
-    #[inline(always)]
-    fn slot(&self, rip: u64) -> &Jump {
-        &self.0[(rip ^ rip >> 11) as usize % SLOTS]
-    }
-
     /// The block at this address and what it is charged, if it is known under this tag.
     #[inline(always)]
     pub(crate) fn find(&self, rip: u64, tag: u64) -> Option<(*const Op, Packed)> {
-        let jump = self.slot(rip);
-        let hit = jump.rip.get() == rip && jump.tag.get() == tag;
-        hit.then(|| (jump.entry.get(), jump.cost.get()))
+        let &[its_rip, its_tag, entry, cost] = self.slots.get(place(rip))?;
+        let hit = its_rip == rip && its_tag == tag;
+        hit.then(|| {
+            let entry = core::ptr::with_exposed_provenance(entry as usize);
+            (entry, cost as Packed)
+        })
     }
 
     /// Notes a block.
-    pub(crate) fn keep(&self, rip: u64, tag: u64, entry: *const Op, cost: Packed) {
-        let jump = self.slot(rip);
-        jump.rip.set(rip);
-        jump.tag.set(tag);
-        jump.entry.set(entry);
-        jump.cost.set(cost);
+    pub(crate) fn keep(&mut self, rip: u64, tag: u64, entry: *const Op, cost: Packed) {
+        if self.slots.is_empty() {
+            self.slots = vec![[0; 4]; SLOTS];
+        }
+        let entry = entry.expose_provenance() as u64;
+        self.slots[place(rip)] = [rip, tag, entry, cost as u64];
     }
 }

@@ -13,6 +13,7 @@ impl Bank {
     ///
     /// # Safety
     /// It is not used after anything was done with the `Cx` other than what a [`View`] allows.
+    #[inline(always)]
     pub(crate) unsafe fn of(cx: &Cx<'_>) -> Bank {
         Bank(cx.fast_bank())
     }

@@ -113,6 +113,19 @@ pub(crate) fn register(operand: Operand) -> Option<u8> {
     }
 }
 
+/// A register, and whether it is one of AH to BH.
+fn byte_register(operand: Operand) -> Option<(u8, bool)> {
+    match operand {
+        Operand::Gpr(Gpr { index, high, .. }) => Some((index & 15, high)),
+        _ => None,
+    }
+}
+
+/// Whether it is one of AH to BH.
+fn is_high(operand: &Operand) -> bool {
+    byte_register(*operand).is_some_and(|(_, high)| high)
+}
+
 fn immediate(operand: Operand) -> Option<u64> {
     match operand {
         Operand::Imm(value) => Some(value),

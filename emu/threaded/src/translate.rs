@@ -11,7 +11,7 @@ use machine::engine::block::{Block, is_straight};
 
 use crate::body::alu;
 use crate::control;
-use crate::dispatch::{end_with_step, end_with_string, stop};
+use crate::dispatch::{end_with_step, end_with_string, end_with_system_call, stop};
 use crate::op::{Handler, Link, Meta, Op, Packed, packed};
 use crate::operand::{FAR, NEAR};
 use crate::select::{by_condition, by_mode, by_wide, by_width, memory, plain, register, select};
@@ -170,6 +170,11 @@ fn end(insn: &Insn, meta: u32, next: u64) -> (Op, &'static [Class]) {
 }
 
 fn jump(insn: &Insn, meta: u32, next: u64) -> Option<(Op, &'static [Class])> {
+    match insn.op {
+        Name::Syscall => return Some((plain(end_with_system_call::<false>, meta), &[])),
+        Name::Sysret => return Some((plain(end_with_system_call::<true>, meta), &[])),
+        _ => {}
+    }
     if insn.family != Family::Control || insn.size != Width::Qword {
         return None;
     }

@@ -431,12 +431,18 @@ impl Cx<'_> {
 
     /// Reads up to 8 bytes for the CPU itself.
     pub(super) fn read_system(&mut self, va: VirtAddr, len: u8) -> Result<u64, Fault> {
-        if let Some(value) = self.fast_read_system(va.0, len) {
+        let span = self.span_system(va, len, false)?;
+        Ok(self.load(span))
+    }
+
+    /// Reads 8 bytes for the CPU itself.
+    #[inline]
+    pub(super) fn read_system_word(&mut self, va: VirtAddr) -> Result<u64, Fault> {
+        if let Some(value) = self.fast_read_system(va.0) {
             self.charge(Class::Load);
             return Ok(value);
         }
-        let span = self.span_system(va, len, false)?;
-        Ok(self.load(span))
+        self.read_system(va, 8)
     }
 
     /// Reads an integer operand: a register at its width, memory at its size, an immediate.

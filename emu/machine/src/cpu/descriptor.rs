@@ -106,14 +106,14 @@ impl Cx<'_> {
     /// vector.
     pub(super) fn descriptor(&mut self, selector: u16, fault: u8) -> Result<Descriptor, Fault> {
         let place = self.descriptor_place(selector, 8, fault)?;
-        Ok(Descriptor(self.read_system(place, 8)?))
+        Ok(Descriptor(self.read_system_word(place)?))
     }
 
     /// Reads a 16-byte system descriptor of IA-32e mode: its first half and the base's upper one.
     pub(super) fn wide_descriptor(&mut self, selector: u16) -> Result<(Descriptor, u64), Fault> {
         let place = self.descriptor_place(selector, 16, vector::GP)?;
-        let low = self.read_system(place, 8)?;
-        let high = self.read_system(place.add(8), 8)?;
+        let low = self.read_system_word(place)?;
+        let high = self.read_system_word(place.add(8))?;
         Ok((Descriptor(low), high))
     }
 
@@ -245,15 +245,18 @@ impl Cx<'_> {
     }
 
     /// Makes a checked code segment the current one, at privilege level `cpl`.
+    #[inline]
     pub(super) fn set_code(&mut self, selector: u16, cpl: u8, segment: Segment) {
         // What this instruction has cost up to here belongs to the level that it leaves.
         self.charge_work();
         let was_user = self.cpu.cpl() == 3;
         if was_user != (cpl == 3) {
+            let cpu = &mut *self.cpu;
             if was_user {
-                self.cpu.user_cycles = self.cpu.cycles_in_user();
+                let stay = cpu.cycle.wrapping_sub(cpu.mode_since);
+                cpu.user_cycles = cpu.user_cycles.wrapping_add(stay);
             }
-            self.cpu.mode_since = self.cpu.cycle;
+            cpu.mode_since = cpu.cycle;
         }
         let selector = selector & !3 | u16::from(cpl);
         self.cpu.seg[Seg::Cs as usize] = Segment {

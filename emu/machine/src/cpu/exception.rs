@@ -194,8 +194,8 @@ impl Cx<'_> {
             return Err(denied);
         }
         let place = VirtAddr(self.cpu.idtr.base.wrapping_add(u64::from(index) * 16));
-        let low = self.read_system(place, 8)?;
-        let high = self.read_system(place.add(8), 8)?;
+        let low = self.read_system_word(place)?;
+        let high = self.read_system_word(place.add(8))?;
         let descriptor = Descriptor(low);
         let interrupt = match descriptor.kind() {
             0xE => true,
@@ -252,7 +252,7 @@ impl Cx<'_> {
         if offset + 7 > u64::from(task.limit) {
             return Err(Fault::coded(vector::TS, task.selector & !3));
         }
-        let value = self.read_system(VirtAddr(task.base.wrapping_add(offset)), 8)?;
+        let value = self.read_system_word(VirtAddr(task.base.wrapping_add(offset)))?;
         if VirtAddr(value).is_canonical() {
             Ok(value)
         } else {

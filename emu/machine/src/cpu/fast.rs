@@ -23,7 +23,7 @@ impl Cx<'_> {
     /// [`crate::mmu::fast::read`] and its like. It is another after a change of
     /// CPL or EFLAGS.AC. Where a bank lies does not change during a run, what is
     /// in its slots does with anything else that is done with this `Cx`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn fast_bank(&self) -> *const Slot {
         self.bus.ram.fast().bank(self.mode())
@@ -111,18 +111,10 @@ impl Cx<'_> {
         }
     }
 
-    /// Reads 1, 2, 4 or 8 bytes for the CPU itself, whatever the level of the
-    /// running code, by the direct way.
-    #[inline]
-    pub(super) fn fast_read_system(&self, va: u64, len: u8) -> Option<u64> {
-        let ways = self.bus.ram.fast();
-        match len {
-            8 => ways.read::<8>(Mode::Kernel, va),
-            4 => ways.read::<4>(Mode::Kernel, va),
-            2 => ways.read::<2>(Mode::Kernel, va),
-            1 => ways.read::<1>(Mode::Kernel, va),
-            _ => None,
-        }
+    /// Reads 8 bytes for the CPU itself, whatever the level of the running code, by the direct way.
+    #[inline(always)]
+    pub(super) fn fast_read_system(&self, va: u64) -> Option<u64> {
+        self.bus.ram.fast().read::<8>(Mode::Kernel, va)
     }
 
     /// Writes 8 bytes for the CPU itself, by the direct way.

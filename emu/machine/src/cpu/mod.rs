@@ -193,6 +193,48 @@ impl<'a> Cx<'a> {
         result
     }
 
+    /// As [`Cx::step_known`] for SYSCALL, which programs spend much of their time with.
+    ///
+    /// # Errors
+    /// If the CPU cannot go on.
+    #[inline]
+    pub fn step_system_call(&mut self, insn: &insn::Insn) -> Result<(), Halt> {
+        self.step_by(insn, exec::system_call)
+    }
+
+    /// The same for SYSRET.
+    ///
+    /// # Errors
+    /// If the CPU cannot go on.
+    #[inline]
+    pub fn step_system_return(&mut self, insn: &insn::Insn) -> Result<(), Halt> {
+        self.step_by(insn, |cx| exec::system_return(cx, insn.size))
+    }
+
+    /// Carries out what stands at an ordinary boundary: nothing is held back there, and RF is clear.
+    #[inline(always)]
+    fn step_by(
+        &mut self,
+        insn: &insn::Insn,
+        execute: impl FnOnce(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Halt> {
+        debug_assert!(self.cpu.shadow == Shadow::None && !self.cpu.flag(flag::RF));
+        let user = self.user;
+        self.next = self.cpu.rip.wrapping_add(u64::from(insn.len));
+        self.again = false;
+        self.charge(insn.class);
+        let result = match execute(self) {
+            Ok(()) => {
+                self.cpu.rip = self.next;
+                self.retire(user);
+                Ok(())
+            }
+            Err(fault) => self.fail(fault),
+        };
+        self.charge_work();
+        result
+    }
+
     /// An instruction did not complete: the guest handles that, or the machine stops.
     #[cold]
     fn fail(&mut self, fault: Fault) -> Result<(), Halt> {
@@ -281,15 +323,20 @@ impl<'a> Cx<'a> {
         self.again = true;
     }
 
-    #[inline]
+    #[inline(always)]
     fn retire(&mut self, user: bool) {
         self.cpu.rep_iteration = 0;
         self.cpu.retired += 1;
         self.cpu.retired_user += u64::from(user);
         if self.cpu.pmu.retire(user) {
-            self.bus.performance_interrupt();
-            self.attention_changed();
+            self.counter_overflowed();
         }
+    }
+
+    #[cold]
+    fn counter_overflowed(&mut self) {
+        self.bus.performance_interrupt();
+        self.attention_changed();
     }
 
     /// Charges the TLB misses and walk steps since the last boundary.

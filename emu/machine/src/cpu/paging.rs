@@ -28,6 +28,7 @@ impl Cx<'_> {
 
     /// The same where only the code segment, and with it the level, may be another one: what paging
     /// does is a matter of the control registers alone.
+    #[inline]
     pub(super) fn code_changed(&mut self) {
         self.code64 = self.cpu.code64();
         self.user = self.cpu.cpl() == 3;

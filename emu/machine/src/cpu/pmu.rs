@@ -122,13 +122,17 @@ impl Pmu {
     }
 
     /// How many instructions may retire at this level before a counter goes round.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn room(&self, user: bool) -> u64 {
         let (general, fixed) = if user { (USER, 2) } else { (KERNEL, 1) };
         if self.select & general == 0 && self.fixed_control & fixed == 0 {
             return u64::MAX;
         }
+        self.room_of_counters(user)
+    }
+
+    fn room_of_counters(&self, user: bool) -> u64 {
         let left = |counts: bool, counter: u64| if counts { MASK - counter } else { u64::MAX };
         left(self.general_counts(user), self.general).min(left(self.fixed_counts(user), self.fixed))
     }

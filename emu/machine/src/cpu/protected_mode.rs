@@ -167,7 +167,7 @@ impl Cx<'_> {
             return Err(denied);
         }
         let place = VirtAddr(self.cpu.idtr.base.wrapping_add(u64::from(index) * 8));
-        let gate = Descriptor(self.read_system(place, 8)?);
+        let gate = Descriptor(self.read_system_word(place)?);
         let kind = gate.kind();
         let known = !gate.is_segment() && matches!(kind, 5 | 6 | 7 | 0xE | 0xF);
         let too_low = event.cause == Cause::Software && gate.dpl() < self.cpu.cpl();

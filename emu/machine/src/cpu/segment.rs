@@ -4,6 +4,7 @@
 use super::insn::{Seg, Width};
 use super::state::{Segment, access};
 use super::{Cx, Fault};
+use crate::cost::Class;
 
 const RSP: u8 = 4;
 
@@ -55,7 +56,19 @@ impl Cx<'_> {
     }
 
     /// The word on the stack that is `depth` bytes below its top.
+    #[inline]
     pub(super) fn stack_word(&mut self, depth: u64, size: Width) -> Result<u64, Fault> {
+        if self.code64 && size == Width::Qword {
+            let va = self.cpu.gpr[usize::from(RSP)].wrapping_add(depth);
+            if let Some(value) = self.fast_read::<8>(va) {
+                self.charge(Class::Load);
+                return Ok(value);
+            }
+        }
+        self.stack_word_slowly(depth, size)
+    }
+
+    fn stack_word_slowly(&mut self, depth: u64, size: Width) -> Result<u64, Fault> {
         let width = self.stack_width();
         let sp = self.reg(RSP, width).wrapping_add(depth) & width.mask();
         let va = self.linear(Seg::Ss, sp, u64::from(size.bytes()), false)?;

@@ -4,7 +4,7 @@ use super::Body;
 use crate::flags::{self, Flags};
 use crate::memory::View;
 use crate::op::Op;
-use crate::operand::{get, immediate, load, put, store};
+use crate::operand::{full, get, immediate, load, put, put_full, store};
 
 pub(crate) const ADD: u8 = 0;
 pub(crate) const OR: u8 = 1;
@@ -92,6 +92,30 @@ impl<const K: u8, const W: usize, const IMM: bool> Body for Silent<K, W, IMM> {
         let (result, _) = combine::<K, W>(get::<W>(cx, op.dst), b, old);
         put::<W>(cx, op.dst, result);
         Some(old)
+    }
+}
+
+/// Bytes of registers, AH to BH among them, or an immediate: `scale` and `seg` say by how many bits
+/// each register is shifted.
+pub(crate) struct Bytes<const K: u8, const IMM: bool>;
+
+impl<const K: u8, const IMM: bool> Body for Bytes<K, IMM> {
+    #[inline(always)]
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
+        let b = match IMM {
+            true => immediate::<1>(op),
+            false => full(cx, op.src) >> (op.seg & 8) & 0xFF,
+        };
+        let (whole, shift) = (full(cx, op.dst), op.scale & 8);
+        let (result, new) = combine::<K, 1>(whole >> shift & 0xFF, b, old);
+        if keeps_result::<K>() {
+            put_full(
+                cx,
+                op.dst,
+                whole & !(0xFF << shift) | (result & 0xFF) << shift,
+            );
+        }
+        Some(new)
     }
 }
 

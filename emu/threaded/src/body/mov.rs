@@ -27,6 +27,18 @@ impl<const FROM: usize, const TO: usize, const SIGNED: bool> Body for RegReg<FRO
     }
 }
 
+/// AH to BH to a register: MOV, MOVZX, MOVSX.
+pub(crate) struct FromHigh<const TO: usize, const SIGNED: bool>;
+
+impl<const TO: usize, const SIGNED: bool> Body for FromHigh<TO, SIGNED> {
+    #[inline(always)]
+    fn run(op: &Op, cx: &mut View<'_>, flags: Flags) -> Option<Flags> {
+        let byte = full(cx, op.src) >> 8 & 0xFF;
+        put::<TO>(cx, op.dst, widen::<1, TO, SIGNED>(byte));
+        Some(flags)
+    }
+}
+
 /// Memory to register.
 pub(crate) struct Load<const FROM: usize, const TO: usize, const SIGNED: bool, const A: u8>;
 

@@ -3,7 +3,8 @@
 use machine::cpu::insn::{Op as Name, Operand, Width};
 
 use super::{
-    Choice, Chooser, LOAD, by_mode, by_wide, by_width, handler, immediate, register, update,
+    Choice, Chooser, LOAD, by_mode, by_wide, by_width, byte_register, handler, immediate, is_high,
+    register, update,
 };
 use crate::body::{alu, multiply, shift};
 use crate::op::Handler;
@@ -33,6 +34,9 @@ impl Chooser<'_> {
         if first == Operand::Mem {
             return self.binary_on_memory::<K>(second);
         }
+        if second != Operand::Mem && [first, second].iter().any(is_high) {
+            return self.bytes::<K>(first, second);
+        }
         self.op.dst = register(first)?;
         if second == Operand::Mem {
             let mode = self.mode()?;
@@ -54,6 +58,20 @@ impl Chooser<'_> {
             false => handler::<alu::RegReg<K, W>>(),
         });
         self.finish(run, &[])
+    }
+
+    /// Two bytes of registers, or one and an immediate.
+    fn bytes<const K: u8>(mut self, first: Operand, second: Operand) -> Option<Choice> {
+        let shift = |high: bool| if high { 8 } else { 0 };
+        let (dst, high) = byte_register(first)?;
+        (self.op.dst, self.op.scale) = (dst, shift(high));
+        if let Some(value) = immediate(second) {
+            self.set_immediate(value);
+            return self.finish(handler::<alu::Bytes<K, true>>(), &[]);
+        }
+        let (src, high) = byte_register(second)?;
+        (self.op.src, self.op.seg) = (src, shift(high));
+        self.finish(handler::<alu::Bytes<K, false>>(), &[])
     }
 
     fn silently<const K: u8>(&self, immediate: bool) -> Option<Handler> {

@@ -3,8 +3,8 @@
 use machine::cpu::insn::{Gpr, Mem, Op as Name, Operand, Seg, Width};
 
 use super::{
-    Choice, Chooser, LOAD, STORE, by_condition, by_mode, by_wide, by_width, handler, immediate,
-    memory, register,
+    Choice, Chooser, LOAD, STORE, by_condition, by_mode, by_wide, by_width, byte_register, handler,
+    immediate, memory, register,
 };
 use crate::body::mov;
 
@@ -73,6 +73,11 @@ impl Chooser<'_> {
         let Operand::Gpr(Gpr { width: from, .. }) = second else {
             return None;
         };
+        if let Some((src, true)) = byte_register(second) {
+            self.op.src = src;
+            let run = by_width!(to, T => handler::<mov::FromHigh<T, SIGNED>>());
+            return self.finish(run, &[]);
+        }
         self.op.src = register(second)?;
         let run = by_width!(from, F => by_width!(to, T =>
             handler::<mov::RegReg<F, T, SIGNED>>()));

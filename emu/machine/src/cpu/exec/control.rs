@@ -29,7 +29,7 @@ pub(super) fn execute(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
         Op::Int3 => cx.software_interrupt(vector::BP),
         Op::Iret => cx.interrupt_return(insn.size),
         Op::Syscall => system_call(cx),
-        Op::Sysret => system_return(cx, insn),
+        Op::Sysret => system_return(cx, insn.size),
         _ => Err(Fault::Missing(insn.op.name())),
     }
 }
@@ -244,7 +244,9 @@ const CODE32_USER: u16 = 0xC0FB;
 const DATA_KERNEL: u16 = 0xC093;
 const DATA_USER: u16 = 0xC0F3;
 
-fn system_call(cx: &mut Cx<'_>) -> Result<(), Fault> {
+/// SYSCALL.
+#[inline]
+pub(in crate::cpu) fn system_call(cx: &mut Cx<'_>) -> Result<(), Fault> {
     if cx.cpu.msr.efer & efer::SCE == 0 || !cx.cpu.code64() {
         return Err(Fault::UD);
     }
@@ -258,11 +260,13 @@ fn system_call(cx: &mut Cx<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn system_return(cx: &mut Cx<'_>, insn: &Insn) -> Result<(), Fault> {
+/// SYSRET, to code of 64 or of 32 bits.
+#[inline]
+pub(in crate::cpu) fn system_return(cx: &mut Cx<'_>, size: Width) -> Result<(), Fault> {
     if cx.cpu.msr.efer & efer::SCE == 0 || !cx.cpu.code64() {
         return Err(Fault::UD);
     }
-    let to64 = insn.size == Width::Qword;
+    let to64 = size == Width::Qword;
     let target = cx.cpu.gpr[1];
     if cx.cpu.cpl() != 0 || to64 && !VirtAddr(target).is_canonical() {
         return Err(Fault::GP);

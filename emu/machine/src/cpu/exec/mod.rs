@@ -46,6 +46,8 @@ mod x87_state;
 mod xsave;
 mod xsave_area;
 
+pub(super) use control::{system_call, system_return};
+
 use super::decode::UNNAMED;
 use super::insn::{Family, Insn, Op};
 use super::{Cx, Fault};
