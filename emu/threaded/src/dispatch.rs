@@ -190,51 +190,45 @@ pub(crate) unsafe fn end_with_step(
     }
 }
 
-/// SYSCALL, or SYSRET.
+/// SYSCALL, or SYSRET to 64-bit code; `wide` is the address of the following instruction.
 ///
 /// # Safety
 /// See the module.
 pub(crate) unsafe fn end_with_system_call<const RETURN: bool>(
     op: *const Op,
-    _: *mut Cpu,
+    cpu: *mut Cpu,
     env: *mut Env<'static>,
     budget: Packed,
     res: u64,
     aux: u64,
 ) {
     // SAFETY: the contract of handlers.
+    let (this, around, cx) = unsafe { (&*op, &mut *env, &mut *(*env).cx) };
+    let passes = match RETURN {
+        true => cx.may_return_from_system(),
+        false => cx.may_call_system(),
+    };
+    if !passes {
+        // SAFETY: the contract of handlers, and nothing has changed.
+        return unsafe { end_with_step(op, cpu, env, budget, res, aux) };
+    }
+    cx.cpu.rflags = Flags { res, aux }.put_into(cx.cpu.rflags);
+    // The instruction was paid for with its block.
+    around.settle(cx, budget);
+    // SAFETY: the stay has the CPU borrowed.
     let next = unsafe {
-        let around = &mut *env;
-        let flags = Flags { res, aux };
-        change_level::<RETURN>(&*op, &mut *around.cx, around, budget, flags)
+        if RETURN {
+            cx.return_from_system();
+            around.resume(cx)
+        } else {
+            cx.call_system(this.wide);
+            around.resume_ordinary(cx)
+        }
     };
     if let Some((next, budget, flags)) = next {
         // SAFETY: the contract of handlers; the block was found under the tag of `env`.
         go!(next, unsafe { cpu_of(env) }, env, budget, flags)
     }
-}
-
-/// Carries out SYSCALL or SYSRET.
-#[inline(never)]
-fn change_level<const RETURN: bool>(
-    op: &Op,
-    cx: &mut Cx<'_>,
-    env: &mut Env<'_>,
-    budget: Packed,
-    flags: Flags,
-) -> Next {
-    settle(op, cx, env, budget, flags);
-    let insn = &env.metas[op.meta as usize].insn;
-    let result = match RETURN {
-        true => cx.step_system_return(insn),
-        false => cx.step_system_call(insn),
-    };
-    if let Err(halt) = result {
-        env.halt = Some(halt);
-        return None;
-    }
-    // SAFETY: the stay has the CPU borrowed.
-    unsafe { env.resume(cx) }
 }
 
 /// Steps over the last instruction of a block, whatever it changes.

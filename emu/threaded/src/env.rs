@@ -114,6 +114,19 @@ impl<'a> Env<'a> {
         if cx.wants_attention() || cx.cpu.rep_iteration != 0 || !cx.is_ordinary() {
             return None;
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.resume_ordinary(cx) }
+    }
+
+    /// The same where nothing unusual waits.
+    ///
+    /// # Safety
+    /// As for [`Env::resume`].
+    #[inline(always)]
+    pub(crate) unsafe fn resume_ordinary(
+        &mut self,
+        cx: &Cx<'_>,
+    ) -> Option<(*const Op, Packed, Flags)> {
         let tag = tag(cx);
         let (entry, cost) = self.jumps.find(cx.cpu.rip, tag)?;
         let limit = limit(cx);

@@ -170,10 +170,10 @@ fn end(insn: &Insn, meta: u32, next: u64) -> (Op, &'static [Class]) {
 }
 
 fn jump(insn: &Insn, meta: u32, next: u64) -> Option<(Op, &'static [Class])> {
-    match insn.op {
-        Name::Syscall => return Some((plain(end_with_system_call::<false>, meta), &[])),
-        Name::Sysret => return Some((plain(end_with_system_call::<true>, meta), &[])),
-        _ => {}
+    if let Some(run) = system_call(insn) {
+        let mut op = plain(run, meta);
+        op.wide = next;
+        return Some((op, &[]));
     }
     if insn.family != Family::Control || insn.size != Width::Qword {
         return None;
@@ -226,6 +226,14 @@ fn jump(insn: &Insn, meta: u32, next: u64) -> Option<(Op, &'static [Class])> {
         _ => return None,
     };
     Some((op, extras))
+}
+
+fn system_call(insn: &Insn) -> Option<Handler> {
+    match insn.op {
+        Name::Syscall => Some(end_with_system_call::<false>),
+        Name::Sysret if insn.size == Width::Qword => Some(end_with_system_call::<true>),
+        _ => None,
+    }
 }
 
 /// Whether the last two instructions are a comparison and the jump on it, in one operation.

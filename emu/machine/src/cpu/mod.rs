@@ -42,6 +42,7 @@ pub use state::Cpu;
 use crate::bus::Bus;
 use crate::cost::{Class, CostModel};
 use crate::mmu::{Mmu, Paging};
+use insn::Width;
 use state::{Shadow, flag};
 
 /// What an instruction can reach while it executes.
@@ -193,46 +194,35 @@ impl<'a> Cx<'a> {
         result
     }
 
-    /// As [`Cx::step_known`] for SYSCALL, which programs spend much of their time with.
-    ///
-    /// # Errors
-    /// If the CPU cannot go on.
-    #[inline]
-    pub fn step_system_call(&mut self, insn: &insn::Insn) -> Result<(), Halt> {
-        self.step_by(insn, exec::system_call)
-    }
-
-    /// The same for SYSRET.
-    ///
-    /// # Errors
-    /// If the CPU cannot go on.
-    #[inline]
-    pub fn step_system_return(&mut self, insn: &insn::Insn) -> Result<(), Halt> {
-        self.step_by(insn, |cx| exec::system_return(cx, insn.size))
-    }
-
-    /// Carries out what stands at an ordinary boundary: nothing is held back there, and RF is clear.
+    /// Whether SYSCALL passes, at an ordinary boundary.
     #[inline(always)]
-    fn step_by(
-        &mut self,
-        insn: &insn::Insn,
-        execute: impl FnOnce(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Halt> {
-        debug_assert!(self.cpu.shadow == Shadow::None && !self.cpu.flag(flag::RF));
-        let user = self.user;
-        self.next = self.cpu.rip.wrapping_add(u64::from(insn.len));
-        self.again = false;
-        self.charge(insn.class);
-        let result = match execute(self) {
-            Ok(()) => {
-                self.cpu.rip = self.next;
-                self.retire(user);
-                Ok(())
-            }
-            Err(fault) => self.fail(fault),
-        };
-        self.charge_work();
-        result
+    #[must_use]
+    pub fn may_call_system(&self) -> bool {
+        exec::may_call_system(self)
+    }
+
+    /// SYSCALL where it [`may`](Cx::may_call_system) be carried out; the instruction behind it
+    /// stands at `next`. It has been charged and counted already. The next boundary is as ordinary
+    /// as this one.
+    #[inline(always)]
+    pub fn call_system(&mut self, next: u64) {
+        self.next = next;
+        exec::call_system(self);
+        self.cpu.rip = self.next;
+    }
+
+    /// Whether SYSRET to 64-bit code passes, at an ordinary boundary.
+    #[inline(always)]
+    #[must_use]
+    pub fn may_return_from_system(&self) -> bool {
+        exec::may_return_from_system(self, Width::Qword)
+    }
+
+    /// The same for SYSRET; but the next boundary may be less ordinary.
+    #[inline(always)]
+    pub fn return_from_system(&mut self) {
+        exec::return_from_system(self, Width::Qword);
+        self.cpu.rip = self.next;
     }
 
     /// An instruction did not complete: the guest handles that, or the machine stops.

@@ -248,7 +248,7 @@ impl Apic {
 
     /// True if the CPU is to take an interrupt: a vector of its own that its
     /// priority allows, or one that the 8259s know, which no priority holds back.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn interrupts(&self) -> bool {
         // Nearly always nothing is requested; this is asked at each boundary.
@@ -256,7 +256,12 @@ impl Apic {
             .irr
             .iter()
             .fold(u32::from(self.ext_int), |any, bits| any | bits);
-        any != 0 && (self.ext_int || self.pending().is_some())
+        any != 0 && self.may_interrupt()
+    }
+
+    #[inline(never)]
+    fn may_interrupt(&self) -> bool {
+        self.ext_int || self.pending().is_some()
     }
 
     fn write_lvt(&mut self, index: usize, value: u32) {

@@ -244,12 +244,23 @@ const CODE32_USER: u16 = 0xC0FB;
 const DATA_KERNEL: u16 = 0xC093;
 const DATA_USER: u16 = 0xC0F3;
 
-/// SYSCALL.
-#[inline]
-pub(in crate::cpu) fn system_call(cx: &mut Cx<'_>) -> Result<(), Fault> {
-    if cx.cpu.msr.efer & efer::SCE == 0 || !cx.cpu.code64() {
+fn system_call(cx: &mut Cx<'_>) -> Result<(), Fault> {
+    if !may_call_system(cx) {
         return Err(Fault::UD);
     }
+    call_system(cx);
+    Ok(())
+}
+
+/// Whether SYSCALL is there.
+#[inline(always)]
+pub(in crate::cpu) fn may_call_system(cx: &Cx<'_>) -> bool {
+    cx.cpu.msr.efer & efer::SCE != 0 && cx.cpu.code64()
+}
+
+/// What SYSCALL does.
+#[inline(always)]
+pub(in crate::cpu) fn call_system(cx: &mut Cx<'_>) {
     let selector = (cx.cpu.msr.star >> 32) as u16 & !3;
     cx.cpu.gpr[1] = cx.next;
     cx.cpu.gpr[11] = cx.cpu.rflags & !flag::RF;
@@ -257,21 +268,33 @@ pub(in crate::cpu) fn system_call(cx: &mut Cx<'_>) -> Result<(), Fault> {
     cx.cpu.seg[Seg::Ss as usize] = fixed_segment(selector.wrapping_add(8), DATA_KERNEL);
     cx.set_code(selector, 0, fixed_segment(selector, CODE64_KERNEL));
     cx.next = cx.cpu.msr.lstar;
-    Ok(())
 }
 
-/// SYSRET, to code of 64 or of 32 bits.
-#[inline]
-pub(in crate::cpu) fn system_return(cx: &mut Cx<'_>, size: Width) -> Result<(), Fault> {
+fn system_return(cx: &mut Cx<'_>, size: Width) -> Result<(), Fault> {
     if cx.cpu.msr.efer & efer::SCE == 0 || !cx.cpu.code64() {
         return Err(Fault::UD);
     }
-    let to64 = size == Width::Qword;
-    let target = cx.cpu.gpr[1];
-    if cx.cpu.cpl() != 0 || to64 && !VirtAddr(target).is_canonical() {
+    if !may_return_from_system(cx, size) {
         return Err(Fault::GP);
     }
+    return_from_system(cx, size);
+    Ok(())
+}
+
+/// Whether SYSRET passes.
+#[inline(always)]
+pub(in crate::cpu) fn may_return_from_system(cx: &Cx<'_>, size: Width) -> bool {
+    may_call_system(cx)
+        && cx.cpu.cpl() == 0
+        && (size != Width::Qword || VirtAddr(cx.cpu.gpr[1]).is_canonical())
+}
+
+/// What SYSRET does, to code of 64 or of 32 bits.
+#[inline(always)]
+pub(in crate::cpu) fn return_from_system(cx: &mut Cx<'_>, size: Width) {
     const LOADED: u64 = 0x003C_7FD7;
+    let to64 = size == Width::Qword;
+    let target = cx.cpu.gpr[1];
     let base = (cx.cpu.msr.star >> 48) as u16;
     let (selector, access) = match to64 {
         true => (base.wrapping_add(16), CODE64_USER),
@@ -281,5 +304,4 @@ pub(in crate::cpu) fn system_return(cx: &mut Cx<'_>, size: Width) -> Result<(), 
     cx.cpu.seg[Seg::Ss as usize] = fixed_segment(base.wrapping_add(8) | 3, DATA_USER);
     cx.set_code(selector, 3, fixed_segment(selector, access));
     cx.next = if to64 { target } else { target & 0xFFFF_FFFF };
-    Ok(())
 }

@@ -46,7 +46,9 @@ mod x87_state;
 mod xsave;
 mod xsave_area;
 
-pub(super) use control::{system_call, system_return};
+pub(super) use control::{
+    call_system, may_call_system, may_return_from_system, return_from_system,
+};
 
 use super::decode::UNNAMED;
 use super::insn::{Family, Insn, Op};
