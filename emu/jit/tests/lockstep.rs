@@ -3,46 +3,35 @@
 
 mod common;
 
-use common::{Program, Random, World};
-use jit::Jit;
-use machine::engine::{Engine, Reference};
-
-fn compiler() -> Jit {
-    Jit::with_threshold(1, 300).expect("a host that it is for")
-}
+use common::{Program, Random, World, compiler, judge};
+use machine::engine::Reference;
 
 /// Runs a program in both engines, and compares them wherever they stop.
 fn compare(seed: u64) {
     let mut random = Random(seed);
     let program = Program::random(&mut random);
-    let mut left = World::new(&program);
-    let mut right = left.clone();
-    let mut reference: Box<dyn Engine> = Box::new(Reference::default());
-    let mut jit = compiler();
-    for round in 0..200 {
-        let deadline = left.cpu.cycle + random.deadline();
-        let (a, b) = (
-            left.run(&mut *reference, deadline),
-            right.run(&mut jit, deadline),
-        );
-        assert_eq!(a, b, "seed {seed:#x}, round {round}, until {deadline}");
-        let same = left.cpu == right.cpu;
-        assert!(
-            same,
-            "seed {seed:#x}, round {round}: {}",
-            left.differences(&right)
-        );
-        assert!(left.has_memory_of(&right), "seed {seed:#x}, round {round}");
-        if a.is_err() {
-            return;
-        }
-    }
+    judge(&program, seed, &mut random);
 }
 
 #[test]
 fn random_programs_have_the_same_state_at_the_same_cycles() {
     for seed in 1..=60 {
         compare(seed);
+    }
+}
+
+fn compare_doubles(seed: u64) {
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let program = Program::of_doubles(&mut random);
+    judge(&program, seed, &mut random);
+}
+
+/// Zeros, denormal numbers, infinities, NaNs, results that are too large or too
+/// small, all roundings.
+#[test]
+fn doubles_have_the_same_bits_and_flags_at_the_same_cycles() {
+    for seed in 1..=150 {
+        compare_doubles(seed);
     }
 }
 
@@ -74,5 +63,6 @@ fn many_random_programs() {
     let (from, to) = range.split_once("..").expect("two numbers");
     for seed in from.parse().expect("a number")..to.parse().expect("a number") {
         compare(seed);
+        compare_doubles(seed);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn cost(insn: &Insn, model: CostModel) -> u64 {
 }
 
 /// How often it reads and writes memory.
-fn accesses(insn: &Insn) -> (u64, u64) {
+pub(super) fn accesses(insn: &Insn) -> (u64, u64) {
     let memory = |index: usize| u64::from(insn.operands[index] == Operand::Mem);
     let (first, others) = (memory(0), memory(1) | memory(2));
     match insn.op {

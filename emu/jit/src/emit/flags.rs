@@ -1,7 +1,7 @@
 //! Lazy flags at compile time: which values the flags of the last operation
 //! follow from.
 
-use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
+use cranelift_codegen::ir::condcodes::{CondCode, FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use machine::cpu::insn::{Insn, Op, Operand, Width};
 
@@ -38,12 +38,47 @@ pub(super) enum Flags {
         down: bool,
         carry: Value,
     },
+    /// A comparison of two doubles that are numbers.
+    Order { a: Value, b: Value },
     /// Anything else: CF, AF and OF are the bits of a word.
     Result {
         width: Width,
         result: Value,
         rest: Value,
     },
+}
+
+impl Flags {
+    /// The values that they follow from.
+    pub(super) fn values(self) -> Vec<Value> {
+        match self {
+            Flags::Lazy => Vec::new(),
+            Flags::Bits(bits) => vec![bits],
+            Flags::Logic { result, .. } => vec![result],
+            Flags::Add { result, b, .. } => vec![result, b],
+            Flags::Sub { a, b, result, .. } => [a, b].into_iter().chain(result).collect(),
+            Flags::Step { result, carry, .. } => vec![result, carry],
+            Flags::Result { result, rest, .. } => vec![result, rest],
+            Flags::Order { a, b } => vec![a, b],
+        }
+    }
+
+    /// The same of other values.
+    pub(super) fn with(mut self, values: &[Value]) -> Flags {
+        match (&mut self, values) {
+            (Flags::Bits(bits), &[x]) => *bits = x,
+            (Flags::Logic { result, .. }, &[x]) => *result = x,
+            (Flags::Add { result, b, .. }, &[x, y]) => (*result, *b) = (x, y),
+            (Flags::Sub { a, b, result, .. }, &[x, y, ref rest @ ..]) => {
+                (*a, *b, *result) = (x, y, rest.first().copied());
+            }
+            (Flags::Step { result, carry, .. }, &[x, y]) => (*result, *carry) = (x, y),
+            (Flags::Result { result, rest, .. }, &[x, y]) => (*result, *rest) = (x, y),
+            (Flags::Order { a, b }, &[x, y]) => (*a, *b) = (x, y),
+            _ => {}
+        }
+        self
+    }
 }
 
 /// What a block wants to know of the flags at its beginning, if several ways
@@ -154,6 +189,10 @@ impl Emit<'_, '_> {
                 let operation = if down { lazy::DEC } else { lazy::INC };
                 self.describe(operation, width, result, Some(carry))
             }
+            Flags::Order { .. } => {
+                let kind = self.constant(lazy::BITS.into());
+                [kind, self.status(), zero]
+            }
             Flags::Result {
                 width,
                 result,
@@ -185,6 +224,7 @@ impl Emit<'_, '_> {
             Flags::Sub { a, b, .. } => self.b.ins().icmp(IntCC::UnsignedLessThan, a, b),
             Flags::Step { carry, .. } => self.b.ins().ireduce(types::I8, carry),
             Flags::Result { rest, .. } => self.bit(rest, 0),
+            Flags::Order { a, b } => self.b.ins().fcmp(FloatCC::LessThan, a, b),
         }
     }
 
@@ -209,7 +249,7 @@ impl Emit<'_, '_> {
     /// The result from which ZF, SF and PF follow; none if they are bits.
     fn result(&mut self) -> Option<(Width, Value)> {
         Some(match self.flags {
-            Flags::Lazy | Flags::Bits(_) => return None,
+            Flags::Lazy | Flags::Bits(_) | Flags::Order { .. } => return None,
             Flags::Sub {
                 width,
                 a,
@@ -230,6 +270,13 @@ impl Emit<'_, '_> {
     fn status_bits(&mut self) -> Value {
         match self.flags {
             Flags::Bits(bits) => bits,
+            Flags::Order { a, b } => {
+                let less = self.b.ins().fcmp(FloatCC::LessThan, a, b);
+                let equal = self.b.ins().fcmp(FloatCC::Equal, a, b);
+                let (less, equal) = (self.wide(less), self.wide(equal));
+                let equal = self.b.ins().ishl_imm_u(equal, 6);
+                self.b.ins().bor(less, equal)
+            }
             // A block that reads flags has asked for all of them.
             _ => self.b.use_var(self.lazy[1]),
         }
@@ -276,7 +323,7 @@ impl Emit<'_, '_> {
 
     fn overflow(&mut self) -> Value {
         match self.flags {
-            Flags::Lazy | Flags::Bits(_) => {
+            Flags::Lazy | Flags::Bits(_) | Flags::Order { .. } => {
                 let bits = self.status_bits();
                 self.bit(bits, 11)
             }
@@ -312,7 +359,7 @@ impl Emit<'_, '_> {
 
     fn adjust(&mut self) -> Value {
         let (a, b, result) = match self.flags {
-            Flags::Lazy | Flags::Bits(_) => {
+            Flags::Lazy | Flags::Bits(_) | Flags::Order { .. } => {
                 let bits = self.status_bits();
                 return self.bit(bits, 4);
             }
@@ -348,7 +395,7 @@ impl Emit<'_, '_> {
         if let Flags::Bits(bits) = self.flags {
             return bits;
         }
-        if matches!(self.flags, Flags::Lazy) {
+        if matches!(self.flags, Flags::Lazy | Flags::Order { .. }) {
             return self.status_bits();
         }
         let flags = [
@@ -403,6 +450,9 @@ impl Emit<'_, '_> {
 
     /// A condition on a difference or a logical result, in one comparison.
     fn compared(&mut self, base: u8, negate: bool) -> Option<Value> {
+        if let Flags::Order { a, b } = self.flags {
+            return self.ordered((a, b), base, negate);
+        }
         let code = match base {
             1 => IntCC::UnsignedLessThan,
             2 => IntCC::Equal,
@@ -419,6 +469,22 @@ impl Emit<'_, '_> {
             }
             _ => None,
         }
+    }
+}
+
+impl Emit<'_, '_> {
+    /// A condition on a comparison of numbers.
+    fn ordered(&mut self, (a, b): (Value, Value), base: u8, negate: bool) -> Option<Value> {
+        let code = match (base, negate) {
+            (1, false) => FloatCC::LessThan,
+            (1, true) => FloatCC::GreaterThanOrEqual,
+            (2, false) => FloatCC::UnorderedOrEqual,
+            (2, true) => FloatCC::OrderedNotEqual,
+            (3, false) => FloatCC::LessThanOrEqual,
+            (3, true) => FloatCC::GreaterThan,
+            _ => return None,
+        };
+        Some(self.b.ins().fcmp(code, a, b))
     }
 }
 

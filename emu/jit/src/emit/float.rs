@@ -11,7 +11,8 @@ use machine::Cpu;
 use machine::cpu::insn::{Insn, Op, Operand, Width};
 
 use super::flags::Flags;
-use super::{Emit, memory};
+use super::range::Range;
+use super::{Emit, memory, step};
 
 /// PE, all masks, RC.
 const LOOKED_AT: u32 = 1 << 5 | 0x3F << 7 | 3 << 13;
@@ -64,6 +65,16 @@ pub(super) fn is_native(insn: &Insn) -> bool {
     }
 }
 
+/// Whether it computes with or compares the lowest doubles, and so belongs into a
+/// run.
+pub(super) fn is_checked_double(insn: &Insn) -> bool {
+    let is_known = match insn.op {
+        Op::Ucomisd | Op::Comisd => true,
+        op => matches!(arithmetic(op), Some((_, types::F64, false))),
+    };
+    is_known && step::is_native(insn)
+}
+
 /// Whether it needs MXCSR to be as [`is_ready`] says.
 pub(crate) fn needs_mxcsr(insn: &Insn) -> bool {
     !insn.vex && is_native(insn)
@@ -106,19 +117,21 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn low_lane(&mut self, register: u8, of: Type) -> Value {
+    pub(super) fn low_lane(&mut self, register: u8, of: Type) -> Value {
         let whole = self.xmm(register);
         match self.lanes.get(&whole) {
             Some(&lane) if self.b.func.dfg.value_type(lane) == of => lane,
             _ => {
                 let lanes = of.by(128 / of.bits()).unwrap_or(types::F64X2);
                 let vector = self.cast(lanes, whole);
-                self.b.ins().extractlane(vector, 0)
+                let lane = self.b.ins().extractlane(vector, 0);
+                self.lanes.insert(whole, lane);
+                lane
             }
         }
     }
 
-    fn set_low_lane(&mut self, register: u8, lane: Value) {
+    pub(super) fn set_low_lane(&mut self, register: u8, lane: Value) {
         let of = self.b.func.dfg.value_type(lane);
         let lanes = of.by(128 / of.bits()).unwrap_or(types::F64X2);
         let old = self.xmm(register);
@@ -140,7 +153,7 @@ impl Emit<'_, '_> {
     }
 
     /// The bits without their sign, moved up by one.
-    fn magnitude(&mut self, value: Value, of: Type) -> Value {
+    pub(super) fn magnitude(&mut self, value: Value, of: Type) -> Value {
         let bits = self.cast(shape(of).0, value);
         self.b.ins().ishl_imm_u(bits, 1)
     }
@@ -182,6 +195,11 @@ impl Emit<'_, '_> {
         let Some(odd) = odd else {
             return;
         };
+        if self.hasty.is_some() {
+            self.begin_anew_if(odd);
+            self.clean.extend(values.iter().map(|value| value.2));
+            return;
+        }
         let (slow, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(slow);
         self.b.ins().brif(odd, slow, &[], on, &[]);
@@ -235,7 +253,14 @@ impl Emit<'_, '_> {
             _ => self.low_lane(to, of),
         };
         let result = self.compute(kind, a, b);
-        self.verify(kind, of, &[(a, b, result)]);
+        match kind {
+            _ if self.hasty.is_none() || of != types::F64 => {
+                self.verify(kind, of, &[(a, b, result)]);
+            }
+            Kind::Add | Kind::Sub => self.combine((a, b), result, Range::sum),
+            Kind::Mul => self.combine((a, b), result, Range::product),
+            Kind::Div | Kind::Root => self.combine_narrowly([a, b], result),
+        }
         self.set_low_lane(to, result);
     }
 
@@ -260,6 +285,12 @@ impl Emit<'_, '_> {
     fn float_compare(&mut self, insn: &Insn) {
         let b = self.scalar_source(insn, 1, types::F64);
         let a = self.scalar_source(insn, 0, types::F64);
+        if self.hasty.is_some() {
+            self.range(a);
+            self.range(b);
+            self.flags = Flags::Order { a, b };
+            return;
+        }
         let mut bad = self.b.ins().fcmp(FloatCC::Unordered, a, b);
         for value in [a, b] {
             let magnitude = self.magnitude(value, types::F64);
@@ -270,11 +301,7 @@ impl Emit<'_, '_> {
             bad = self.b.ins().bor(bad, denormal);
         }
         self.leave_if(bad);
-        let less = self.b.ins().fcmp(FloatCC::LessThan, a, b);
-        let equal = self.b.ins().fcmp(FloatCC::Equal, a, b);
-        let (less, equal) = (self.wide(less), self.wide(equal));
-        let equal = self.b.ins().ishl_imm_u(equal, 6);
-        self.flags = Flags::Bits(self.b.ins().bor(less, equal));
+        self.flags = Flags::Order { a, b };
     }
 
     /// CVTSI2SD: inexact at worst.
@@ -285,6 +312,7 @@ impl Emit<'_, '_> {
         let value = self.register(from);
         let value = self.b.ins().fcvt_from_sint(types::F64, value);
         self.clean.insert(value);
+        self.set_range(value, Range::of_integer(64));
         self.set_low_lane(to, value);
     }
 

@@ -87,10 +87,14 @@ impl Emit<'_, '_> {
         for (i, &index) in entries.iter().enumerate().skip(1) {
             let other = self.b.create_block();
             let this = self.b.ins().icmp_imm_s(IntCC::Equal, number, i as i64);
-            let target = self.blocks[index];
-            self.b.ins().brif(this, target, &[], other, &[]);
+            let way = self.b.create_block();
+            self.b.ins().brif(this, way, &[], other, &[]);
+            self.b.switch_to_block(way);
+            self.arrive(index);
+            self.b.ins().jump(self.blocks[index], &[]);
             self.b.switch_to_block(other);
         }
+        self.arrive(entries[0]);
         self.b.ins().jump(self.blocks[entries[0]], &[]);
     }
 

@@ -110,6 +110,10 @@ impl Emit<'_, '_> {
             .ins()
             .load(types::I64, trusted(), slot, memory::ADDEND);
         let host = self.b.ins().iadd(addend, va);
+        if self.hasty.is_some() {
+            self.begin_anew_if(miss);
+            return host;
+        }
         let (slow, found) = (self.b.create_block(), self.b.create_block());
         self.b.append_block_param(found, types::I64);
         self.b.set_cold_block(slow);

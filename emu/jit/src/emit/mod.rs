@@ -14,6 +14,8 @@ mod leave;
 mod memory;
 mod moves;
 mod multiply;
+mod range;
+mod run;
 mod shift;
 mod step;
 mod vector;
@@ -26,15 +28,16 @@ use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, Variable};
 use machine::CostModel;
 use machine::Cpu;
-use machine::cpu::insn::{Gpr, Insn, Operand, Width};
+use machine::cpu::insn::{Family, Gpr, Insn, Operand, Width};
 
 use crate::plan::{Block, End, Plan, Target};
 use crate::state::{Reason, State};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use cost::{cost, packed};
+use cost::packed;
 use flags::{Flags, Wish, wish};
 use leave::{Exit, Rip};
+use run::{Hasty, Numbers};
 
 pub(crate) use float::{is_ready, needs_mxcsr};
 pub(crate) use leave::signature;
@@ -92,6 +95,12 @@ pub(crate) struct Emit<'f, 'p> {
     /// known to be ordinary numbers or zeros.
     lanes: FxHashMap<Value, Value>,
     clean: FxHashSet<Value>,
+    /// What is known of doubles, here and where blocks begin; the registers that
+    /// blocks want to be in the window; the run that is being made.
+    numbers: Numbers,
+    numbers_known: Vec<Option<Numbers>>,
+    wanted: Vec<u16>,
+    hasty: Option<Hasty>,
     fill: SigRef,
     step: SigRef,
     exits: Vec<Exit>,
@@ -167,6 +176,10 @@ pub(crate) fn build(
         dirty_at: dirty(plan),
         lanes: FxHashMap::default(),
         clean: FxHashSet::default(),
+        numbers: [None; 16],
+        numbers_known: vec![None; count],
+        wanted: run::wanted(plan),
+        hasty: None,
         fill,
         step,
         exits: Vec::new(),
@@ -321,6 +334,9 @@ impl Emit<'_, '_> {
 
     /// Leaves before the instruction at hand, if `condition` holds.
     fn leave_if(&mut self, condition: Value) {
+        if self.hasty.is_some() {
+            return self.begin_anew_if(condition);
+        }
         let (out, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(out);
         self.b.ins().brif(condition, out, &[], on, &[]);
@@ -333,9 +349,13 @@ impl Emit<'_, '_> {
 
     /// One block, from the check of the budget to where it leads.
     fn block(&mut self, index: usize) {
-        let block = &self.plan.blocks[index];
+        let plan = self.plan;
+        let block = &plan.blocks[index];
         self.b.switch_to_block(self.blocks[index]);
         self.block = index;
+        self.numbers = self.numbers_at(index);
+        self.lanes.clear();
+        self.clean.clear();
         self.dirty = self.dirty_at[index];
         self.flags = match (self.known[index], self.wishes[index]) {
             (Some(flags), _) => flags,
@@ -350,17 +370,26 @@ impl Emit<'_, '_> {
         let budget = self.b.ins().iadd_imm_s(budget, -whole);
         self.b.def_var(self.budget, budget);
         self.rest = whole;
-        for (place, (va, insn)) in block.insns.iter().enumerate() {
+        let mut place = 0;
+        while let Some((va, insn)) = block.insns.get(place) {
+            let length = run::length(block, place);
+            if length != 0 {
+                self.run(block, place, length);
+                place += length;
+                continue;
+            }
             self.at = *va;
             self.store_before(insn);
-            if place + 1 == block.insns.len() && self.branch(insn) {
+            place += 1;
+            if insn.family == Family::Control {
+                self.settle_numbers();
+            }
+            if place == block.insns.len() && self.branch(insn) {
                 return;
             }
             self.instruction(insn);
-            self.dirty |= step::written(insn);
-            if is_native(insn) {
-                self.rest -= packed(cost(insn, self.model), 1);
-            }
+            self.pass(insn);
+            self.note_numbers(insn);
         }
         self.finish(&block.end);
     }
@@ -388,7 +417,13 @@ impl Emit<'_, '_> {
     /// Where a block ends without a branch of its own.
     fn finish(&mut self, end: &End) {
         match end {
-            End::Goto(target) => self.goto(*target),
+            End::Goto(target) => {
+                if let Target::Inside(index) = target {
+                    self.at = self.plan.blocks[*index].va;
+                    self.settle_numbers();
+                }
+                self.goto(*target);
+            }
             End::Leave(va) => {
                 let budget = self.b.use_var(self.budget);
                 self.leave(Reason::Foreign, Rip::Known(*va), budget);
@@ -410,6 +445,9 @@ impl Emit<'_, '_> {
                 self.leave(Reason::Next, Rip::Known(va), budget);
             }
             Target::Inside(index) => {
+                if self.has_one_way(index) {
+                    self.numbers_known[index] = Some(self.numbers);
+                }
                 self.hand_over(index);
                 let block = self.blocks[index];
                 self.b.ins().jump(block, &[]);

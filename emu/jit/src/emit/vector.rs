@@ -4,6 +4,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, types};
 use machine::cpu::insn::{Insn, Op, Operand, Width};
 
+use super::range::WINDOW;
 use super::{Emit, float, memory, typed};
 
 /// How an instruction moves bits about.
@@ -136,7 +137,11 @@ impl Emit<'_, '_> {
         let va = self.address(insn);
         let host = self.host(va, of.bytes() as u8, false);
         let value = self.b.ins().load(of, memory::guest(), host, 0);
-        self.scalar_alone(value)
+        let whole = self.scalar_alone(value);
+        if of == types::F64 {
+            self.lanes.insert(whole, value);
+        }
+        whole
     }
 
     fn scalar_alone(&mut self, value: Value) -> Value {
@@ -187,6 +192,10 @@ impl Emit<'_, '_> {
     fn move_scalar(&mut self, insn: &Insn, of: Type, lanes: Type) {
         match (insn.operands[0], insn.operands[1]) {
             (Operand::Xmm(to), Operand::Xmm(from)) => {
+                if of == types::F64 {
+                    let lane = self.low_lane(from, of);
+                    return self.set_low_lane(to, lane);
+                }
                 let (old, new) = (self.xmm(to), self.xmm(from));
                 let lane = self.lowest(new, lanes);
                 let old = self.cast(lanes, old);
@@ -249,9 +258,7 @@ impl Emit<'_, '_> {
         };
         let zeroing = matches!(insn.op, Op::Xorps | Op::Xorpd | Op::Pxor);
         if zeroing && insn.operands[0] == insn.operands[1] {
-            let zero = self.constant(0);
-            let zero = self.b.ins().splat(types::I64X2, zero);
-            return self.set_xmm(to, zero);
+            return self.set_zero(to);
         }
         let b = self.vector_source(insn, true);
         let a = self.xmm(to);
@@ -263,6 +270,16 @@ impl Emit<'_, '_> {
             op => self.lanes(op, a, b),
         };
         self.set_xmm(to, value);
+    }
+
+    fn set_zero(&mut self, to: u8) {
+        let zero = self.constant(0);
+        let zero = self.b.ins().splat(types::I64X2, zero);
+        let zero = self.cast(types::I8X16, zero);
+        let lane = self.b.ins().f64const(0.0);
+        self.lanes.insert(zero, lane);
+        self.set_range(lane, WINDOW);
+        self.set_xmm(to, zero);
     }
 
     fn lanes(&mut self, op: Op, a: Value, b: Value) -> Value {

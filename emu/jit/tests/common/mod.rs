@@ -1,12 +1,15 @@
 //! A small world of 64-bit code, and random programs for it.
 
+mod doubles;
+
 use iced_x86::code_asm::*;
+use jit::Jit;
 use machine::CostModel;
 use machine::addr::PhysAddr;
 use machine::bus::Bus;
 use machine::cpu::state::{Segment, access, cr0, cr4, efer, flag};
 use machine::cpu::{Cpu, Cx, Halt};
-use machine::engine::Engine;
+use machine::engine::{Engine, Reference};
 use machine::mmu::Mmu;
 
 /// Where the program begins.
@@ -65,6 +68,7 @@ impl World {
     pub(crate) fn new(program: &Program) -> World {
         let mut bus = Bus::new(16 << 20, 0);
         assert!(bus.ram.load(PhysAddr(CODE), &program.bytes));
+        assert!(bus.ram.load(PhysAddr(DATA), &program.data));
         map(&mut bus);
         let code = Segment {
             selector: if program.user { 0x33 } else { 0x8 },
@@ -85,6 +89,7 @@ impl World {
         cpu.seg[4].base = DATA + 0x100;
         cpu.msr.efer = efer::LME | efer::LMA | efer::SCE;
         cpu.xmm = program.vectors;
+        cpu.mxcsr = program.mxcsr;
         World {
             cpu,
             mmu: Mmu::default(),
@@ -121,6 +126,42 @@ impl World {
     }
 }
 
+/// The engine, in a hurry to compile.
+pub(crate) fn compiler() -> Jit {
+    Jit::with_threshold(1, 300).expect("a host that it is for")
+}
+
+/// Runs a program in both engines, and compares them wherever they stop.
+pub(crate) fn judge(program: &Program, seed: u64, random: &mut Random) {
+    let mut left = World::new(program);
+    let mut right = left.clone();
+    let mut reference: Box<dyn Engine> = Box::new(Reference::default());
+    let mut jit = compiler();
+    for round in 0..200 {
+        let deadline = left.cpu.cycle + random.deadline();
+        let (a, b) = (
+            left.run(&mut *reference, deadline),
+            right.run(&mut jit, deadline),
+        );
+        assert_eq!(a, b, "seed {seed:#x}, round {round}, until {deadline}");
+        let same = left.cpu == right.cpu;
+        assert!(
+            same,
+            "seed {seed:#x}, round {round}: {}",
+            left.differences(&right)
+        );
+        // All of it takes a while.
+        let is_looked_at = round % 20 == 19 || a.is_err();
+        assert!(
+            !is_looked_at || left.has_memory_of(&right),
+            "seed {seed:#x}, round {round}"
+        );
+        if a.is_err() {
+            return;
+        }
+    }
+}
+
 /// Maps the first bytes to themselves, for everybody; no accessed or dirty bits.
 fn map(bus: &mut Bus) {
     const USED: u64 = 7;
@@ -146,6 +187,8 @@ pub(crate) struct Program {
     pub(crate) vectors: [u128; 16],
     pub(crate) flags: u64,
     pub(crate) user: bool,
+    pub(crate) mxcsr: u32,
+    pub(crate) data: Vec<u8>,
 }
 
 impl Program {
@@ -170,6 +213,8 @@ impl Program {
             vectors: [0; 16],
             flags: 0,
             user: false,
+            mxcsr: Cpu::default().mxcsr,
+            data: Vec::new(),
         }
     }
 
@@ -191,6 +236,8 @@ impl Program {
             vectors: std::array::from_fn(|_| vector(random)),
             flags: random.next(),
             user: random.below(2) == 0,
+            mxcsr: Cpu::default().mxcsr,
+            data: Vec::new(),
         }
     }
 }
