@@ -11,7 +11,7 @@ use machine::{CostModel, addr::VirtAddr};
 
 use crate::env::tag;
 use crate::jumps::Jumps;
-use crate::op::{Link, Meta, Op, Packed};
+use crate::op::{Link, Links, Meta, Op, Packed};
 use crate::translate::{Code, translate};
 
 /// The longest block, in instructions.
@@ -189,12 +189,17 @@ fn second_page(cx: &mut Cx<'_>) -> Option<PhysAddr> {
 
 impl Found {
     /// Lets a link lead here under this tag.
-    pub(crate) fn put_into(&self, link: &Link, tag: u64) {
+    ///
+    /// # Safety
+    /// As for [`Links::seen`].
+    pub(crate) unsafe fn put_into(&self, link: *const Link, tag: u64) {
+        // SAFETY: the caller's promise.
+        let (link, seen) = unsafe { (&*link, Links::seen(link)) };
         link.tag.set(tag);
         link.entry.set(self.entry);
         link.cost.set(self.cost);
         // No physical address: the block is looked up again when the tag has changed.
-        link.pa.set(if self.crosses { u64::MAX } else { self.pa });
-        link.generation.set(self.generation);
+        seen.pa.set(if self.crosses { u64::MAX } else { self.pa });
+        seen.generation.set(self.generation);
     }
 }

@@ -21,7 +21,7 @@ use crate::body::Body;
 use crate::env::{Env, tag};
 use crate::flags::Flags;
 use crate::memory::{Bank, View};
-use crate::op::{Link, Op, Packed};
+use crate::op::{Link, Links, Op, Packed, Seen};
 use crate::strings;
 
 /// Goes on with an operation.
@@ -384,9 +384,9 @@ unsafe fn look_up(
     // SAFETY: the contract of handlers.
     let (cx, around) = unsafe { (&mut *(*env).cx, &mut *env) };
     // SAFETY: `follow` has left a link of a block that lives.
-    let way = unsafe { &*around.link };
+    let (way, seen) = unsafe { (&*around.link, Links::seen(around.link)) };
     let flags = Flags { res, aux };
-    if let Some(left) = refresh(way, cx, around, budget, flags) {
+    if let Some(left) = refresh((way, seen), cx, around, budget, flags) {
         // SAFETY: the contract of handlers.
         go!(way.entry.get(), unsafe { cpu_of(env) }, env, left, flags)
     }
@@ -395,14 +395,14 @@ unsafe fn look_up(
 /// Makes a link hold again if it leads where it led. Otherwise, or if the budget does not suffice,
 /// the CPU stands there.
 fn refresh(
-    way: &Link,
+    (way, seen): (&Link, &Seen),
     cx: &mut Cx<'_>,
     env: &mut Env<'_>,
     budget: Packed,
     flags: Flags,
 ) -> Option<Packed> {
     cx.cpu.rip = way.target;
-    let known = way.tag.get() == env.tag || is_same(way, cx);
+    let known = way.tag.get() == env.tag || is_same(way, seen, cx);
     if known {
         way.tag.set(env.tag);
         env.link = core::ptr::null();
@@ -417,11 +417,11 @@ fn refresh(
 }
 
 /// Whether the block that a link led to still stands where it leads.
-fn is_same(way: &Link, cx: &Cx<'_>) -> bool {
+fn is_same(way: &Link, seen: &Seen, cx: &Cx<'_>) -> bool {
     // Rights belong to the tag, which a link has once it has been looked up.
     way.tag.get() != 0
         && cx.known_code().is_some_and(|pa| {
-            pa.0 == way.pa.get() && cx.bus.ram.generation(pa) == way.generation.get()
+            pa.0 == seen.pa.get() && cx.bus.ram.generation(pa) == seen.generation.get()
         })
 }
 

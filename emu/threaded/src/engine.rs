@@ -133,7 +133,7 @@ impl State {
             .filter(|found| found.resumes || !paused)?;
         if !pending.is_null() && self.cache.drops == drops {
             // SAFETY: the link is one of a block that has not been dropped.
-            found.put_into(unsafe { &*pending }, tag(cx));
+            unsafe { found.put_into(pending, tag(cx)) };
         }
         Some((found.entry, found.cost))
     }

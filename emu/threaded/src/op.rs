@@ -72,6 +72,7 @@ pub(crate) struct Meta {
 
 /// The way from the end of a block to the next one, looked up once for each epoch.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Link {
     /// The [`Env::tag`] under which it holds; no such tag is 0.
     pub(crate) tag: Cell<u64>,
@@ -81,22 +82,53 @@ pub(crate) struct Link {
     pub(crate) cost: Cell<Packed>,
     /// Where the next block stands.
     pub(crate) target: u64,
-    /// Its physical address.
+}
+
+/// What a link led to when it was looked up: asked for when the epoch has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Physical address of the block.
     pub(crate) pa: Cell<u64>,
     /// Its frame's generation.
     pub(crate) generation: Cell<u32>,
 }
 
-impl Link {
-    /// A link that nobody has looked up.
-    pub(crate) fn to(target: u64) -> Link {
-        Link {
+/// The two links of a block: where a jump leads, and the following instruction. What is asked for
+/// each time lies together, in one line of the host's cache.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Links {
+    ways: [Link; 2],
+    seen: [Seen; 2],
+}
+
+const _: () = assert!(size_of::<[Link; 2]>() == align_of::<Links>());
+
+impl Links {
+    /// Links that nobody has looked up.
+    pub(crate) fn to(target: u64, following: u64) -> Links {
+        let link = |target| Link {
             tag: Cell::new(0),
             entry: Cell::new(ptr::null()),
             cost: Cell::new(0),
             target,
-            pa: Cell::new(0),
-            generation: Cell::new(0),
+        };
+        Links {
+            ways: [link(target), link(following)],
+            seen: Default::default(),
         }
+    }
+
+    /// What is known of where this link led.
+    ///
+    /// # Safety
+    /// The link is one of a [`Links`] that lives, reached by way of that.
+    pub(crate) unsafe fn seen<'a>(link: *const Link) -> &'a Seen {
+        let first = link.map_addr(|at| at & !(align_of::<Links>() - 1));
+        let links = first.cast::<Links>();
+        let which = usize::from(link != first);
+        // SAFETY: the links begin where such a multiple does, and nothing in them is borrowed
+        // mutably.
+        unsafe { &(*links).seen[which] }
     }
 }

@@ -12,7 +12,7 @@ use machine::engine::block::{Block, is_straight};
 use crate::body::alu;
 use crate::control;
 use crate::dispatch::{end_with_step, end_with_string, end_with_system_call, stop};
-use crate::op::{Handler, Link, Meta, Op, Packed, packed};
+use crate::op::{Handler, Links, Meta, Op, Packed, packed};
 use crate::operand::{FAR, NEAR};
 use crate::select::{by_condition, by_mode, by_wide, by_width, memory, plain, register, select};
 use crate::strings;
@@ -24,7 +24,7 @@ pub(crate) struct Code {
     pub(crate) ops: Box<[Op]>,
     /// Where the last operation leads: a jump's target, and the following instruction. Operations
     /// hold its exposed address.
-    _links: Box<[Link; 2]>,
+    _links: Box<Links>,
     /// What the block is charged on entry.
     pub(crate) cost: Packed,
     /// Whether it begins with a string instruction that can go on where it paused.
@@ -84,9 +84,9 @@ pub(crate) fn translate(block: &Block, rip: u64, cost: CostModel, metas: &mut Ve
 }
 
 /// Where the block's end leads.
-fn links(block: &Block, end: u64) -> [Link; 2] {
+fn links(block: &Block, end: u64) -> Links {
     let target = block.insns.last().and_then(|last| target(last, end));
-    [Link::to(target.unwrap_or(end)), Link::to(end)]
+    Links::to(target.unwrap_or(end), end)
 }
 
 /// Puts links and costs into their places, and an end behind a block without one.
@@ -94,12 +94,12 @@ fn finish(
     block: &Block,
     mut ops: Vec<Op>,
     costs: &[u64],
-    links: Box<[Link; 2]>,
+    links: Box<Links>,
     end: u64,
     metas: &mut Vec<Meta>,
 ) -> Code {
     let first = metas.len() - ops.len();
-    let place = links.as_ptr().expose_provenance() as u64;
+    let place = core::ptr::from_ref(&*links).expose_provenance() as u64;
     fuse(block, &mut ops);
     if let Some(last) = ops.last_mut() {
         match block.insns.last() {
