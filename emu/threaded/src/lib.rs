@@ -20,6 +20,7 @@ mod jumps;
 mod memory;
 mod op;
 mod operand;
+mod pair;
 mod places;
 mod select;
 mod select_vector;

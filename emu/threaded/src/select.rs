@@ -126,7 +126,7 @@ fn is_high(operand: &Operand) -> bool {
     byte_register(*operand).is_some_and(|(_, high)| high)
 }
 
-fn immediate(operand: Operand) -> Option<u64> {
+pub(crate) fn immediate(operand: Operand) -> Option<u64> {
     match operand {
         Operand::Imm(value) => Some(value),
         _ => None,

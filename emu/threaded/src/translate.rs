@@ -14,6 +14,7 @@ use crate::control;
 use crate::dispatch::{end_with_step, end_with_string, end_with_system_call, stop};
 use crate::op::{Handler, Links, Meta, Op, Packed, packed};
 use crate::operand::{FAR, NEAR};
+use crate::pair;
 use crate::select::{by_condition, by_mode, by_wide, by_width, memory, plain, register, select};
 use crate::strings;
 
@@ -58,19 +59,22 @@ pub(crate) fn translate(block: &Block, rip: u64, cost: CostModel, metas: &mut Ve
     let mut ops = Vec::with_capacity(block.insns.len() + 1);
     let mut costs = Vec::with_capacity(block.insns.len() + 1);
     let mut at = rip;
+    let mut paired = false;
     for (i, insn) in block.insns.iter().enumerate() {
         let next = at.wrapping_add(u64::from(insn.len));
         let meta = first + i as u32;
-        let silent = flags_are_dead(&block.insns[i + 1..]);
-        let (op, extras) = match is_straight(insn) {
-            true => {
-                let choice = select(insn, meta, next, silent);
-                (choice.op, choice.extras)
+        let extras = match core::mem::take(&mut paired) {
+            true => &[],
+            false => {
+                let pair = pair_at(block, i, meta);
+                paired = pair.is_some();
+                let (op, extras) =
+                    pair.map_or_else(|| single(block, i, meta, next), |op| (op, &[][..]));
+                ops.push(op);
+                extras
             }
-            false => end(insn, meta, next),
         };
         let extras: u64 = extras.iter().map(|&class| cost.cycles(class)).sum();
-        ops.push(op);
         costs.push(cost.cycles(insn.class) + extras);
         metas.push(Meta {
             insn: *insn,
@@ -81,6 +85,29 @@ pub(crate) fn translate(block: &Block, rip: u64, cost: CostModel, metas: &mut Ve
     }
     let links = Box::new(links(block, at));
     finish(block, ops, &costs, links, at, metas)
+}
+
+/// The operation of one instruction, and what it costs besides its own class.
+fn single(block: &Block, i: usize, meta: u32, next: u64) -> (Op, &'static [Class]) {
+    let insn = &block.insns[i];
+    if !is_straight(insn) {
+        return end(insn, meta, next);
+    }
+    let silent = flags_are_dead(&block.insns[i + 1..]);
+    let choice = select(insn, meta, next, silent);
+    (choice.op, choice.extras)
+}
+
+/// The operation of this instruction and the next, unless that one is wanted for the jump behind
+/// it. Neither reaches memory.
+fn pair_at(block: &Block, i: usize, meta: u32) -> Option<Op> {
+    let [first, second, rest @ ..] = block.insns.get(i..)? else {
+        return None;
+    };
+    let wanted = rest.len() == 1 && is_fused(block);
+    let straight = is_straight(first) && is_straight(second);
+    let silent = flags_are_dead(rest);
+    pair::select(first, second, meta, silent).filter(|_| straight && !wanted)
 }
 
 /// Where the block's end leads.
@@ -98,7 +125,7 @@ fn finish(
     end: u64,
     metas: &mut Vec<Meta>,
 ) -> Code {
-    let first = metas.len() - ops.len();
+    let first = metas.len() - costs.len();
     let place = core::ptr::from_ref(&*links).expose_provenance() as u64;
     fuse(block, &mut ops);
     if let Some(last) = ops.last_mut() {

@@ -119,6 +119,25 @@ impl<const K: u8, const IMM: bool> Body for Bytes<K, IMM> {
     }
 }
 
+/// A register is copied into another one, which is combined with an immediate or with a third one
+/// (`base`); perhaps nobody asks for the flags.
+pub(crate) struct Copied<const K: u8, const W: usize, const IMM: bool, const SILENT: bool>;
+
+impl<const K: u8, const W: usize, const IMM: bool, const SILENT: bool> Body
+    for Copied<K, W, IMM, SILENT>
+{
+    #[inline(always)]
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
+        let b = match IMM {
+            true => immediate::<W>(op),
+            false => get::<W>(cx, op.base),
+        };
+        let (result, new) = combine::<K, W>(get::<W>(cx, op.src), b, old);
+        put::<W>(cx, op.dst, result);
+        Some(if SILENT { old } else { new })
+    }
+}
+
 /// Register and memory.
 pub(crate) struct RegMem<const K: u8, const W: usize, const A: u8>;
 

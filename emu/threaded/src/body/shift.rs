@@ -111,6 +111,19 @@ impl<const K: u8, const W: usize> Body for Silent<K, W> {
     }
 }
 
+/// A register is copied into another one, which is shifted; perhaps nobody asks for the flags.
+pub(crate) struct Copied<const K: u8, const W: usize, const SILENT: bool>;
+
+impl<const K: u8, const W: usize, const SILENT: bool> Body for Copied<K, W, SILENT> {
+    #[inline(always)]
+    fn run(op: &Op, cx: &mut View<'_>, old: Flags) -> Option<Flags> {
+        let count = op.imm as u32 & if W == 8 { 63 } else { 31 };
+        let (result, new) = turn::<K, W>(get::<W>(cx, op.src), count, old);
+        put::<W>(cx, op.dst, result);
+        Some(if SILENT { old } else { new })
+    }
+}
+
 /// By CL.
 pub(crate) struct ByCl<const K: u8, const W: usize>;
 
