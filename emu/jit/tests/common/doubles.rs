@@ -7,6 +7,9 @@ use super::{CODE, DATA, Program, Random, STACK};
 /// How many doubles a program's table has.
 const TABLE: u64 = 96;
 
+/// Where, behind the table, the program has its MXCSR.
+const MXCSR: u64 = 8 * TABLE + 16;
+
 /// Doubles at which something changes, without their signs.
 const EDGES: [u64; 22] = [
     0,
@@ -92,7 +95,10 @@ impl Program {
                 false => number(random, of_table),
             })
             .collect();
-        let data: Vec<u8> = table.into_iter().flat_map(u64::to_le_bytes).collect();
+        let mxcsr = mxcsr(random);
+        let mut data: Vec<u8> = table.into_iter().flat_map(u64::to_le_bytes).collect();
+        data.resize(MXCSR as usize, 0);
+        data.extend(mxcsr.to_le_bytes());
         let mut registers = std::array::from_fn(|_| random.number());
         registers[3] = DATA + 0x800;
         registers[4] = STACK;
@@ -113,7 +119,7 @@ impl Program {
             vectors,
             flags: random.next(),
             user: random.below(2) == 0,
-            mxcsr: mxcsr(random),
+            mxcsr,
             data,
         }
     }
@@ -149,6 +155,10 @@ impl Maker<'_> {
         let mut again = self.a.create_label();
         self.a.set_label(&mut again)?;
         self.a.xor(esi, esi)?;
+        if self.random.below(4) != 0 {
+            // What has been raised is forgotten, so that it shows when it is again.
+            self.a.ldmxcsr(dword_ptr(DATA + MXCSR))?;
+        }
         for _ in 0..1 + self.random.below(3) {
             self.counted()?;
         }
