@@ -35,6 +35,11 @@ fn doubles_have_the_same_bits_and_flags_at_the_same_cycles() {
     }
 }
 
+#[test]
+fn one_special_number_among_ordinary_ones_is_noticed() {
+    common::edges::judge_edges();
+}
+
 /// More regions than there is room for: all are dropped again and again.
 #[test]
 fn regions_that_are_dropped_all_the_time_change_nothing() {

@@ -1,6 +1,7 @@
 //! A small world of 64-bit code, and random programs for it.
 
 mod doubles;
+pub(crate) mod edges;
 
 use iced_x86::code_asm::*;
 use jit::Jit;
