@@ -77,6 +77,11 @@ mod tests {
         assert_eq!(sum.product(product), None);
         assert!(sum.sum(WINDOW).is_some());
         let large = Range { low: 0, high: 1023 };
+        let small = Range { low: -800, high: 0 };
+        assert_eq!(
+            (small.product(WINDOW), small.sum(small)),
+            (None, Some(Range { low: -852, high: 1 }))
+        );
         assert_eq!((large.sum(WINDOW), large.product(WINDOW)), (None, None));
     }
 
