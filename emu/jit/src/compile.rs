@@ -117,9 +117,9 @@ impl Compiler {
         let signature = emit::signature();
         self.context.func = Function::with_name_signature(UserFuncName::default(), signature);
         let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
-        emit::build(builder, &plan, model, number, self.isa.frontend_config());
+        let asides = emit::build(builder, &plan, model, number, self.isa.frontend_config());
         let code = finish(&*self.isa, &mut self.context, &mut self.arena)?;
-        Some(Region::new(plan, code))
+        Some(Region::new(plan, code, asides))
     }
 }
 

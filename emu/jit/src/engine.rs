@@ -293,6 +293,9 @@ impl Jit {
         let start = state.budget;
         let code = &self.regions[region as usize].code;
         let reason = enter(&mut state, compiler.gate(), code, entry.into());
+        if reason == Reason::Aside {
+            state.note_aside();
+        }
         let rip = state.cx.cpu.rip;
         let insn = (reason == Reason::Aside).then(|| state.insn(rip));
         if reason != Reason::Settled {

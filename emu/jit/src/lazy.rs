@@ -23,6 +23,8 @@ pub(crate) const INC: u8 = 6;
 pub(crate) const DEC: u8 = 7;
 /// `x` is the result, `y` are the flags that do not follow from it.
 pub(crate) const RESULT: u8 = 8;
+/// The same, but ZF is clear.
+pub(crate) const PRODUCT: u8 = 9;
 
 /// The number that stands for one of these at this width.
 pub(crate) const fn kind(operation: u8, width: Width) -> u64 {
@@ -42,6 +44,7 @@ pub(crate) fn status(kind: u64, x: u64, y: u64) -> u64 {
         CMP => of_difference(width, x, y, x.wrapping_sub(y)),
         INC => of_sum(width, x.wrapping_sub(1), 1, x) & !flag::CF | y & flag::CF,
         DEC => of_difference(width, x.wrapping_add(1), 1, x) & !flag::CF | y & flag::CF,
+        PRODUCT => of_result(width, x) & !flag::ZF | y & (flag::CF | flag::AF | flag::OF),
         _ => of_result(width, x) | y & (flag::CF | flag::AF | flag::OF),
     }
 }

@@ -7,6 +7,7 @@ use machine::cpu::{Cpu, Cx};
 use crate::code::Code;
 use crate::emit::{is_ready, needs_mxcsr};
 use crate::plan::{Page, Plan, known_code};
+use crate::state::Aside;
 
 /// What the CPU is ready for, in two bits: vectors, and numbers in them.
 pub(crate) fn abilities(cpu: &Cpu) -> u64 {
@@ -18,6 +19,8 @@ pub(crate) fn abilities(cpu: &Cpu) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Region {
     pub(crate) code: Code,
+    /// Where it may be left aside.
+    pub(crate) asides: Vec<Aside>,
     /// Addresses at which it can be entered, by number.
     pub(crate) entries: Vec<u64>,
     pages: Vec<Page>,
@@ -56,7 +59,7 @@ impl Stays {
 }
 
 impl Region {
-    pub(crate) fn new(plan: Plan, code: Code) -> Region {
+    pub(crate) fn new(plan: Plan, code: Code, asides: Vec<Aside>) -> Region {
         let entries = crate::emit::entries(&plan);
         let entries = entries.iter().map(|&i| plan.blocks[i].va).collect();
         let blocks = plan.blocks.into_iter();
@@ -64,6 +67,7 @@ impl Region {
         insns.sort_by_key(|insn| insn.0);
         Region {
             code,
+            asides,
             entries,
             pages: plan.pages,
             vector: insns.iter().any(|(_, insn)| insn.family.is_vector()),
@@ -76,6 +80,7 @@ impl Region {
     /// Bytes of the host's memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
         let lists = self.entries.len() * size_of::<u64>()
+            + self.asides.len() * size_of::<Aside>()
             + self.pages.len() * size_of::<Page>()
             + self.insns.len() * size_of::<(u64, Insn)>();
         self.code.bytes() + lists

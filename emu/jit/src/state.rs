@@ -53,6 +53,17 @@ impl Reason {
     }
 }
 
+/// Where a region is left before an instruction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Aside {
+    /// The instruction's address.
+    pub(crate) rip: u64,
+    /// What has been taken from the budget for it and those behind it.
+    pub(crate) rest: i64,
+    /// Of what kind the flags are there, unless the state says it.
+    pub(crate) kind: Option<u64>,
+}
+
 /// What compiled code finds behind its first argument.
 #[repr(C)]
 pub(crate) struct State<'a, 'c> {
@@ -76,6 +87,8 @@ pub(crate) struct State<'a, 'c> {
     pub(crate) tag: u64,
     /// Number of the running region.
     pub(crate) region: u64,
+    /// Number of the way out, for [`Reason::Aside`].
+    pub(crate) aside: u64,
     /// All below is not for compiled code.
     pub(crate) cx: &'a mut Cx<'c>,
     regions: &'a [Region],
@@ -111,6 +124,7 @@ impl<'a, 'c> State<'a, 'c> {
             places: places.address(),
             tag: tag(epoch, cx),
             region: 0,
+            aside: 0,
             cx,
             regions,
             start: 0,
@@ -145,6 +159,14 @@ impl<'a, 'c> State<'a, 'c> {
             self.cx.retire_many(count);
         }
         self.settle_flags();
+    }
+
+    /// Completes what [`Reason::Aside`] left open.
+    pub(crate) fn note_aside(&mut self) {
+        let aside = self.region().asides[self.aside as usize];
+        self.cx.cpu.rip = aside.rip;
+        self.budget += aside.rest;
+        self.kind = aside.kind.unwrap_or(self.kind);
     }
 
     fn settle_flags(&mut self) {

@@ -88,9 +88,20 @@ impl Emit<'_, '_> {
             0 => (taken, other),
             _ => (other, taken),
         };
-        let (yes, no) = (self.b.create_block(), self.b.create_block());
+        let ways = [taken, other].map(|target| match target {
+            // Nothing has to be done on the way there.
+            Target::Inside(index) if self.is_only_way(index) => {
+                self.hand_over(index);
+                (self.blocks[index], None)
+            }
+            _ => (self.b.create_block(), Some(target)),
+        });
+        let [(yes, _), (no, _)] = ways;
         self.b.ins().brif(holds, yes, &[], no, &[]);
-        for (block, target) in [(yes, taken), (no, other)] {
+        for (block, target) in ways {
+            let Some(target) = target else {
+                continue;
+            };
             self.b.switch_to_block(block);
             if matches!(target, Target::Outside(_)) {
                 self.b.set_cold_block(block);

@@ -46,6 +46,12 @@ pub(super) enum Flags {
         result: Value,
         rest: Value,
     },
+    /// The same, but ZF is clear.
+    Product {
+        width: Width,
+        result: Value,
+        rest: Value,
+    },
 }
 
 impl Flags {
@@ -58,7 +64,9 @@ impl Flags {
             Flags::Add { result, b, .. } => vec![result, b],
             Flags::Sub { a, b, result, .. } => [a, b].into_iter().chain(result).collect(),
             Flags::Step { result, carry, .. } => vec![result, carry],
-            Flags::Result { result, rest, .. } => vec![result, rest],
+            Flags::Result { result, rest, .. } | Flags::Product { result, rest, .. } => {
+                vec![result, rest]
+            }
             Flags::Order { a, b } => vec![a, b],
         }
     }
@@ -73,7 +81,9 @@ impl Flags {
                 (*a, *b, *result) = (x, y, rest.first().copied());
             }
             (Flags::Step { result, carry, .. }, &[x, y]) => (*result, *carry) = (x, y),
-            (Flags::Result { result, rest, .. }, &[x, y]) => (*result, *rest) = (x, y),
+            (Flags::Result { result, rest, .. } | Flags::Product { result, rest, .. }, &[x, y]) => {
+                (*result, *rest) = (x, y);
+            }
             (Flags::Order { a, b }, &[x, y]) => (*a, *b) = (x, y),
             _ => {}
         }
@@ -162,23 +172,33 @@ pub(super) fn wish<'i>(insns: impl Iterator<Item = &'i Insn>, behind: Wish) -> W
 impl Emit<'_, '_> {
     /// The flags as three words for [`crate::lazy`].
     pub(super) fn words(&mut self) -> [Value; 3] {
-        let zero = self.constant(0);
-        match self.flags {
-            Flags::Lazy => [0, 1, 2].map(|i| self.b.use_var(self.lazy[i])),
-            Flags::Bits(bits) => {
-                let kind = self.constant(lazy::BITS.into());
-                [kind, bits, zero]
+        let (kind, x, y) = self.description();
+        let kind = match kind {
+            Some(kind) => self.constant(kind),
+            None => self.b.use_var(self.lazy[0]),
+        };
+        [kind, x, y]
+    }
+
+    /// The same, the first one if it is known now. The last may be anything
+    /// where the kind does not need it.
+    pub(super) fn description(&mut self) -> (Option<u64>, Value, Value) {
+        let (operation, width, x, y) = match self.flags {
+            Flags::Lazy => {
+                let [x, y] = [1, 2].map(|i| self.b.use_var(self.lazy[i]));
+                return (None, x, y);
             }
-            Flags::Logic { width, result } => self.describe(lazy::LOGIC, width, result, None),
-            Flags::Add { width, result, b } => self.describe(lazy::ADD, width, result, Some(b)),
+            Flags::Bits(bits) => return (Some(lazy::BITS.into()), bits, bits),
+            Flags::Logic { width, result } => (lazy::LOGIC, width, result, None),
+            Flags::Add { width, result, b } => (lazy::ADD, width, result, Some(b)),
             Flags::Sub {
                 width,
                 a,
                 b,
                 result,
             } => match result {
-                Some(result) => self.describe(lazy::SUB, width, result, Some(b)),
-                None => self.describe(lazy::CMP, width, a, Some(b)),
+                Some(result) => (lazy::SUB, width, result, Some(b)),
+                None => (lazy::CMP, width, a, Some(b)),
             },
             Flags::Step {
                 width,
@@ -187,28 +207,29 @@ impl Emit<'_, '_> {
                 carry,
             } => {
                 let operation = if down { lazy::DEC } else { lazy::INC };
-                self.describe(operation, width, result, Some(carry))
+                (operation, width, result, Some(carry))
             }
             Flags::Order { .. } => {
-                let kind = self.constant(lazy::BITS.into());
-                [kind, self.status(), zero]
+                let status = self.status();
+                return (Some(lazy::BITS.into()), status, status);
             }
             Flags::Result {
                 width,
                 result,
                 rest,
-            } => self.describe(lazy::RESULT, width, result, Some(rest)),
-        }
-    }
-
-    fn describe(&mut self, operation: u8, width: Width, x: Value, y: Option<Value>) -> [Value; 3] {
-        let number = self.constant(kind(operation, width));
+            } => (lazy::RESULT, width, result, Some(rest)),
+            Flags::Product {
+                width,
+                result,
+                rest,
+            } => (lazy::PRODUCT, width, result, Some(rest)),
+        };
         let x = self.wide(x);
         let y = match y {
             Some(y) => self.wide(y),
-            None => self.constant(0),
+            None => x,
         };
-        [number, x, y]
+        (Some(kind(operation, width)), x, y)
     }
 
     /// CF as a value of 8 bits.
@@ -223,7 +244,7 @@ impl Emit<'_, '_> {
             Flags::Add { result, b, .. } => self.b.ins().icmp(IntCC::UnsignedLessThan, result, b),
             Flags::Sub { a, b, .. } => self.b.ins().icmp(IntCC::UnsignedLessThan, a, b),
             Flags::Step { carry, .. } => self.b.ins().ireduce(types::I8, carry),
-            Flags::Result { rest, .. } => self.bit(rest, 0),
+            Flags::Result { rest, .. } | Flags::Product { rest, .. } => self.bit(rest, 0),
             Flags::Order { a, b } => self.b.ins().fcmp(FloatCC::LessThan, a, b),
         }
     }
@@ -241,7 +262,10 @@ impl Emit<'_, '_> {
     }
 
     fn bit(&mut self, word: Value, bit: i64) -> Value {
-        let moved = self.b.ins().ushr_imm_u(word, bit);
+        let moved = match bit {
+            0 => word,
+            _ => self.b.ins().ushr_imm_u(word, bit),
+        };
         let low = self.b.ins().ireduce(types::I8, moved);
         self.b.ins().band_imm_u(low, 1)
     }
@@ -262,7 +286,8 @@ impl Emit<'_, '_> {
             Flags::Logic { width, result }
             | Flags::Add { width, result, .. }
             | Flags::Step { width, result, .. }
-            | Flags::Result { width, result, .. } => (width, result),
+            | Flags::Result { width, result, .. }
+            | Flags::Product { width, result, .. } => (width, result),
         })
     }
 
@@ -283,8 +308,10 @@ impl Emit<'_, '_> {
     }
 
     fn zero(&mut self) -> Value {
-        if let Flags::Sub { a, b, .. } = self.flags {
-            return self.b.ins().icmp(IntCC::Equal, a, b);
+        match self.flags {
+            Flags::Sub { a, b, .. } => return self.b.ins().icmp(IntCC::Equal, a, b),
+            Flags::Product { .. } => return self.b.ins().iconst(types::I8, 0),
+            _ => {}
         }
         match self.result() {
             Some((_, result)) => self.b.ins().icmp_imm_s(IntCC::Equal, result, 0),
@@ -328,7 +355,7 @@ impl Emit<'_, '_> {
                 self.bit(bits, 11)
             }
             Flags::Logic { .. } => self.b.ins().iconst(types::I8, 0),
-            Flags::Result { rest, .. } => self.bit(rest, 11),
+            Flags::Result { rest, .. } | Flags::Product { rest, .. } => self.bit(rest, 11),
             Flags::Add { result, b, .. } => {
                 let a = self.b.ins().isub(result, b);
                 let (x, y) = (self.b.ins().bxor(a, result), self.b.ins().bxor(b, result));
@@ -364,7 +391,9 @@ impl Emit<'_, '_> {
                 return self.bit(bits, 4);
             }
             Flags::Logic { .. } => return self.b.ins().iconst(types::I8, 0),
-            Flags::Result { rest, .. } => return self.bit(rest, 4),
+            Flags::Result { rest, .. } | Flags::Product { rest, .. } => {
+                return self.bit(rest, 4);
+            }
             Flags::Add { result, b, .. } => (self.b.ins().isub(result, b), b, result),
             Flags::Sub { a, b, result, .. } => match result {
                 Some(result) => (a, b, result),
@@ -398,15 +427,15 @@ impl Emit<'_, '_> {
         if matches!(self.flags, Flags::Lazy | Flags::Order { .. }) {
             return self.status_bits();
         }
+        let carry = self.carry();
         let flags = [
-            (self.carry(), 0),
             (self.parity(), 2),
             (self.adjust(), 4),
             (self.zero(), 6),
             (self.sign(), 7),
             (self.overflow(), 11),
         ];
-        let mut word = self.constant(0);
+        let mut word = self.wide(carry);
         for (flag, bit) in flags {
             let flag = self.wide(flag);
             let moved = self.b.ins().ishl_imm_u(flag, bit);

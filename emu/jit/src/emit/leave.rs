@@ -6,7 +6,9 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{self, AbiParam, InstBuilder, SigRef, Signature, Value, types};
+use cranelift_codegen::ir::{
+    self, AbiParam, BlockArg, InstBuilder, SigRef, Signature, Value, types,
+};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 use machine::Cpu;
@@ -14,7 +16,7 @@ use machine::Cpu;
 use super::flags::Wish;
 use super::{Emit, GPRS, entries, trusted};
 use crate::places::{PLACE_BITS, offsets};
-use crate::state::{Reason, State};
+use crate::state::{Aside, Reason, State};
 
 /// Where execution goes on: known now or later.
 #[derive(Clone, Copy)]
@@ -28,6 +30,8 @@ pub(super) enum Rip {
 pub(super) struct Exit {
     reason: Reason,
     dirty: u32,
+    /// It is told of what kind the flags are.
+    tells_kind: bool,
     block: ir::Block,
 }
 
@@ -121,24 +125,45 @@ impl Emit<'_, '_> {
             Rip::Computed(rip) => rip,
         };
         let [kind, x, y] = self.words();
-        // The fewer exits the better, where nobody minds a few stores too many.
+        let block = self.exit(reason, true);
+        let arguments = [x, y, kind, rip, budget].map(BlockArg::from);
+        self.b.ins().jump(block, &arguments);
+    }
+
+    /// The way out before the instruction at hand, and what it is gone with.
+    pub(super) fn way_aside(&mut self) -> (ir::Block, Vec<BlockArg>) {
+        let (kind, x, y) = self.description();
+        let block = self.exit(Reason::Aside, kind.is_none());
+        let number = self.constant(self.asides.len() as u64);
+        self.asides.push(Aside {
+            rip: self.at,
+            rest: self.rest,
+            kind,
+        });
+        let mut arguments = vec![x, y];
+        if kind.is_none() {
+            arguments.push(self.b.use_var(self.lazy[0]));
+        }
+        arguments.push(number);
+        (block, arguments.into_iter().map(BlockArg::from).collect())
+    }
+
+    /// The block that leaves so; the fewer the better, where nobody minds a few
+    /// stores too many.
+    fn exit(&mut self, reason: Reason, tells_kind: bool) -> ir::Block {
         let dirty = match reason {
             Reason::Next => self.dirty,
             _ => self.dirty | self.dirtiest & !GPRS,
         };
-        let mut known = self.exits.iter();
-        let known = known.find(|exit| (exit.reason, exit.dirty) == (reason, dirty));
-        let block = match known {
-            Some(exit) => exit.block,
-            None => self.new_exit(reason, dirty),
+        let same = |exit: &&Exit| {
+            (exit.reason, exit.dirty, exit.tells_kind) == (reason, dirty, tells_kind)
         };
-        let arguments = [rip, budget, kind, x, y].map(Into::into);
-        self.b.ins().jump(block, &arguments);
-    }
-
-    fn new_exit(&mut self, reason: Reason, dirty: u32) -> ir::Block {
+        if let Some(exit) = self.exits.iter().find(same) {
+            return exit.block;
+        }
         let block = self.b.create_block();
-        for _ in 0..5 {
+        let others = if reason == Reason::Aside { 1 } else { 2 };
+        for _ in 0..2 + usize::from(tells_kind) + others {
             self.b.append_block_param(block, types::I64);
         }
         if reason != Reason::Next {
@@ -147,6 +172,7 @@ impl Emit<'_, '_> {
         self.exits.push(Exit {
             reason,
             dirty,
+            tells_kind,
             block,
         });
         block
@@ -161,21 +187,26 @@ impl Emit<'_, '_> {
             self.b.switch_to_block(exit.block);
             self.dirty = exit.dirty;
             self.store_registers(!0);
-            let values = [0, 1, 2, 3, 4].map(|i| self.b.block_params(exit.block)[i]);
-            let offset = offset_of!(Cpu, rip) as i32;
-            self.b.ins().store(trusted(), values[0], self.cpu, offset);
-            let places = [
-                offset_of!(State, budget),
-                offset_of!(State, kind),
-                offset_of!(State, x),
-                offset_of!(State, y),
-            ];
-            for (place, &value) in places.into_iter().zip(&values[1..]) {
-                self.store_state_at(place, value);
+            let values = self.b.block_params(exit.block).to_vec();
+            self.store_state_at(offset_of!(State, x), values[0]);
+            self.store_state_at(offset_of!(State, y), values[1]);
+            let mut others = &values[2..];
+            if exit.tells_kind {
+                self.store_state_at(offset_of!(State, kind), others[0]);
+                others = &others[1..];
+            }
+            if exit.reason == Reason::Aside {
+                self.store_state_at(offset_of!(State, aside), others[0]);
+                let budget = self.b.use_var(self.budget);
+                self.store_state_at(offset_of!(State, budget), budget);
+            } else {
+                let offset = offset_of!(Cpu, rip) as i32;
+                self.b.ins().store(trusted(), others[0], self.cpu, offset);
+                self.store_state_at(offset_of!(State, budget), others[1]);
             }
             if exit.reason == Reason::Next {
                 chained = true;
-                self.b.ins().jump(chain, &[values[0].into()]);
+                self.b.ins().jump(chain, &[others[0].into()]);
             } else {
                 let reason = self.constant(exit.reason as u64);
                 self.b.ins().return_(&[reason]);

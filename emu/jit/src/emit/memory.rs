@@ -120,12 +120,15 @@ impl Emit<'_, '_> {
         self.b.ins().brif(miss, slow, &[], found, &[host.into()]);
         self.b.switch_to_block(slow);
         let host = self.filled(va, bytes, write);
-        self.b.ins().jump(found, &[host.into()]);
+        let (out, arguments) = self.way_aside();
+        self.b
+            .ins()
+            .brif(host, found, &[host.into()], out, &arguments);
         self.b.switch_to_block(found);
         self.b.block_params(found)[0]
     }
 
-    /// Asks for the page; leaves if it is not to be had.
+    /// Asks for the page; zero if it is not to be had.
     fn filled(&mut self, va: Value, bytes: u8, write: bool) -> Value {
         let offset = offset_of!(State, fill) as i32;
         let fill = self.b.ins().load(types::I64, trusted(), self.state, offset);
@@ -134,10 +137,7 @@ impl Emit<'_, '_> {
         let arguments = [self.state, va, kind];
         self.b.ins().call_indirect(self.fill, fill, &arguments);
         let offset = offset_of!(State<'_, '_>, host) as i32;
-        let host = self.b.ins().load(types::I64, trusted(), self.state, offset);
-        let none = self.b.ins().icmp_imm_s(IntCC::Equal, host, 0);
-        self.leave_if(none);
-        host
+        self.b.ins().load(types::I64, trusted(), self.state, offset)
     }
 
     /// Reads the memory operand.

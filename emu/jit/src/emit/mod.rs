@@ -31,7 +31,7 @@ use machine::Cpu;
 use machine::cpu::insn::{Family, Gpr, Insn, Operand, Width};
 
 use crate::plan::{Block, End, Plan, Target};
-use crate::state::{Reason, State};
+use crate::state::{Aside, Reason, State};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use cost::packed;
@@ -104,6 +104,7 @@ pub(crate) struct Emit<'f, 'p> {
     fill: SigRef,
     step: SigRef,
     exits: Vec<Exit>,
+    asides: Vec<Aside>,
     /// The region's number.
     number: u64,
     /// The instruction at hand, its place in its block, and what is left of the
@@ -123,14 +124,15 @@ pub(crate) fn entries(plan: &Plan) -> Vec<usize> {
         .collect()
 }
 
-/// Builds the function: (state, cpu, entry) to [`Reason`].
+/// Builds the function: (state, cpu, entry) to [`Reason`]. The list says for each
+/// [`Reason::Aside`] where that is.
 pub(crate) fn build(
     mut b: FunctionBuilder<'_>,
     plan: &Plan,
     model: CostModel,
     number: u32,
     config: TargetFrontendConfig,
-) {
+) -> Vec<Aside> {
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
@@ -183,6 +185,7 @@ pub(crate) fn build(
         fill,
         step,
         exits: Vec::new(),
+        asides: Vec::new(),
         number: number.into(),
         block: 0,
         at: 0,
@@ -195,6 +198,7 @@ pub(crate) fn build(
     emit.finish_exits();
     emit.b.seal_all_blocks();
     emit.b.finalize(config);
+    emit.asides
 }
 
 /// What every block wants to know of the flags.
@@ -341,9 +345,8 @@ impl Emit<'_, '_> {
         self.b.set_cold_block(out);
         self.b.ins().brif(condition, out, &[], on, &[]);
         self.b.switch_to_block(out);
-        let budget = self.b.use_var(self.budget);
-        let budget = self.b.ins().iadd_imm_s(budget, self.rest);
-        self.leave(Reason::Aside, Rip::Known(self.at), budget);
+        let (block, arguments) = self.way_aside();
+        self.b.ins().jump(block, &arguments);
         self.b.switch_to_block(on);
     }
 
@@ -455,10 +458,15 @@ impl Emit<'_, '_> {
         }
     }
 
+    /// Whether there is only one way to a block.
+    fn is_only_way(&self, index: usize) -> bool {
+        let block = &self.plan.blocks[index];
+        block.comes_from == 1 && !block.is_header
+    }
+
     /// Hands the flags over to a block of the region.
     fn hand_over(&mut self, index: usize) {
-        let block = &self.plan.blocks[index];
-        if block.comes_from == 1 && !block.is_header {
+        if self.is_only_way(index) {
             if !matches!(self.flags, Flags::Lazy) {
                 self.known[index] = Some(self.flags);
             } else if self.wishes[index] == Wish::All {

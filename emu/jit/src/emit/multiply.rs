@@ -3,7 +3,6 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use machine::cpu::insn::{Insn, Op, Operand, Width};
-use machine::cpu::state::flag;
 
 use super::Emit;
 use super::alu::{RAX, RDX, whole};
@@ -74,14 +73,11 @@ impl Emit<'_, '_> {
         let overflow = self.b.ins().ishl_imm_u(lost, 11);
         let rest = self.b.ins().bor(lost, overflow);
         let result = low;
-        self.flags = Flags::Result {
+        self.flags = Flags::Product {
             width,
             result,
             rest,
         };
-        let status = self.status();
-        let kept = !flag::ZF & flag::STATUS;
-        self.flags = Flags::Bits(self.b.ins().band_imm_u(status, kept as i64));
     }
 
     /// DIV and IDIV where the host's own division gives the result; the rest,
