@@ -201,7 +201,12 @@ impl Jit {
         if self.known.len() > MOST_KNOWN {
             self.clear();
         }
-        let plan = Plan::new(cx);
+        let (known, regions) = (&self.known, &self.regions);
+        let is_entry = |va: u64| match known.get(&(va, key.1)) {
+            Some(Known::Entry { region, .. }) => regions[*region as usize].is_large(),
+            _ => false,
+        };
+        let plan = Plan::new(cx, &is_entry);
         let plan = plan.filter(Plan::is_worthwhile);
         if plan.as_ref().is_some_and(|plan| !plan.fits(cx.cpu)) {
             // Later, perhaps.

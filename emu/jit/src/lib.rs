@@ -16,5 +16,6 @@ mod places;
 mod plan;
 mod region;
 mod state;
+mod survey;
 
 pub use engine::Jit;

@@ -42,3 +42,12 @@ pub(crate) fn host(cx: &Cx<'_>, va: u64, bytes: u64, write: bool) -> Option<u64>
     let page = va.wrapping_add(bytes - 1) & !0xFFF;
     (tag == page).then(|| slot.addend.wrapping_add(va))
 }
+
+/// The eight bytes of data at `va`, if there is a direct way to them.
+pub(crate) fn peek(cx: &Cx<'_>, va: u64) -> Option<u64> {
+    let host = host(cx, va, 8, false)?;
+    let at = std::ptr::with_exposed_provenance::<[u8; 8]>(host as usize);
+    // SAFETY: a tag for reading says that these bytes are the guest's memory,
+    // which nobody changes while `cx` is borrowed.
+    Some(u64::from_le_bytes(unsafe { at.read() }))
+}

@@ -1,33 +1,18 @@
 //! What is compiled at once: blocks that lead to each other.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
-use machine::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
-use machine::cpu::decode::{MAX_LENGTH, decode};
-use machine::cpu::insn::{Insn, Op, Operand};
+use machine::cpu::insn::{Insn, Op};
 use machine::cpu::{Cpu, Cx};
 
 use crate::emit::cost::cost;
-use crate::emit::{is_native, is_possible, is_ready, needs_mxcsr};
+use crate::emit::{is_native, is_ready, needs_mxcsr};
+use crate::survey::{MOST_TARGETS, Page, Survey, static_target};
 
-/// The most instructions of a region.
-const MOST_INSNS: usize = 200;
-/// The most blocks that are looked at.
-const MOST_BLOCKS: usize = 40;
 /// Instructions that are worth compiling without a loop.
-const LONG: usize = 8;
-/// How far from its beginning, in pages, a region's code may lie.
-const REACH: u64 = 16;
+const LONG: usize = 4;
 /// The most return sites that a RET is compared with.
 const MOST_RETURNS: usize = 6;
-
-/// A page of code, and the frame and generation that it had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Page {
-    pub(crate) va: u64,
-    pub(crate) frame: u64,
-    pub(crate) generation: u32,
-}
 
 /// How a block ends. Places in the region's blocks are `Ok`, others addresses.
 #[derive(Clone, Debug)]
@@ -38,8 +23,8 @@ pub(crate) enum End {
     Branch { taken: Target, other: Target },
     /// RET, perhaps to one of these.
     Return(Vec<(u64, usize)>),
-    /// A jump or call through a register or memory.
-    Indirect,
+    /// A jump or call through a register or memory, perhaps to one of these.
+    Indirect(Vec<(u64, usize)>),
     /// What stands here is for the reference interpreter.
     Leave(u64),
 }
@@ -78,7 +63,7 @@ impl Block {
     /// Where it is returned to, if it ends in a call out of the region.
     fn return_site(&self) -> Option<u64> {
         let (va, last) = self.insns.last()?;
-        let out = matches!(self.end, End::Indirect | End::Goto(Target::Outside(_)));
+        let out = matches!(self.end, End::Indirect(_) | End::Goto(Target::Outside(_)));
         let next = va.wrapping_add(u64::from(last.len));
         (out && last.op == Op::Call).then_some(next)
     }
@@ -94,8 +79,8 @@ impl Block {
             End::Branch { taken, other } => {
                 inside(taken).into_iter().chain(inside(other)).collect()
             }
-            End::Return(sites) => sites.iter().map(|site| site.1).collect(),
-            End::Indirect | End::Leave(_) => Vec::new(),
+            End::Return(sites) | End::Indirect(sites) => sites.iter().map(|site| site.1).collect(),
+            End::Leave(_) => Vec::new(),
         }
     }
 }
@@ -111,234 +96,110 @@ pub(crate) struct Plan {
     pub(crate) has_loop: bool,
 }
 
-/// Reads code where its translation is known.
-struct Reader<'c, 'a> {
-    cx: &'c mut Cx<'a>,
-    root: u64,
-    pages: Vec<Page>,
-}
-
-impl Reader<'_, '_> {
-    fn page(&mut self, va: u64) -> Option<PhysAddr> {
-        let page = va & !(PAGE_SIZE - 1);
-        if let Some(known) = self.pages.iter().find(|known| known.va == page) {
-            return Some(PhysAddr(known.frame << 12 | va & (PAGE_SIZE - 1)));
-        }
-        if (page >> 12).abs_diff(self.root >> 12) > REACH {
-            return None;
-        }
-        let pa = known_code(self.cx, va)?;
-        if !self.cx.bus.ram.contains(pa) {
-            return None;
-        }
-        self.pages.push(Page {
-            va: page,
-            frame: pa.frame(),
-            generation: self.cx.bus.ram.keep_code(pa),
-        });
-        Some(pa)
-    }
-
-    fn insn(&mut self, va: u64) -> Option<Insn> {
-        let pa = self.page(va)?;
-        let at = pa.offset() as usize;
-        let model = self.cx.cpu.model;
-        let page = self.cx.bus.ram.page(pa)?;
-        let bytes = &page[at..(at + MAX_LENGTH).min(PAGE_SIZE as usize)];
-        decode(bytes, 64, model).ok().flatten()
-    }
-}
-
-/// Where the code at `va` lies, if fetching it is known to pass without a walk.
-pub(crate) fn known_code(cx: &Cx<'_>, va: u64) -> Option<PhysAddr> {
-    cx.mmu.known(VirtAddr(va), cx.is_user())
-}
-
-/// Where a near branch leads that says so itself.
-fn static_target(va: u64, insn: &Insn) -> Option<u64> {
-    let Operand::Imm(distance) = insn.operands[0] else {
-        return None;
-    };
-    Some(va.wrapping_add(u64::from(insn.len)).wrapping_add(distance))
-}
-
-fn ends_block(insn: &Insn) -> bool {
-    matches!(insn.op, Op::Jmp | Op::Jcc | Op::Call | Op::Ret)
-}
-
 impl Plan {
-    /// Looks at the code around the running instruction; none if it is not one
-    /// that can be compiled.
-    pub(crate) fn new(cx: &mut Cx<'_>) -> Option<Plan> {
+    /// Looks at the code around the running instruction, as far as others do
+    /// not have entries there; none if it is not code that can be compiled.
+    pub(crate) fn new(cx: &mut Cx<'_>, is_entry: &dyn Fn(u64) -> bool) -> Option<Plan> {
         let root = cx.cpu.rip;
-        let mut reader = Reader {
-            cx,
-            root,
-            pages: Vec::new(),
-        };
-        let mut insns = BTreeMap::new();
-        let mut leaders = BTreeSet::new();
-        let mut returns = Vec::new();
-        let mut foreign = BTreeSet::new();
-        let mut waiting = VecDeque::from([root]);
-        while let Some(start) = waiting.pop_front() {
-            if insns.len() >= MOST_INSNS || leaders.len() >= MOST_BLOCKS {
-                break;
-            }
-            if leaders.insert(start) {
-                let foreigner = trace(&mut reader, start, &mut insns, &mut waiting, &mut returns);
-                foreign.extend(foreigner);
-            }
-        }
-        let pages = reader.pages;
-        // Where a straight run met code that was known already, a block begins.
-        let known: Vec<(u64, usize)> = insns.iter().map(|(va, (run, _))| (*va, *run)).collect();
-        let run_of = |va: u64| {
-            known
-                .binary_search_by_key(&va, |k| k.0)
-                .ok()
-                .map(|i| known[i].1)
-        };
-        for (va, (run, insn)) in &insns {
-            let next = va + u64::from(insn.len);
-            if !ends_block(insn) && run_of(next).is_some_and(|other| other != *run) {
-                leaders.insert(next);
-            }
-        }
-        let mut plan = form(&insns, &leaders, &returns, &foreign, root)?;
-        plan.pages = pages;
-        let cost_model = reader.cx.cost;
+        let survey = Survey::new(cx, is_entry);
+        let mut plan = form(&survey, root)?;
+        plan.pages = survey.pages;
         for block in &mut plan.blocks {
             let native = block.insns.iter().filter(|(_, insn)| is_native(insn));
             block.count = native.clone().count() as u64;
-            block.cost = native.map(|(_, insn)| cost(insn, cost_model)).sum();
+            block.cost = native.map(|(_, insn)| cost(insn, cx.cost)).sum();
         }
         plan.arrange();
         Some(plan)
     }
 }
 
-type Insns = BTreeMap<u64, (usize, Insn)>;
-
-/// Decodes from `start` to where control may go elsewhere; the address of what
-/// cannot be compiled, if that comes first.
-fn trace(
-    reader: &mut Reader<'_, '_>,
-    start: u64,
-    insns: &mut Insns,
-    waiting: &mut VecDeque<u64>,
-    returns: &mut Vec<u64>,
-) -> Option<u64> {
-    let run = insns.len();
-    let mut at = start;
-    while insns.len() < MOST_INSNS && !insns.contains_key(&at) {
-        let Some(insn) = reader.insn(at).filter(is_possible) else {
-            return Some(at);
-        };
-        insns.insert(at, (run, insn));
-        let next = at.wrapping_add(u64::from(insn.len));
-        if ends_block(&insn) {
-            waiting.extend(static_target(at, &insn));
-            match insn.op {
-                Op::Jcc => waiting.push_back(next),
-                Op::Call => {
-                    waiting.push_back(next);
-                    returns.push(next);
-                }
-                _ => {}
-            }
-            return None;
-        }
-        at = next;
-    }
-    None
-}
-
 /// Makes blocks of instructions.
-fn form(
-    insns: &Insns,
-    leaders: &BTreeSet<u64>,
-    returns: &[u64],
-    foreign: &BTreeSet<u64>,
-    root: u64,
-) -> Option<Plan> {
-    let starts: Vec<u64> = leaders
-        .iter()
-        .copied()
-        .filter(|va| insns.contains_key(va))
-        .collect();
-    let root = starts.binary_search(&root).ok()?;
-    let target = |va: u64| match starts.binary_search(&va) {
-        Ok(index) => Target::Inside(index),
-        Err(_) => Target::Outside(va),
+fn form(survey: &Survey, root: u64) -> Option<Plan> {
+    let former = Former {
+        survey,
+        starts: survey.starts(),
     };
-    let sites: Vec<(u64, usize)> = returns
-        .iter()
-        .filter_map(|va| Some((*va, starts.binary_search(va).ok()?)))
-        .take(MOST_RETURNS)
-        .collect();
-    let blocks = starts
-        .iter()
-        .map(|start| {
-            let mut block = Block {
-                va: *start,
-                insns: Vec::new(),
-                end: End::Leave(*start),
-                count: 0,
-                cost: 0,
-                reach: 0,
-                is_header: false,
-                comes_from: 0,
-            };
-            let mut at = *start;
-            while let Some((_, insn)) = insns.get(&at) {
-                if at != *start && leaders.contains(&at) {
-                    block.end = End::Goto(target(at));
-                    return block;
-                }
-                block.insns.push((at, *insn));
-                let next = at.wrapping_add(u64::from(insn.len));
-                let Some(end) = end(at, insn, next, &target, &sites) else {
-                    at = next;
-                    continue;
-                };
-                block.end = end;
-                return block;
-            }
-            block.end = match foreign.contains(&at) {
-                true => End::Leave(at),
-                // There was no room for more.
-                false => End::Goto(Target::Outside(at)),
-            };
-            block
-        })
-        .collect();
+    let root = former.starts.binary_search(&root).ok()?;
+    let starts = former.starts.iter();
     let mut plan = Plan {
-        blocks,
+        blocks: starts.map(|start| former.block(*start)).collect(),
         pages: Vec::new(),
         has_loop: false,
     };
-    plan.order(root, &starts);
+    plan.order(root, &former.starts);
     Some(plan)
 }
 
-fn end(
-    va: u64,
-    insn: &Insn,
-    next: u64,
-    target: &impl Fn(u64) -> Target,
-    sites: &[(u64, usize)],
-) -> Option<End> {
-    Some(match (insn.op, static_target(va, insn)) {
-        (Op::Jcc, Some(taken)) => End::Branch {
-            taken: target(taken),
-            other: target(next),
-        },
-        (Op::Jmp | Op::Call, Some(there)) => End::Goto(target(there)),
-        (Op::Jmp | Op::Call, None) => End::Indirect,
-        (Op::Ret, _) => End::Return(sites.to_vec()),
-        _ => return None,
-    })
+/// Makes blocks of what was found.
+struct Former<'s> {
+    survey: &'s Survey,
+    /// Where blocks begin, sorted.
+    starts: Vec<u64>,
+}
+
+impl Former<'_> {
+    fn block(&self, start: u64) -> Block {
+        let mut block = Block {
+            va: start,
+            insns: Vec::new(),
+            end: End::Leave(start),
+            count: 0,
+            cost: 0,
+            reach: 0,
+            is_header: false,
+            comes_from: 0,
+        };
+        let mut at = start;
+        while let Some((_, insn)) = self.survey.insns.get(&at) {
+            if at != start && self.starts.binary_search(&at).is_ok() {
+                block.end = End::Goto(self.target(at));
+                return block;
+            }
+            block.insns.push((at, *insn));
+            if let Some(end) = self.end(at, insn) {
+                block.end = end;
+                return block;
+            }
+            at = at.wrapping_add(u64::from(insn.len));
+        }
+        block.end = match self.survey.foreign.contains(&at) {
+            true => End::Leave(at),
+            // There was no room for more, or others have it.
+            false => End::Goto(Target::Outside(at)),
+        };
+        block
+    }
+
+    fn target(&self, va: u64) -> Target {
+        match self.starts.binary_search(&va) {
+            Ok(index) => Target::Inside(index),
+            Err(_) => Target::Outside(va),
+        }
+    }
+
+    /// Those of these places that are in the region.
+    fn inside(&self, targets: &[u64], most: usize) -> Vec<(u64, usize)> {
+        let found = |va: &u64| Some((*va, self.starts.binary_search(va).ok()?));
+        targets.iter().filter_map(found).take(most).collect()
+    }
+
+    fn end(&self, va: u64, insn: &Insn) -> Option<End> {
+        Some(match (insn.op, static_target(va, insn)) {
+            (Op::Jcc, Some(taken)) => End::Branch {
+                taken: self.target(taken),
+                other: self.target(va.wrapping_add(u64::from(insn.len))),
+            },
+            (Op::Jmp | Op::Call, Some(there)) => End::Goto(self.target(there)),
+            (Op::Jmp | Op::Call, None) => {
+                let targets = self.survey.tables.get(&va);
+                let targets = targets.map_or(&[][..], Vec::as_slice);
+                End::Indirect(self.inside(targets, MOST_TARGETS))
+            }
+            (Op::Ret, _) => End::Return(self.inside(&self.survey.returns, MOST_RETURNS)),
+            _ => return None,
+        })
+    }
 }
 
 impl Plan {
@@ -379,8 +240,10 @@ impl Plan {
                     moved(taken);
                     moved(other);
                 }
-                End::Return(sites) => sites.iter_mut().for_each(|site| site.1 = place[site.1]),
-                End::Indirect | End::Leave(_) => {}
+                End::Return(sites) | End::Indirect(sites) => {
+                    sites.iter_mut().for_each(|site| site.1 = place[site.1]);
+                }
+                End::Leave(_) => {}
             }
         }
         self.blocks = blocks;

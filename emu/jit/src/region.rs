@@ -6,8 +6,12 @@ use machine::cpu::{Cpu, Cx};
 
 use crate::code::Code;
 use crate::emit::{is_ready, needs_mxcsr};
-use crate::plan::{Page, Plan, known_code};
+use crate::plan::Plan;
 use crate::state::Aside;
+use crate::survey::{Page, known_code};
+
+/// Instructions of a region that are too many to be in others too.
+const LARGE: usize = 64;
 
 /// What the CPU is ready for, in two bits: vectors, and numbers in them.
 pub(crate) fn abilities(cpu: &Cpu) -> u64 {
@@ -101,6 +105,11 @@ impl Region {
                 pa.frame() == page.frame && cx.bus.ram.generation(pa) == page.generation
             })
         })
+    }
+
+    /// Whether others should rather go on here than have its code once more.
+    pub(crate) fn is_large(&self) -> bool {
+        self.insns.len() >= LARGE
     }
 
     /// The instruction at this address.

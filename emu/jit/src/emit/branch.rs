@@ -75,7 +75,7 @@ impl Emit<'_, '_> {
             }
             (Op::Jcc, End::Branch { taken, other }) => self.fork(insn, *taken, *other),
             (Op::Ret, End::Return(sites)) => self.give_back(insn, sites),
-            (Op::Jmp | Op::Call, End::Indirect) => self.indirect(insn),
+            (Op::Jmp | Op::Call, End::Indirect(sites)) => self.indirect(insn, sites),
             _ => return false,
         }
         true
@@ -122,6 +122,23 @@ impl Emit<'_, '_> {
         let above = self.b.ins().iadd_imm_s(sp, released);
         self.set_stack_pointer(above);
         self.dirty |= 1 << RSP;
+        self.dispatch(target, sites);
+    }
+
+    /// A jump or call through a register or memory.
+    fn indirect(&mut self, insn: &Insn, sites: &[(u64, usize)]) {
+        let target = self.read(insn, 0, Width::Qword);
+        self.leave_if_bad(target);
+        if insn.op == Op::Call {
+            let back = self.constant(self.at.wrapping_add(u64::from(insn.len)));
+            self.push_value(back);
+            self.dirty |= 1 << RSP;
+        }
+        self.dispatch(target, sites);
+    }
+
+    /// Goes on there: at one of these blocks, or out of the region.
+    fn dispatch(&mut self, target: Value, sites: &[(u64, usize)]) {
         for (va, index) in sites {
             let va = self.constant(*va);
             let this = self.b.ins().icmp(IntCC::Equal, target, va);
@@ -130,19 +147,6 @@ impl Emit<'_, '_> {
             self.b.switch_to_block(yes);
             self.goto(Target::Inside(*index));
             self.b.switch_to_block(no);
-        }
-        let budget = self.b.use_var(self.budget);
-        self.leave(Reason::Next, Rip::Computed(target), budget);
-    }
-
-    /// A jump or call through a register or memory.
-    fn indirect(&mut self, insn: &Insn) {
-        let target = self.read(insn, 0, Width::Qword);
-        self.leave_if_bad(target);
-        if insn.op == Op::Call {
-            let back = self.constant(self.at.wrapping_add(u64::from(insn.len)));
-            self.push_value(back);
-            self.dirty |= 1 << RSP;
         }
         let budget = self.b.use_var(self.budget);
         self.leave(Reason::Next, Rip::Computed(target), budget);

@@ -432,7 +432,7 @@ impl Emit<'_, '_> {
                 self.leave(Reason::Foreign, Rip::Known(*va), budget);
             }
             // Branches have seen to the others.
-            End::Branch { .. } | End::Return(_) | End::Indirect => {
+            End::Branch { .. } | End::Return(_) | End::Indirect(_) => {
                 let budget = self.b.use_var(self.budget);
                 let at = self.at;
                 self.leave(Reason::Foreign, Rip::Known(at), budget);
