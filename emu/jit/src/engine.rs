@@ -67,6 +67,9 @@ pub struct Jit {
     /// By address and rights.
     known: FxHashMap<(u64, bool), Known>,
     heat: Heat,
+    /// The place that a region was left for, and how many instructions had been
+    /// retired then.
+    left: Option<((u64, bool), u64)>,
     /// What the regions take, and the most that they may take.
     bytes: usize,
     most_bytes: usize,
@@ -96,6 +99,7 @@ impl Jit {
             places: Places::new(),
             known: FxHashMap::default(),
             heat: Heat::new(threshold),
+            left: None,
             bytes: 0,
             most_bytes: MOST_BYTES,
             drops: 0,
@@ -137,6 +141,7 @@ impl Jit {
         }
         self.known.clear();
         self.heat.clear();
+        self.left = None;
         self.bytes = 0;
         self.drops += 1;
     }
@@ -332,8 +337,9 @@ impl Jit {
             return;
         }
         let key = (cx.cpu.rip, cx.is_user());
-        if self.heat.note_exit(key) {
-            self.make(cx);
+        match self.heat.note_exit(key) {
+            true => self.make(cx),
+            false => self.left = Some((key, cx.cpu.retired)),
         }
     }
 
@@ -359,6 +365,10 @@ impl Jit {
     /// The interpreter stands before a place that is compiled. If that is of no
     /// use now, one step leads on.
     fn stopped(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
+        if let Some((key, retired)) = self.left.take() {
+            let insns = cx.cpu.retired.wrapping_sub(retired);
+            self.heat.note_interpreted(key, insns);
+        }
         if self.usable(cx).is_none() {
             cx.step(&mut self.code)?;
         }

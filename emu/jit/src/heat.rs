@@ -12,6 +12,13 @@ const MOST_PLACES: usize = 1 << 20;
 /// How often a region is left for a place before that is hot.
 const FREQUENT: u32 = 8000;
 
+/// What such an exit costs, in instructions of the interpreter.
+const EXIT: u32 = 100;
+
+/// The most instructions that one exit is charged with: what was interpreted
+/// longer is found by samples.
+const MOST_INTERPRETED: u32 = 20_000;
+
 /// How often something was met since it was hot last, and how often it has to
 /// be met to be hot again: twice as often each time, so that what cannot be
 /// compiled is not tried for ever.
@@ -26,9 +33,9 @@ impl Count {
         Count { met: 0, wanted }
     }
 
-    /// Counts; whether it is hot now.
-    fn note(&mut self) -> bool {
-        self.met += 1;
+    /// Counts so much; whether it is hot now.
+    fn note(&mut self, much: u32) -> bool {
+        self.met = self.met.saturating_add(much);
         if self.met < self.wanted {
             return false;
         }
@@ -76,7 +83,7 @@ impl Heat {
             self.samples.clear();
         }
         let wanted = Count::new(self.threshold);
-        self.samples.entry(rip >> NEAR).or_insert(wanted).note()
+        self.samples.entry(rip >> NEAR).or_insert(wanted).note(1)
     }
 
     /// A region was left for here; whether that is a hot place.
@@ -84,8 +91,20 @@ impl Heat {
         if self.exits.len() > MOST_PLACES {
             self.exits.clear();
         }
-        let wanted = Count::new(FREQUENT.min(self.threshold.saturating_mul(400)));
-        self.exits.entry(key).or_insert(wanted).note()
+        let times = FREQUENT.min(self.threshold.saturating_mul(400));
+        let wanted = Count::new(EXIT * times);
+        self.exits.entry(key).or_insert(wanted).note(EXIT)
+    }
+
+    /// So many instructions were interpreted then, until there was compiled code
+    /// again: that is what it costs not to have this place compiled.
+    pub(crate) fn note_interpreted(&mut self, key: (u64, bool), insns: u64) {
+        if let Some(count) = self.exits.get_mut(&key) {
+            // The next exit tells.
+            count.met = count
+                .met
+                .saturating_add(insns.min(u64::from(MOST_INTERPRETED)) as u32);
+        }
     }
 }
 
@@ -112,5 +131,15 @@ mod tests {
         assert!((1..800).all(|_| !heat.note_exit((0x1000, false))));
         assert!(!heat.note_exit((0x1000, true)));
         assert!(heat.note_exit((0x1000, false)));
+    }
+
+    #[test]
+    fn an_exit_counts_for_more_if_much_is_interpreted_then() {
+        let mut heat = Heat::new(1);
+        assert!(!heat.note_exit((0x1000, false)));
+        heat.note_interpreted((0x1000, false), 400 * u64::from(EXIT));
+        heat.note_interpreted((0x2000, false), 400 * u64::from(EXIT));
+        assert!(heat.note_exit((0x1000, false)));
+        assert!(!heat.note_exit((0x2000, false)), "nobody was there before");
     }
 }
