@@ -137,8 +137,10 @@ mod tests {
     fn an_exit_counts_for_more_if_much_is_interpreted_then() {
         let mut heat = Heat::new(1);
         assert!(!heat.note_exit((0x1000, false)));
-        heat.note_interpreted((0x1000, false), 400 * u64::from(EXIT));
-        heat.note_interpreted((0x2000, false), 400 * u64::from(EXIT));
+        for _ in 0..2 {
+            heat.note_interpreted((0x1000, false), 200 * u64::from(EXIT));
+            heat.note_interpreted((0x2000, false), 200 * u64::from(EXIT));
+        }
         assert!(heat.note_exit((0x1000, false)));
         assert!(!heat.note_exit((0x2000, false)), "nobody was there before");
     }

@@ -90,7 +90,8 @@ impl Emit<'_, '_> {
         };
         let ways = [taken, other].map(|target| match target {
             // Nothing has to be done on the way there.
-            Target::Inside(index) if self.is_only_way(index) => {
+            Target::Inside(index) if self.has_one_way(index) => {
+                self.numbers_known[index] = Some(self.numbers);
                 self.hand_over(index);
                 (self.blocks[index], None)
             }

@@ -14,7 +14,7 @@ use cranelift_frontend::FunctionBuilder;
 use machine::Cpu;
 
 use super::flags::Wish;
-use super::{Emit, GPRS, entries, trusted};
+use super::{Emit, entries, trusted};
 use crate::places::{PLACE_BITS, offsets};
 use crate::state::{Aside, Reason, State};
 
@@ -153,7 +153,7 @@ impl Emit<'_, '_> {
     fn exit(&mut self, reason: Reason, tells_kind: bool) -> ir::Block {
         let dirty = match reason {
             Reason::Next => self.dirty,
-            _ => self.dirty | self.dirtiest & !GPRS,
+            _ => self.dirty | self.dirtiest & !self.early,
         };
         let same = |exit: &&Exit| {
             (exit.reason, exit.dirty, exit.tells_kind) == (reason, dirty, tells_kind)

@@ -84,6 +84,10 @@ pub(crate) struct Emit<'f, 'p> {
     /// anywhere.
     dirty: u32,
     dirtiest: u32,
+    /// Those that are stored before an instruction that may leave, and not only
+    /// where it does: with them, ways out need not be told. In loops that would
+    /// be too often.
+    early: u32,
     flags: Flags,
     /// For each block where it begins, the flags on its only way there, what it
     /// wants to know of them, and which registers are dirty there.
@@ -156,6 +160,7 @@ pub(crate) fn build(
         .fold(0, |all, block| all | registers(block));
     let count = blocks.len();
     let dirtiest = plan.blocks.iter().fold(0, |all, b| all | written(b));
+    let early = if plan.has_loop { 0 } else { GPRS };
     let mut emit = Emit {
         b,
         plan,
@@ -171,11 +176,12 @@ pub(crate) fn build(
         used,
         dirty: 0,
         dirtiest,
+        early,
         flags: Flags::Lazy,
         blocks,
         known: vec![None; count],
         wishes: wishes(plan),
-        dirty_at: dirty(plan),
+        dirty_at: dirty(plan, early),
         lanes: FxHashMap::default(),
         clean: FxHashSet::default(),
         numbers: [None; 16],
@@ -218,14 +224,15 @@ fn wishes(plan: &Plan) -> Vec<Wish> {
     }
 }
 
-/// Which registers may be dirty at each block's beginning.
-fn dirty(plan: &Plan) -> Vec<u32> {
+/// Which registers may be dirty at each block's beginning, if these are stored
+/// early.
+fn dirty(plan: &Plan, early: u32) -> Vec<u32> {
     let mut dirty = vec![0; plan.blocks.len()];
     loop {
         let before = dirty.clone();
         for (index, block) in plan.blocks.iter().enumerate() {
             let after = block.insns.iter().fold(dirty[index], |before, (_, insn)| {
-                before & !step::stored(insn) | step::written(insn)
+                before & !step::stored(insn, early) | step::written(insn)
             });
             for next in block.next() {
                 dirty[next] |= after;
@@ -397,10 +404,10 @@ impl Emit<'_, '_> {
         self.finish(&block.end);
     }
 
-    /// An instruction that may find that it has to leave finds the registers
-    /// stored: once here, and not on each such way out.
+    /// An instruction that may have to leave finds registers stored: once here,
+    /// and not on each such way out.
     fn store_before(&mut self, insn: &Insn) {
-        let registers = step::stored(insn) & GPRS;
+        let registers = step::stored(insn, self.early) & GPRS;
         self.store_registers(registers);
         self.dirty &= !registers;
     }
@@ -458,15 +465,9 @@ impl Emit<'_, '_> {
         }
     }
 
-    /// Whether there is only one way to a block.
-    fn is_only_way(&self, index: usize) -> bool {
-        let block = &self.plan.blocks[index];
-        block.comes_from == 1 && !block.is_header
-    }
-
     /// Hands the flags over to a block of the region.
     fn hand_over(&mut self, index: usize) {
-        if self.is_only_way(index) {
+        if self.has_one_way(index) {
             if !matches!(self.flags, Flags::Lazy) {
                 self.known[index] = Some(self.flags);
             } else if self.wishes[index] == Wish::All {

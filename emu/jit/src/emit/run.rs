@@ -425,7 +425,7 @@ impl Emit<'_, '_> {
     fn commit(&mut self, insns: &[(u64, Insn)]) {
         let stored = insns
             .iter()
-            .fold(0, |all, insn| all | step::stored(&insn.1));
+            .fold(0, |all, insn| all | step::stored(&insn.1, self.early));
         self.store_registers(stored & GPRS);
         self.dirty &= !(stored & GPRS);
     }

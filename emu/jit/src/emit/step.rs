@@ -104,12 +104,12 @@ pub(super) fn written(insn: &Insn) -> u32 {
     own | implied(insn)
 }
 
-/// The registers that are stored before it.
-pub(super) fn stored(insn: &Insn) -> u32 {
+/// The registers that are stored before it, if these are stored early.
+pub(super) fn stored(insn: &Insn, early: u32) -> u32 {
     let memory = insn.operands.contains(&Operand::Mem) && insn.op != Op::Lea;
     let stack = matches!(insn.op, Op::Push | Op::Pop | Op::Leave | Op::Call | Op::Ret);
     match is_native(insn) {
-        true if memory || stack => super::GPRS,
+        true if memory || stack => early,
         true => 0,
         false => !0,
     }
