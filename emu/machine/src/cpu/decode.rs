@@ -5,6 +5,7 @@ mod class;
 mod operand;
 mod operation;
 mod vex;
+mod width;
 
 use alloc::format;
 use alloc::string::String;
@@ -108,7 +109,7 @@ fn translate(instruction: &Instruction, features: Features) -> Insn {
     for i in 0..instruction.op_count().min(4) {
         insn.operands[i as usize] = operand(instruction, i);
     }
-    insn.vex = instruction.op_code().encoding() == EncodingKind::VEX;
+    insn.vex = instruction.code().encoding() == EncodingKind::VEX;
     if op.family().is_vector() {
         vex::arrange(&mut insn, instruction);
     }

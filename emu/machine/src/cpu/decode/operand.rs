@@ -1,7 +1,8 @@
 //! What an instruction works on: registers, immediates, memory, and how wide they are.
 
-use iced_x86::{Code, CodeSize, Instruction, MemorySize, Mnemonic, OpKind, Register};
+use iced_x86::{CodeSize, Instruction, MemorySize, Mnemonic, OpKind, Register};
 
+use super::width;
 use crate::cpu::insn::{Family, Gpr, Insn, Mem, NO_REGISTER, Op, Operand, RIP, Seg, Width};
 
 pub(super) fn operand(instruction: &Instruction, index: u32) -> Operand {
@@ -142,7 +143,7 @@ fn address_width(instruction: &Instruction) -> Width {
     if let Some(register) = registers.iter().find(|r| r.is_gpr() || r.is_ip()) {
         return Width::from_bytes(register.size()).unwrap_or(Width::Qword);
     }
-    if let Some(width) = Width::from_bytes(instruction.op_code().address_size() as usize / 8) {
+    if let Some(width) = width::counter(instruction.code()) {
         return width;
     }
     match Width::from_bytes(instruction.memory_displ_size() as usize) {
@@ -166,12 +167,12 @@ pub(super) fn size(instruction: &Instruction, insn: &Insn) -> Width {
         Family::String => return element(instruction),
         _ if instruction.mnemonic() == Mnemonic::Sysret => return Width::Dword,
         Family::Stack | Family::Control => {
-            return control_size(instruction.code()).unwrap_or(native);
+            return width::control(instruction).unwrap_or(native);
         }
         _ => {}
     }
     if matches!(insn.op, Op::Lgdt | Op::Lidt | Op::Sgdt | Op::Sidt) {
-        return control_size(instruction.code()).unwrap_or(native);
+        return width::control(instruction).unwrap_or(native);
     }
     if matches!(insn.op, Op::Ins | Op::Outs) {
         return element(instruction);
@@ -185,9 +186,4 @@ pub(super) fn size(instruction: &Instruction, insn: &Insn) -> Width {
 
 fn element(instruction: &Instruction) -> Width {
     Width::from_bytes(instruction.memory_size().size()).unwrap_or(Width::Byte)
-}
-
-/// The operand size of stack and control instructions, where the code tells it.
-fn control_size(code: Code) -> Option<Width> {
-    Width::from_bytes(code.op_code().operand_size() as usize / 8)
 }
