@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::encode::block;
 use super::frame::{self, COVERED, FRAME, frame};
 use super::packed::{chunk_of, file_at};
 use super::{FUZZING, TraceError};
@@ -53,7 +54,7 @@ pub(super) fn pack(kind: Kind, raw: &[u8]) -> Result<Cow<'static, [u8]>, TraceEr
     if let Some(chunk) = chunk_of(kind as u8, raw) {
         return Ok(chunk.into());
     }
-    let stored = lz4_flex::block::compress(raw);
+    let stored = block(raw);
     let too_large = TraceError::TooLarge { len: raw.len() };
     let head = frame(kind as u8, raw.len(), &stored).ok_or(too_large)?;
     Ok([head.as_slice(), &stored].concat().into())

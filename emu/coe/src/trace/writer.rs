@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::TraceError;
 use super::chunk::{self, Kind};
-use super::format::{Base, Header, Place, Record, event_record};
+use super::encode;
+use super::format::{Base, Header, Place, Record};
 use super::packed::chunk_of;
 use super::preamble::{self, Version, WriterName};
 use crate::Error;
@@ -101,7 +102,13 @@ impl Writer {
 
     fn record<T: Serialize>(&mut self, record: &T) -> Result<(), Error> {
         let records = std::mem::take(&mut self.records);
-        self.records = postcard::to_extend(record, records).map_err(|_| TraceError::Encode)?;
+        let records = postcard::to_extend(record, records).map_err(|_| TraceError::Encode)?;
+        self.put_back(records)
+    }
+
+    /// Takes the records back, with one more.
+    fn put_back(&mut self, records: Vec<u8>) -> Result<(), Error> {
+        self.records = records;
         if self.records.len() >= CHUNK {
             self.flush()
         } else {
@@ -171,7 +178,9 @@ impl Writer {
 impl Watcher for Writer {
     fn event(&mut self, event: &Event) {
         let at = self.base.relative(event.at);
-        let result = self.record(&event_record(at, &event.payload));
+        let records = std::mem::take(&mut self.records);
+        let result = encode::event(records, at, &event.payload).map_err(Error::from);
+        let result = result.and_then(|records| self.put_back(records));
         self.keep(result);
     }
 

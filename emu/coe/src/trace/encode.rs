@@ -1,0 +1,166 @@
+//! Encodes what a trace has most of, the kernel's events, and what it has in
+//! small pieces, without the detours that a general encoder takes.
+
+use abi::probe::ARGS;
+use machine::{Payload, Position};
+
+use super::TraceError;
+use super::format::event_record;
+
+/// A number has no more bytes.
+const NUMBER: usize = 10;
+
+/// The fixed part of a kernel's event has no more bytes: two tags, the CPU, six
+/// counters, id, arguments, and the length of the text.
+const FIXED: usize = 3 + (6 + 1 + ARGS + 1) * NUMBER;
+
+/// The most bytes that are stored as they are.
+const SMALL: usize = 512;
+
+/// Appends the record of an event with this relative position.
+pub(super) fn event(
+    records: Vec<u8>,
+    at: Position,
+    payload: &Payload,
+) -> Result<Vec<u8>, TraceError> {
+    let Payload::Kernel { id, args, text } = payload else {
+        return postcard::to_extend(&event_record(at, payload), records)
+            .map_err(|_| TraceError::Encode);
+    };
+    let mut fixed = Fixed::default();
+    fixed.byte(0);
+    fixed.number(at.cycle);
+    fixed.byte(at.cpu);
+    for counter in [at.retired, at.rep, at.user, at.retired_user, at.mode_since] {
+        fixed.number(counter);
+    }
+    fixed.byte(0);
+    fixed.number(*id as u64);
+    for arg in args {
+        fixed.number(*arg);
+    }
+    fixed.number(text.len() as u64);
+    let mut records = records;
+    records.extend_from_slice(&fixed.bytes[..fixed.len]);
+    records.extend_from_slice(text);
+    Ok(records)
+}
+
+/// Bytes that are put together before they are appended.
+struct Fixed {
+    bytes: [u8; FIXED],
+    len: usize,
+}
+
+impl Default for Fixed {
+    fn default() -> Self {
+        Fixed {
+            bytes: [0; FIXED],
+            len: 0,
+        }
+    }
+}
+
+impl Fixed {
+    fn byte(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    fn number(&mut self, number: u64) {
+        let mut rest = number;
+        while rest >= 0x80 {
+            self.byte(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.byte(rest as u8);
+    }
+}
+
+/// These bytes as an LZ4 block. To look for repetitions in a few bytes costs
+/// more than it saves: they become one run of literals.
+pub(super) fn block(raw: &[u8]) -> Vec<u8> {
+    const SHORT: usize = 15;
+    if raw.len() > SMALL {
+        return lz4_flex::block::compress(raw);
+    }
+    let mut block = Vec::with_capacity(raw.len() + 4);
+    block.push((raw.len().min(SHORT) as u8) << 4);
+    if let Some(mut more) = raw.len().checked_sub(SHORT) {
+        while more >= 255 {
+            block.push(255);
+            more -= 255;
+        }
+        block.push(more as u8);
+    }
+    block.extend_from_slice(raw);
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use abi::event::EventId;
+    use machine::Event;
+
+    use super::*;
+    use crate::trace::Record;
+
+    /// The general encoder is the judge.
+    #[test]
+    fn events_are_encoded_as_by_the_general_encoder() {
+        let edges = [0, 1, 127, 128, 16_383, 16_384, 1 << 32, u64::MAX];
+        for (n, &value) in edges.iter().enumerate() {
+            let other = |by: usize| edges[(n + by) % edges.len()];
+            let at = Position {
+                cycle: value,
+                cpu: 200,
+                retired: other(1),
+                rep: other(2),
+                user: other(3),
+                retired_user: other(4),
+                mode_since: other(5),
+            };
+            let kernel = |text: &[u8]| Payload::Kernel {
+                id: EventId::SchedSwitch,
+                args: std::array::from_fn(other),
+                text: text.to_vec(),
+            };
+            let payloads = [
+                kernel(b""),
+                kernel(&[7; 300]),
+                Payload::Console(9),
+                Payload::Unknown { id: 700 },
+            ];
+            for payload in payloads {
+                let encoded = event(vec![1, 2], at, &payload).unwrap();
+                let record = Record::Event(Event { at, payload });
+                let expected = postcard::to_extend(&record, vec![1, 2]).unwrap();
+                assert_eq!(encoded, expected, "{record:?}");
+            }
+        }
+        let largest = Position {
+            cycle: u64::MAX,
+            cpu: u8::MAX,
+            retired: u64::MAX,
+            rep: u64::MAX,
+            user: u64::MAX,
+            retired_user: u64::MAX,
+            mode_since: u64::MAX,
+        };
+        let payload = Payload::Kernel {
+            id: EventId::SchedSwitch,
+            args: [u64::MAX; ARGS],
+            text: Vec::new(),
+        };
+        assert!(event(Vec::new(), largest, &payload).is_ok_and(|bytes| bytes.len() < FIXED));
+    }
+
+    #[test]
+    fn small_blocks_are_blocks() {
+        for len in (0..600).chain([4096]) {
+            let raw: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            let block = block(&raw);
+            assert_eq!(lz4_flex::block::decompress(&block, len).unwrap(), raw);
+        }
+    }
+}
