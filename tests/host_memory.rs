@@ -10,9 +10,10 @@ use std::time::Duration;
 /// The limit, in KiB.
 const ALL: u64 = 40 << 10;
 
-/// What of it may be allocated; the rest is coe's file as far as it is in use. Of
-/// an optimised one that is less than 12 MiB, of one for tests more.
-const ALLOCATED: u64 = 28 << 10;
+/// What of it may be allocated; the rest is coe's file and the host's libraries as
+/// far as they are in use. Of an optimised coe that is less than 15 MiB, of one
+/// for tests more.
+const ALLOCATED: u64 = 25 << 10;
 
 /// Writes to 8 MiB, forks, and ends.
 const SCENARIO: &str = r#"
@@ -46,13 +47,31 @@ fn memory(child: &Child) -> Option<Memory> {
     })
 }
 
+/// On every engine: the compiler's is the largest, and what people get.
 #[test]
 fn eight_of_64_mebibytes_cost_less_than_40() {
+    for engine in ["reference", "threaded", "auto"] {
+        let most = most(engine);
+        println!("{engine}: at most, in KiB: {most:?}");
+        assert!(
+            most.allocated > 8 << 10,
+            "{engine}: {most:?} cannot be right"
+        );
+        assert!(most.allocated < ALLOCATED, "{engine}: {most:?}");
+        assert!(
+            cfg!(debug_assertions) || most.peak < ALL,
+            "{engine}: {most:?}"
+        );
+    }
+}
+
+/// What the scenario costs on this engine.
+fn most(engine: &str) -> Memory {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let scenario = folder.path().join("eight.toml");
     fs::write(&scenario, SCENARIO).expect("the scenario can be written");
     let mut child = Command::new(env!("CARGO_BIN_EXE_coe"))
-        .arg("run")
+        .args(["run", "--engine", engine])
         .arg(&scenario)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -71,8 +90,5 @@ fn eight_of_64_mebibytes_cost_less_than_40() {
         thread::sleep(Duration::from_millis(1));
     };
     assert!(status.success(), "{status}");
-    println!("at most, in KiB: {most:?}");
-    assert!(most.allocated > 8 << 10, "{most:?} cannot be right");
-    assert!(most.allocated < ALLOCATED, "{most:?}");
-    assert!(cfg!(debug_assertions) || most.peak < ALL, "{most:?}");
+    most
 }

@@ -24,6 +24,17 @@ pub struct Archive {
 }
 
 impl Archive {
+    /// An archive for these files' contents, which it need not be moved for.
+    #[must_use]
+    pub fn with_room(contents: impl Iterator<Item = usize>) -> Archive {
+        /// More than a header and a name usually take.
+        const ENTRY: usize = 256;
+        Archive {
+            bytes: Vec::with_capacity(contents.map(|len| len + ENTRY).sum::<usize>() + ENTRY),
+            ..Archive::default()
+        }
+    }
+
     /// Adds a file that can be run.
     pub fn program(&mut self, path: &str, contents: &[u8]) {
         self.file(path, PROGRAM, contents);

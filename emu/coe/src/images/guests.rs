@@ -80,7 +80,8 @@ impl Guests {
     /// The archive of the programs, the same for every scenario.
     #[must_use]
     pub fn archive(&self) -> Vec<u8> {
-        let mut archive = cpio::Archive::default();
+        let sizes = self.programs.iter().map(|(_, bytes)| bytes.len());
+        let mut archive = cpio::Archive::with_room(sizes);
         for (name, bytes) in &self.programs {
             archive.program(&program::guest_path(name), bytes);
         }
