@@ -12,6 +12,7 @@ use machine::{CostModel, addr::VirtAddr};
 use crate::env::tag;
 use crate::jumps::Jumps;
 use crate::op::{Link, Links, Meta, Op, Packed};
+use crate::pieces::Pieces;
 use crate::translate::{Code, translate};
 
 /// The longest block, in instructions.
@@ -58,7 +59,7 @@ pub(crate) struct Found {
 #[derive(Default)]
 pub(crate) struct Cache {
     /// What the operations' own fields leave out.
-    pub(crate) metas: Vec<Meta>,
+    pub(crate) metas: Pieces<Meta>,
     /// Blocks by linear address.
     pub(crate) jumps: Jumps,
     /// Blocks are dropped all together: others may lead to them.

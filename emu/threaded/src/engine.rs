@@ -148,7 +148,7 @@ impl State {
             None => return self.exactly(cx, 0),
             Some(_) => return self.exactly(cx, limit),
         };
-        let (metas, jumps) = (&self.cache.metas[..], &self.cache.jumps);
+        let (metas, jumps) = (&self.cache.metas, &self.cache.jumps);
         let around = ptr::from_mut(cx).cast();
         // SAFETY: the CPU is not used but through its surroundings until they are left; the block
         // was found under this tag, and nothing is dropped during the stay.

@@ -8,6 +8,7 @@ use crate::flags::Flags;
 use crate::jumps::Jumps;
 use crate::memory::Bank;
 use crate::op::{Link, Meta, Op, Packed, SHIFT};
+use crate::pieces::Pieces;
 
 /// The longest stay among the operations, in cycles: the budget has room for no more.
 const LONGEST: u64 = 1 << (SHIFT - 1);
@@ -19,7 +20,7 @@ pub(crate) struct Env<'a> {
     /// The direct ways to memory that the running code may use.
     pub(crate) bank: Bank,
     /// Everything about operations that fast handlers do not ask for.
-    pub(crate) metas: &'a [Meta],
+    pub(crate) metas: &'a Pieces<Meta>,
     /// Where indirect jumps have led.
     pub(crate) jumps: &'a Jumps,
     /// The epoch of the code and the rights of the CPU, as [`tag`] says.
@@ -64,7 +65,7 @@ impl<'a> Env<'a> {
     /// `cx` stays borrowed for the stay, during which it is used by nothing else.
     pub(crate) unsafe fn new(
         cx: *mut Cx<'a>,
-        metas: &'a [Meta],
+        metas: &'a Pieces<Meta>,
         jumps: &'a Jumps,
         code: &'a mut CodeCache,
         limit: u64,

@@ -21,6 +21,7 @@ mod memory;
 mod op;
 mod operand;
 mod pair;
+mod pieces;
 mod places;
 mod select;
 mod select_vector;

@@ -11,26 +11,21 @@ use rustc_hash::FxBuildHasher;
 const FIRST: usize = 1024;
 
 /// A hash table that is never more than half full, with linear probing. What is put in stays until
-/// all is dropped.
+/// all is dropped. Slots are small, since most are empty: what was put in stands elsewhere.
 #[derive(Debug)]
 pub(crate) struct Places<K, V> {
-    slots: Vec<Option<(K, V)>>,
-    used: usize,
+    /// One more than the place in `entries`; 0 if the slot is empty.
+    slots: Vec<u32>,
+    entries: Vec<(K, V)>,
 }
 
 impl<K: Copy + Eq + Hash, V> Default for Places<K, V> {
     fn default() -> Self {
         Places {
-            slots: empty(FIRST),
-            used: 0,
+            slots: vec![0; FIRST],
+            entries: Vec::new(),
         }
     }
-}
-
-fn empty<K, V>(size: usize) -> Vec<Option<(K, V)>> {
-    let mut slots = vec![];
-    slots.resize_with(size, || None);
-    slots
 }
 
 impl<K: Copy + Eq + Hash, V> Places<K, V> {
@@ -38,7 +33,7 @@ impl<K: Copy + Eq + Hash, V> Places<K, V> {
     fn slot(&self, key: &K) -> usize {
         let most = self.slots.len() - 1;
         let mut at = FxBuildHasher.hash_one(key) as usize & most;
-        while let Some((other, _)) = &self.slots[at]
+        while let Some((other, _)) = self.entry(at)
             && other != key
         {
             at = (at + 1) & most;
@@ -46,29 +41,36 @@ impl<K: Copy + Eq + Hash, V> Places<K, V> {
         at
     }
 
+    fn entry(&self, slot: usize) -> Option<&(K, V)> {
+        let entry = self.slots[slot].checked_sub(1)?;
+        self.entries.get(entry as usize)
+    }
+
     /// What was put in for the key.
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.slots[self.slot(key)].as_ref().map(|(_, value)| value)
+        self.entry(self.slot(key)).map(|(_, value)| value)
     }
 
     /// Puts in what belongs to the key, in place of what was there.
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        if 2 * (self.used + 1) > self.slots.len() {
+        if 2 * (self.entries.len() + 1) > self.slots.len() {
             self.grow();
         }
         let slot = self.slot(&key);
-        self.used += usize::from(self.slots[slot].is_none());
-        self.slots[slot] = Some((key, value));
+        match self.slots[slot] {
+            0 => {
+                self.entries.push((key, value));
+                self.slots[slot] = self.entries.len() as u32;
+            }
+            place => self.entries[place as usize - 1].1 = value,
+        }
     }
 
     fn grow(&mut self) {
-        let more = empty(2 * self.slots.len());
-        for (key, value) in core::mem::replace(&mut self.slots, more)
-            .into_iter()
-            .flatten()
-        {
-            let slot = self.slot(&key);
-            self.slots[slot] = Some((key, value));
+        self.slots = vec![0; 2 * self.slots.len()];
+        for entry in 0..self.entries.len() {
+            let slot = self.slot(&self.entries[entry].0);
+            self.slots[slot] = entry as u32 + 1;
         }
     }
 
@@ -91,7 +93,7 @@ mod tests {
             }
         }
         assert!((0..3000).all(|key| places.get(&(key << 12)) == Some(&(key + 1))));
-        assert_eq!((places.get(&1), places.used), (None, 3000));
+        assert_eq!((places.get(&1), places.entries.len()), (None, 3000));
         places.clear();
         assert_eq!(places.get(&0), None);
     }

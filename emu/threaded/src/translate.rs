@@ -15,6 +15,7 @@ use crate::dispatch::{end_with_step, end_with_string, end_with_system_call, stop
 use crate::op::{Handler, Links, Meta, Op, Packed, packed};
 use crate::operand::{FAR, NEAR};
 use crate::pair;
+use crate::pieces::Pieces;
 use crate::select::{by_condition, by_mode, by_wide, by_width, memory, plain, register, select};
 use crate::strings;
 
@@ -54,7 +55,12 @@ impl Code {
 }
 
 /// Translates a block that stands at `rip`; the instructions go to the end of `metas`.
-pub(crate) fn translate(block: &Block, rip: u64, cost: CostModel, metas: &mut Vec<Meta>) -> Code {
+pub(crate) fn translate(
+    block: &Block,
+    rip: u64,
+    cost: CostModel,
+    metas: &mut Pieces<Meta>,
+) -> Code {
     let first = metas.len() as u32;
     let mut ops = Vec::with_capacity(block.insns.len() + 1);
     let mut costs = Vec::with_capacity(block.insns.len() + 1);
@@ -123,7 +129,7 @@ fn finish(
     costs: &[u64],
     links: Box<Links>,
     end: u64,
-    metas: &mut Vec<Meta>,
+    metas: &mut Pieces<Meta>,
 ) -> Code {
     let first = metas.len() - costs.len();
     let place = core::ptr::from_ref(&*links).expose_provenance() as u64;
