@@ -75,6 +75,8 @@ pub struct Jit {
     most_bytes: usize,
     /// How often all regions were dropped.
     drops: u64,
+    /// Compiles what it meets, and goes there, whether that is worth while or not.
+    eager: bool,
     /// What regions were compiled for.
     kind: Option<(CostModel, CpuModel)>,
     code: CodeCache,
@@ -103,9 +105,19 @@ impl Jit {
             bytes: 0,
             most_bytes: MOST_BYTES,
             drops: 0,
+            eager: false,
             kind: None,
             code: CodeCache::default(),
         })
+    }
+
+    /// The engine that compiles whatever can be compiled where it stands first, for tests: what it
+    /// does is the same, but takes longer.
+    #[must_use]
+    pub fn eager() -> Option<Jit> {
+        let mut jit = Jit::with_threshold(1, 100)?;
+        jit.eager = true;
+        Some(jit)
     }
 
     /// The same engine, but its regions take at most so many bytes of the host's memory. All are
@@ -212,7 +224,7 @@ impl Jit {
             _ => false,
         };
         let plan = Plan::new(cx, &is_entry);
-        let plan = plan.filter(Plan::is_worthwhile);
+        let plan = plan.filter(|plan| self.eager || plan.is_worthwhile());
         if plan.as_ref().is_some_and(|plan| !plan.fits(cx.cpu)) {
             // Later, perhaps.
             return;
@@ -287,7 +299,10 @@ impl Jit {
         let result = self.stay(cx, region, entry);
         let carried_out = cx.cpu.retired.wrapping_sub(retired);
         // Another region may have been made for where it led, in its place.
-        if self.drops == drops && self.regions[region as usize].stays.are_short(carried_out) {
+        if !self.eager
+            && self.drops == drops
+            && self.regions[region as usize].stays.are_short(carried_out)
+        {
             self.set_active(region, user, false);
         }
         result
@@ -380,7 +395,8 @@ impl Jit {
         if cx.cpu.rep_iteration != 0 || !self.heat.note_sample(cx.cpu.rip) {
             return Ok(true);
         }
-        for _ in 0..SEARCH {
+        let far = if self.eager { 0 } else { SEARCH };
+        for _ in 0..far {
             let before = cx.cpu.rip;
             // A string instruction pauses at once: it is not what is looked for.
             let deadline = cx.deadline.min(cx.cpu.cycle + 1);
@@ -398,10 +414,15 @@ impl Jit {
                 break;
             }
         }
-        if cx.is_ordinary() && VirtAddr(cx.cpu.rip).is_canonical() {
+        self.make_here(cx);
+        Ok(true)
+    }
+
+    /// Compiles what begins where the CPU stands, if nothing unusual is due.
+    fn make_here(&mut self, cx: &mut Cx<'_>) {
+        if cx.cpu.rep_iteration == 0 && cx.is_ordinary() && VirtAddr(cx.cpu.rip).is_canonical() {
             self.make(cx);
         }
-        Ok(true)
     }
 
     /// The region at RIP if it can run now.
@@ -420,7 +441,10 @@ impl Engine for Jit {
 
     fn fresh(&self) -> Box<dyn Engine> {
         match Jit::with_threshold(self.heat.threshold(), self.slice) {
-            Some(jit) => Box::new(jit.with_most_bytes(self.most_bytes)),
+            Some(mut jit) => {
+                jit.eager = self.eager;
+                Box::new(jit.with_most_bytes(self.most_bytes))
+            }
             // There has been one, so there is one; else slower is better than none.
             None => Box::new(machine::engine::Reference::default()),
         }

@@ -3,27 +3,35 @@
 
 mod common;
 
-use common::{Program, Random, World, compiler, judge};
+use common::{Program, Random, World, compiler, eager, judge};
+use jit::Jit;
 use machine::engine::Reference;
 
 /// Runs a program in both engines, and compares them wherever they stop.
-fn compare(seed: u64) {
+fn compare(seed: u64, jit: Jit) {
     let mut random = Random(seed);
     let program = Program::random(&mut random);
-    judge(&program, seed, &mut random);
+    judge(&program, seed, &mut random, jit);
 }
 
 #[test]
 fn random_programs_have_the_same_state_at_the_same_cycles() {
     for seed in 1..=60 {
-        compare(seed);
+        compare(seed, compiler());
+    }
+}
+
+#[test]
+fn random_programs_have_the_same_state_where_all_is_compiled() {
+    for seed in 1..=30 {
+        compare(seed, eager());
     }
 }
 
 fn compare_doubles(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let program = Program::of_doubles(&mut random);
-    judge(&program, seed, &mut random);
+    judge(&program, seed, &mut random, compiler());
 }
 
 /// Zeros, denormal numbers, infinities, NaNs, results that are too large or too
@@ -67,7 +75,8 @@ fn many_random_programs() {
     let range = std::env::var("SEEDS").unwrap_or("1000..4000".to_owned());
     let (from, to) = range.split_once("..").expect("two numbers");
     for seed in from.parse().expect("a number")..to.parse().expect("a number") {
-        compare(seed);
+        compare(seed, compiler());
+        compare(seed, eager());
         compare_doubles(seed);
     }
 }

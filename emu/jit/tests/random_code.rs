@@ -17,6 +17,15 @@ fn random_code_does_the_same() {
     random::judge_seeds(60, &[&soon, &later]);
 }
 
+/// All that can be compiled is, where the others judge what is worth it.
+#[test]
+fn random_code_does_the_same_where_all_is_compiled() {
+    match Jit::eager() {
+        Some(eager) => random::judge_seeds(30, &[&eager]),
+        None => eprintln!("skipped: there is no compiler for this host"),
+    }
+}
+
 /// Regions are dropped all the time, or too large to be kept at all.
 #[test]
 fn random_code_does_the_same_where_regions_have_little_room() {
@@ -32,8 +41,8 @@ fn random_code_does_the_same_where_regions_have_little_room() {
 
 #[test]
 fn bytes_of_a_fuzzer_do_the_same() {
-    match Jit::with_threshold(1, 300) {
-        Some(soon) => random::judge_bytes(10, &[&soon]),
+    match Jit::eager() {
+        Some(eager) => random::judge_bytes(10, &[&eager]),
         None => eprintln!("skipped: there is no compiler for this host"),
     }
 }

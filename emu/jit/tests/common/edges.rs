@@ -3,7 +3,7 @@
 use iced_x86::code_asm::*;
 use machine::cpu::Cpu;
 
-use super::{CODE, DATA, Program, Random, STACK, judge};
+use super::{CODE, DATA, Program, Random, STACK, compiler, judge};
 
 /// Rounds of the loop, and the one in which the special number comes.
 const ROUNDS: u32 = 50;
@@ -151,6 +151,6 @@ pub(crate) fn judge_edges() {
     }
     for (number, program) in programs.iter().enumerate() {
         let number = number as u64;
-        judge(program, number, &mut Random(number + 1));
+        judge(program, number, &mut Random(number + 1), compiler());
     }
 }

@@ -132,12 +132,16 @@ pub(crate) fn compiler() -> Jit {
     Jit::with_threshold(1, 300).expect("a host that it is for")
 }
 
+/// A compiler of all that can be compiled.
+pub(crate) fn eager() -> Jit {
+    Jit::eager().expect("a host that it is for")
+}
+
 /// Runs a program in both engines, and compares them wherever they stop.
-pub(crate) fn judge(program: &Program, seed: u64, random: &mut Random) {
+pub(crate) fn judge(program: &Program, seed: u64, random: &mut Random, mut jit: Jit) {
     let mut left = World::new(program);
     let mut right = left.clone();
     let mut reference: Box<dyn Engine> = Box::new(Reference::default());
-    let mut jit = compiler();
     for round in 0..200 {
         let deadline = left.cpu.cycle + random.deadline();
         let (a, b) = (
@@ -341,7 +345,11 @@ impl Maker<'_> {
     /// Instructions behind a branch.
     fn skipped(&mut self) -> Made {
         let mut after = self.a.create_label();
-        self.compare()?;
+        if self.random.below(3) == 0 {
+            self.instruction()?;
+        } else {
+            self.compare()?;
+        }
         match self.random.below(10) {
             0 => self.a.jo(after)?,
             1 => self.a.jb(after)?,
@@ -362,12 +370,36 @@ impl Maker<'_> {
     fn straight(&mut self, most: u64) -> Made {
         for _ in 0..1 + self.random.below(most) {
             self.instruction()?;
+            match self.random.below(12) {
+                0 | 1 => self.all_flags()?,
+                2 | 3 => self.one_flag()?,
+                _ => {}
+            }
         }
         Ok(())
     }
 
+    /// Keeps what the last instruction did to the flags.
+    fn all_flags(&mut self) -> Made {
+        self.a.pushfq()?;
+        self.a.pop(pick!(self, R64))
+    }
+
+    fn one_flag(&mut self) -> Made {
+        one_of_one!(self, pick!(self, R8); seto setb sete setbe sets setp setl setg)
+    }
+
     fn instruction(&mut self) -> Made {
         match self.random.below(20) {
+            0 => self.rare(),
+            1 => self.divide(),
+            _ => self.compiled(),
+        }
+    }
+
+    /// An instruction that the compiler has a way for.
+    fn compiled(&mut self) -> Made {
+        match self.random.below(18) {
             0..=4 => self.arithmetic(),
             5 => self.compare(),
             6 | 7 => self.memory(),
@@ -378,9 +410,7 @@ impl Maker<'_> {
             12 => self.multiply(),
             13 => self.stack(),
             14 => self.bits(),
-            15 => self.rare(),
-            16 => self.divide(),
-            17 => self.address(),
+            15 => self.address(),
             _ => self.vector(),
         }
     }
