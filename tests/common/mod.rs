@@ -222,6 +222,9 @@ pub(crate) fn native(program: &Path, args: &[&str], stdio: Stdio, input: &[u8]) 
     let own = fs::metadata("/proc/self").expect("our own process");
     command.gid(own.gid());
     command.envs([("PATH", "/bin"), ("HOME", "/"), ("TERM", "dumb")]);
+    // Programs tell how nice they are, and begin as this thread is. If it may not
+    // be less nice, they tell that.
+    let _ = rustix::process::setpriority_process(None, 0);
     match stdio {
         Stdio::Pipe => through_pipe(&mut command, input),
         Stdio::Tty => through_terminal(&mut command, input),
