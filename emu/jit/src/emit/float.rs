@@ -12,6 +12,7 @@ use machine::cpu::insn::{Insn, Op, Operand, Width};
 
 use super::flags::Flags;
 use super::range::Range;
+use super::vector::integer_width;
 use super::{Emit, memory, step};
 
 /// PE, all masks, RC.
@@ -32,6 +33,8 @@ enum Kind {
     Mul,
     Div,
     Root,
+    Min,
+    Max,
 }
 
 /// Kind, format, and whether all lanes are computed.
@@ -43,6 +46,8 @@ fn arithmetic(op: Op) -> Option<(Kind, Type, bool)> {
         Op::Mulsd => (Kind::Mul, F64, false),
         Op::Divsd => (Kind::Div, F64, false),
         Op::Sqrtsd => (Kind::Root, F64, false),
+        Op::Minsd => (Kind::Min, F64, false),
+        Op::Maxsd => (Kind::Max, F64, false),
         Op::Addpd => (Kind::Add, F64, true),
         Op::Subpd => (Kind::Sub, F64, true),
         Op::Mulpd => (Kind::Mul, F64, true),
@@ -51,6 +56,7 @@ fn arithmetic(op: Op) -> Option<(Kind, Type, bool)> {
         Op::Subss => (Kind::Sub, F32, false),
         Op::Mulss => (Kind::Mul, F32, false),
         Op::Divss => (Kind::Div, F32, false),
+        Op::Sqrtss => (Kind::Root, F32, false),
         _ => return None,
     })
 }
@@ -59,7 +65,7 @@ fn arithmetic(op: Op) -> Option<(Kind, Type, bool)> {
 pub(super) fn is_native(insn: &Insn) -> bool {
     match insn.op {
         Op::Ucomisd | Op::Comisd => true,
-        Op::Cvtsi2sd => insn.operands[1] != Operand::Mem,
+        Op::Cvtsi2sd | Op::Cvtss2sd | Op::Cvtsd2ss => true,
         Op::Cvttsd2si => true,
         op => arithmetic(op).is_some(),
     }
@@ -94,6 +100,8 @@ impl Emit<'_, '_> {
             Op::Ucomisd | Op::Comisd => self.float_compare(insn),
             Op::Cvtsi2sd => self.convert_integer(insn),
             Op::Cvttsd2si => self.truncate(insn),
+            Op::Cvtss2sd => self.convert_format(insn, types::F32, types::F64),
+            Op::Cvtsd2ss => self.convert_format(insn, types::F64, types::F32),
             op => {
                 if let Some((kind, of, packed)) = arithmetic(op) {
                     match packed {
@@ -149,6 +157,14 @@ impl Emit<'_, '_> {
             Kind::Mul => self.b.ins().fmul(a, b),
             Kind::Div => self.b.ins().fdiv(a, b),
             Kind::Root => self.b.ins().sqrt(b),
+            Kind::Min => {
+                let less = self.b.ins().fcmp(FloatCC::LessThan, a, b);
+                self.b.ins().select(less, a, b)
+            }
+            Kind::Max => {
+                let greater = self.b.ins().fcmp(FloatCC::GreaterThan, a, b);
+                self.b.ins().select(greater, a, b)
+            }
         }
     }
 
@@ -233,7 +249,7 @@ impl Emit<'_, '_> {
         let bad = self.b.ins().bor(bad, result.0);
         // A zero that comes of no zero is an underflow, if it is no difference.
         let source = match kind {
-            Kind::Add | Kind::Sub => return bad,
+            Kind::Add | Kind::Sub | Kind::Min | Kind::Max => return bad,
             Kind::Mul => self.b.ins().bor(a.1, b.1),
             Kind::Div => a.1,
             Kind::Root => b.1,
@@ -259,6 +275,7 @@ impl Emit<'_, '_> {
             }
             Kind::Add | Kind::Sub => self.combine((a, b), result, Range::sum),
             Kind::Mul => self.combine((a, b), result, Range::product),
+            Kind::Min | Kind::Max => self.combine((a, b), result, Range::either),
             Kind::Div | Kind::Root => self.combine_narrowly([a, b], result),
         }
         self.set_low_lane(to, result);
@@ -306,14 +323,45 @@ impl Emit<'_, '_> {
 
     /// CVTSI2SD: inexact at worst.
     fn convert_integer(&mut self, insn: &Insn) {
-        let (Operand::Xmm(to), Operand::Gpr(from)) = (insn.operands[0], insn.operands[1]) else {
+        let Operand::Xmm(to) = insn.operands[0] else {
             return;
         };
-        let value = self.register(from);
+        let value = match insn.operands[1] {
+            Operand::Gpr(from) => self.register(from),
+            _ => self.load(insn, integer_width(insn)),
+        };
         let value = self.b.ins().fcvt_from_sint(types::F64, value);
         self.clean.insert(value);
         self.set_range(value, Range::of_integer(64));
         self.set_low_lane(to, value);
+    }
+
+    /// CVTSS2SD and CVTSD2SS of numbers that are normal, or zero, in both formats.
+    fn convert_format(&mut self, insn: &Insn, from: Type, to: Type) {
+        let Operand::Xmm(register) = insn.operands[0] else {
+            return;
+        };
+        let value = self.scalar_source(insn, 1, from);
+        let result = match to {
+            types::F64 => self.b.ins().fpromote(to, value),
+            _ => self.b.ins().fdemote(to, value),
+        };
+        let rows = [(value, from), (result, to)].map(|(value, of)| {
+            let magnitude = self.magnitude(value, of);
+            let odd = self.is_odd(magnitude, of);
+            (odd, self.b.ins().icmp_imm_s(IntCC::Equal, magnitude, 0))
+        });
+        // Either both are ordinary, or both are zero.
+        let odd = self.b.ins().bor(rows[0].0, rows[1].0);
+        let zero = self.b.ins().band(rows[0].1, rows[1].1);
+        let not_zero = self.b.ins().bxor_imm_u(zero, 1);
+        let bad = self.b.ins().band(odd, not_zero);
+        self.leave_if(bad);
+        self.clean.insert(result);
+        if to == types::F64 {
+            self.set_range(result, Range::OF_SINGLE);
+        }
+        self.set_low_lane(register, result);
     }
 
     /// CVTTSD2SI where the result fits: inexact at worst.

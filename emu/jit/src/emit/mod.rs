@@ -10,6 +10,7 @@ mod branch;
 pub(crate) mod cost;
 mod flags;
 mod float;
+mod lanes;
 mod leave;
 mod memory;
 mod moves;

@@ -30,6 +30,20 @@ impl Range {
         }
     }
 
+    /// Of a normal single.
+    pub(super) const OF_SINGLE: Range = Range {
+        low: -126,
+        high: 128,
+    };
+
+    /// Of one of two numbers, whichever.
+    pub(super) fn either(self, other: Range) -> Option<Range> {
+        Some(Range {
+            low: self.low.min(other.low),
+            high: self.high.max(other.high),
+        })
+    }
+
     /// Of a sum or a difference: if it is not zero, it is a multiple of the last
     /// place of one of the two.
     pub(super) fn sum(self, other: Range) -> Option<Range> {

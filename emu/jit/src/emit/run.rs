@@ -79,7 +79,7 @@ fn wanted_before(insn: &Insn, behind: u16) -> u16 {
             behind & !written | 1 << (from & 15)
         }
         // The lowest lane stays.
-        (Op::Unpcklpd | Op::Punpcklqdq, ..) => behind,
+        (Op::Unpcklpd | Op::Punpcklqdq | Op::Movhpd | Op::Movhps | Op::Movlhps, ..) => behind,
         _ => behind & !written,
     }
 }
@@ -227,6 +227,7 @@ impl Emit<'_, '_> {
             (Op::Movaps | Op::Movapd | Op::Movdqa | Op::Movsd, Operand::Xmm(from)) => {
                 self.numbers[usize::from(from & 15)]
             }
+            (Op::Cvtss2sd, _) => Some(Range::OF_SINGLE),
             (Op::Cvtsi2sd, _) => Some(Range::of_integer(64)),
             _ => None,
         };

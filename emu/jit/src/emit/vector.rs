@@ -5,7 +5,7 @@ use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, 
 use machine::cpu::insn::{Insn, Op, Operand, Width};
 
 use super::range::WINDOW;
-use super::{Emit, float, memory, typed};
+use super::{Emit, float, lanes, memory, typed};
 
 /// How an instruction moves bits about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,9 @@ pub(super) fn is_native(insn: &Insn) -> bool {
             Operand::None | Operand::Gpr(_) | Operand::Mem | Operand::Xmm(_)
         )
     };
+    if lanes::is_native(insn) {
+        return true;
+    }
     let possible = !insn.vex && insn.operands.iter().all(known);
     possible && (move_of(insn.op).is_some() || is_combination(insn.op) || float::is_native(insn))
 }
@@ -86,7 +89,9 @@ fn little() -> MemFlagsData {
 
 impl Emit<'_, '_> {
     pub(super) fn vector(&mut self, insn: &Insn) {
-        if let Some(kind) = move_of(insn.op) {
+        if lanes::is_native(insn) {
+            self.integers(insn);
+        } else if let Some(kind) = move_of(insn.op) {
             self.vector_move(insn, kind);
         } else if is_combination(insn.op) {
             self.combination(insn);
@@ -305,7 +310,7 @@ impl Emit<'_, '_> {
 }
 
 /// The width of a MOVD or MOVQ with memory.
-fn integer_width(insn: &Insn) -> Width {
+pub(super) fn integer_width(insn: &Insn) -> Width {
     match insn.mem.bytes {
         4 => Width::Dword,
         _ => Width::Qword,

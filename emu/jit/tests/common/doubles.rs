@@ -292,7 +292,15 @@ impl Maker<'_> {
     /// What has to do with registers of doubles, but computes with none.
     fn other(&mut self) -> Made {
         let (x, y) = (self.register(), self.register());
-        match self.random.below(12) {
+        match self.random.below(20) {
+            12 => self.a.cvtsd2ss(x, y),
+            13 => self.a.cvtss2sd(x, y),
+            14 => self.a.maxsd(x, y),
+            15 => self.a.cvtsi2sd(x, dword_ptr(rbx + 8)),
+            16 => self.a.sqrtss(x, y),
+            17 => self.a.movhpd(x, qword_ptr(rsi + DATA)),
+            18 => self.a.movlpd(x, qword_ptr(rsi + DATA)),
+            19 => self.a.cvtsi2sd(x, qword_ptr(rsi + DATA)),
             0 => self.a.pxor(x, x),
             1 => self.a.xorpd(x, y),
             2 => self.a.andpd(x, y),

@@ -121,9 +121,30 @@ fn others(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.movsd_2(qword_ptr(rbx + 8), xmm2)?;
     a.addsd(xmm1, xmm0)?;
     a.movsd_2(qword_ptr(rbx + 16), xmm1)?;
+    a.movapd(xmm3, xmm0)?;
+    a.minsd(xmm3, table())?;
+    a.movsd_2(qword_ptr(rbx + 24), xmm3)?;
+    a.maxsd(xmm3, table())?;
+    a.movsd_2(qword_ptr(rbx + 32), xmm3)?;
     a.comisd(xmm0, table())?;
     a.setbe(cl)?;
     a.adc(rdx, 1)
+}
+
+/// To a single and back.
+fn single(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.cvtsd2ss(xmm3, table())?;
+    a.movss(dword_ptr(rbx), xmm3)?;
+    a.cvtss2sd(xmm3, xmm3)?;
+    a.movsd_2(qword_ptr(rbx + 8), xmm3)
+}
+
+/// From a single.
+fn double(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.cvtss2sd(xmm3, dword_ptr(rsi + DATA as i32))?;
+    a.movsd_2(qword_ptr(rbx), xmm3)?;
+    a.sqrtss(xmm3, dword_ptr(rsi + DATA as i32))?;
+    a.movss(dword_ptr(rbx + 8), xmm3)
 }
 
 /// Runs all of them on the compiler and the reference interpreter.
@@ -146,8 +167,30 @@ pub(crate) fn judge_edges() {
     let special = [&zero[..], &denormal, &endless, &none, &negative].concat();
     for special in special {
         programs.extend(
-            [others as Body, fourth, late, between].map(|body| program(body, one, special)),
+            [others as Body, fourth, late, between, single].map(|body| program(body, one, special)),
         );
+    }
+    // Singles that are denormal, and doubles that would be as singles, or too large.
+    for special in [
+        0x37F0_u64 << 48,
+        0x3690 << 48,
+        0x47F0 << 48,
+        0x3810 << 48,
+        0x36A0 << 48,
+    ] {
+        programs.push(program(single, one, special));
+    }
+    for special in [
+        0,
+        1,
+        0x7F_FFFF,
+        0x80_0000,
+        0x7F80_0000,
+        0x7F80_0001,
+        0x7FC0_0000,
+        0x8000_0000,
+    ] {
+        programs.push(program(double, 0x3F80_0000, special));
     }
     for (number, program) in programs.iter().enumerate() {
         let number = number as u64;

@@ -2,6 +2,7 @@
 
 mod doubles;
 pub(crate) mod edges;
+mod lanes;
 
 use iced_x86::code_asm::*;
 use jit::Jit;
@@ -399,7 +400,8 @@ impl Maker<'_> {
 
     /// An instruction that the compiler has a way for.
     fn compiled(&mut self) -> Made {
-        match self.random.below(18) {
+        match self.random.below(20) {
+            18 | 19 => self.lanes(),
             0..=4 => self.arithmetic(),
             5 => self.compare(),
             6 | 7 => self.memory(),
