@@ -28,6 +28,19 @@ fn random_programs_have_the_same_state_where_all_is_compiled() {
     }
 }
 
+fn compare_vectors(seed: u64) {
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let program = Program::of_vectors(&mut random);
+    judge(&program, seed, &mut random, compiler());
+}
+
+#[test]
+fn random_vectors_have_the_same_lanes() {
+    for seed in 1..=100 {
+        compare_vectors(seed);
+    }
+}
+
 fn compare_doubles(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let program = Program::of_doubles(&mut random);
@@ -78,5 +91,6 @@ fn many_random_programs() {
         compare(seed, compiler());
         compare(seed, eager());
         compare_doubles(seed);
+        compare_vectors(seed);
     }
 }

@@ -226,12 +226,27 @@ impl Program {
 
     /// A loop of random instructions, with branches, calls and inner loops.
     pub(crate) fn random(random: &mut Random) -> Program {
+        Program::of_kind(random, false)
+    }
+
+    /// The same, mostly with vectors of integers.
+    pub(crate) fn of_vectors(random: &mut Random) -> Program {
+        let mut program = Program::of_kind(random, true);
+        program.vectors = std::array::from_fn(|_| {
+            let mut half = || u128::from(random.next());
+            half() << 64 | half()
+        });
+        program
+    }
+
+    fn of_kind(random: &mut Random, vectors: bool) -> Program {
         let mut registers = std::array::from_fn(|_| random.number());
         registers[3] = DATA + 0x800;
         registers[4] = STACK;
         registers[12] = DATA + 0xFC0;
         let mut maker = Maker {
             a: CodeAssembler::new(64).expect("64 bits"),
+            vectors,
             random,
         };
         maker.program().expect("code");
@@ -261,6 +276,8 @@ fn vector(random: &mut Random) -> u128 {
 /// Writes a program.
 struct Maker<'r> {
     a: CodeAssembler,
+    /// Mostly vectors of integers.
+    vectors: bool,
     random: &'r mut Random,
 }
 
@@ -400,8 +417,8 @@ impl Maker<'_> {
 
     /// An instruction that the compiler has a way for.
     fn compiled(&mut self) -> Made {
-        match self.random.below(20) {
-            18 | 19 => self.lanes(),
+        match self.random.below(if self.vectors { 80 } else { 20 }) {
+            18.. => self.lanes(),
             0..=4 => self.arithmetic(),
             5 => self.compare(),
             6 | 7 => self.memory(),
