@@ -11,12 +11,12 @@ use machine::{CostModel, addr::VirtAddr};
 
 use crate::env::tag;
 use crate::jumps::Jumps;
-use crate::op::{Link, Links, Meta, Op, Packed};
+use crate::op::{Link, Links, Meta, Op, Packed, Store};
 use crate::pieces::Pieces;
 use crate::translate::{Code, translate};
 
 /// The longest block, in instructions.
-const LONGEST: usize = 64;
+pub(crate) const LONGEST: usize = 64;
 
 /// How many instructions are kept, each with some 150 bytes; one more, and all are dropped.
 const MOST: usize = 64 << 10;
@@ -64,6 +64,8 @@ pub(crate) struct Cache {
     pub(crate) jumps: Jumps,
     /// Blocks are dropped all together: others may lead to them.
     codes: Vec<Code>,
+    /// Where they lead.
+    links: Store,
     places: Places<Key, Kept>,
     kind: Option<(CostModel, CpuModel)>,
     /// Where runs stop, by linear address and rights.
@@ -86,6 +88,7 @@ impl Cache {
         self.metas.clear();
         self.jumps = Jumps::default();
         self.codes.clear();
+        self.links = Store::default();
         self.places.clear();
         self.drops += 1;
     }
@@ -147,7 +150,7 @@ impl Cache {
             second = Some((other, cx.bus.ram.generation(other)));
         }
         let code = (!block.insns.is_empty()).then(|| {
-            let mut code = translate(&block, key.rip, cx.cost, &mut self.metas);
+            let mut code = translate(&block, key.rip, cx.cost, &mut self.metas, &mut self.links);
             code.place = (key.rip, key.user);
             code.keep_stop(self.stops.contains(&code.place));
             self.codes.push(code);

@@ -152,8 +152,12 @@ fn step(op: &Op, cx: &mut Cx<'_>, env: &mut Env<'_>, budget: Packed, flags: Flag
         env.halt = Some(halt);
         return None;
     }
-    // It has not faulted, reached no device, and the rest of the block is still what stands there.
-    let undisturbed = cx.cpu.retired == retired + 1 && !cx.wants_attention() && tag(cx) == env.tag;
+    // It has not faulted, and the rest of the block is still what stands there.
+    // A device may have asked for an interrupt, which comes before the next instruction.
+    let undisturbed = cx.cpu.retired == retired + 1
+        && !cx.wants_attention()
+        && cx.is_ordinary()
+        && tag(cx) == env.tag;
     if !undisturbed {
         // SAFETY: the stay has the CPU borrowed.
         return unsafe { env.resume(cx) };

@@ -26,7 +26,7 @@ struct Exclusive<T>(T);
 
 // SAFETY: a shared reference gives no way to what is inside.
 unsafe impl<T> Sync for Exclusive<T> {}
-// SAFETY: the pointers inside lead to boxes that move along, and to nothing else.
+// SAFETY: the pointers inside lead to memory that moves along, and to nothing else.
 unsafe impl Send for Exclusive<State> {}
 
 #[derive(Default)]

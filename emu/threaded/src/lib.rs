@@ -12,6 +12,7 @@ extern crate alloc;
 mod body;
 mod cache;
 mod control;
+mod dead;
 mod dispatch;
 mod engine;
 mod env;

@@ -1,6 +1,7 @@
 //! What a block is made of: operations of 32 bytes that lie one behind the other, and the links at
 //! its end.
 
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ptr;
 
@@ -130,5 +131,28 @@ impl Links {
         // SAFETY: the links begin where such a multiple does, and nothing in them is borrowed
         // mutably.
         unsafe { &(*links).seen[which] }
+    }
+}
+
+/// Keeps links where operations can hold their addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    /// Each has room for [`CHUNK`], and never more.
+    chunks: Vec<Vec<Links>>,
+}
+
+const CHUNK: usize = 64;
+
+impl Store {
+    /// The exposed address of the links, which stay there as long as the store.
+    pub(crate) fn keep(&mut self, links: Links) -> u64 {
+        if self.chunks.last().is_none_or(|last| last.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let last = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[last];
+        let at = chunk.len();
+        chunk.push(links);
+        chunk.as_mut_ptr().wrapping_add(at).expose_provenance() as u64
     }
 }

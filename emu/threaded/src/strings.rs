@@ -54,7 +54,8 @@ pub(crate) fn run(cx: &mut Cx<'_>, insn: &Insn, code: &mut CodeCache) -> Result<
         let result = cx.step(code);
         cx.deadline = deadline;
         result?;
-        let over = cx.cpu.rip != rip || cx.cpu.cycle >= cx.deadline;
+        // An iteration may have reached a device.
+        let over = cx.cpu.rip != rip || cx.cpu.cycle >= cx.deadline || cx.interrupt_due();
         if over || cx.wants_attention() || tag(cx) != known {
             return Ok(());
         }

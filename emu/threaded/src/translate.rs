@@ -11,8 +11,9 @@ use machine::engine::block::{Block, is_straight};
 
 use crate::body::alu;
 use crate::control;
+use crate::dead::Dead;
 use crate::dispatch::{end_with_step, end_with_string, end_with_system_call, stop};
-use crate::op::{Handler, Links, Meta, Op, Packed, packed};
+use crate::op::{Handler, Links, Meta, Op, Packed, Store, packed};
 use crate::operand::{FAR, NEAR};
 use crate::pair;
 use crate::pieces::Pieces;
@@ -24,9 +25,6 @@ use crate::strings;
 pub(crate) struct Code {
     /// They are reached through pointers, so they stay where they are.
     pub(crate) ops: Box<[Op]>,
-    /// Where the last operation leads: a jump's target, and the following instruction. Operations
-    /// hold its exposed address.
-    _links: Box<Links>,
     /// What the block is charged on entry.
     pub(crate) cost: Packed,
     /// Whether it begins with a string instruction that can go on where it paused.
@@ -54,17 +52,20 @@ impl Code {
     }
 }
 
-/// Translates a block that stands at `rip`; the instructions go to the end of `metas`.
+/// Translates a block that stands at `rip`; the instructions go to the end of `metas`,
+/// and what it leads to into `store`.
 pub(crate) fn translate(
     block: &Block,
     rip: u64,
     cost: CostModel,
     metas: &mut Pieces<Meta>,
+    store: &mut Store,
 ) -> Code {
     let first = metas.len() as u32;
     let mut ops = Vec::with_capacity(block.insns.len() + 1);
     let mut costs = Vec::with_capacity(block.insns.len() + 1);
     let mut at = rip;
+    let dead = Dead::of(&block.insns);
     let mut paired = false;
     for (i, insn) in block.insns.iter().enumerate() {
         let next = at.wrapping_add(u64::from(insn.len));
@@ -72,10 +73,12 @@ pub(crate) fn translate(
         let extras = match core::mem::take(&mut paired) {
             true => &[],
             false => {
-                let pair = pair_at(block, i, meta);
+                let pair = pair_at(block, i, meta, &dead);
                 paired = pair.is_some();
-                let (op, extras) =
-                    pair.map_or_else(|| single(block, i, meta, next), |op| (op, &[][..]));
+                let (op, extras) = pair.map_or_else(
+                    || single(&block.insns[i], meta, next, dead.before(i + 1)),
+                    |op| (op, &[][..]),
+                );
                 ops.push(op);
                 extras
             }
@@ -89,31 +92,30 @@ pub(crate) fn translate(
         });
         at = next;
     }
-    let links = Box::new(links(block, at));
-    finish(block, ops, &costs, links, at, metas)
+    let place = store.keep(links(block, at));
+    finish(block, ops, &costs, place, at, metas)
 }
 
 /// The operation of one instruction, and what it costs besides its own class.
-fn single(block: &Block, i: usize, meta: u32, next: u64) -> (Op, &'static [Class]) {
-    let insn = &block.insns[i];
+fn single(insn: &Insn, meta: u32, next: u64, silent: bool) -> (Op, &'static [Class]) {
     if !is_straight(insn) {
         return end(insn, meta, next);
     }
-    let silent = flags_are_dead(&block.insns[i + 1..]);
     let choice = select(insn, meta, next, silent);
     (choice.op, choice.extras)
 }
 
 /// The operation of this instruction and the next, unless that one is wanted for the jump behind
 /// it. Neither reaches memory.
-fn pair_at(block: &Block, i: usize, meta: u32) -> Option<Op> {
+fn pair_at(block: &Block, i: usize, meta: u32, dead: &Dead) -> Option<Op> {
     let [first, second, rest @ ..] = block.insns.get(i..)? else {
         return None;
     };
+    if first.op != Name::Mov {
+        return None;
+    }
     let wanted = rest.len() == 1 && is_fused(block);
-    let straight = is_straight(first) && is_straight(second);
-    let silent = flags_are_dead(rest);
-    pair::select(first, second, meta, silent).filter(|_| straight && !wanted)
+    pair::select(first, second, meta, dead.before(i + 2)).filter(|_| !wanted)
 }
 
 /// Where the block's end leads.
@@ -127,12 +129,11 @@ fn finish(
     block: &Block,
     mut ops: Vec<Op>,
     costs: &[u64],
-    links: Box<Links>,
+    place: u64,
     end: u64,
     metas: &mut Pieces<Meta>,
 ) -> Code {
     let first = metas.len() - costs.len();
-    let place = core::ptr::from_ref(&*links).expose_provenance() as u64;
     fuse(block, &mut ops);
     if let Some(last) = ops.last_mut() {
         match block.insns.last() {
@@ -166,7 +167,6 @@ fn finish(
     }
     Code {
         ops: ops.into_boxed_slice(),
-        _links: links,
         cost: rest,
         instead: None,
         place: (0, false),
@@ -351,30 +351,4 @@ fn counted(before: &Insn, last: &Insn) -> Option<Handler> {
     }
     by_wide!(before.size, W => by_condition!(last.condition, C =>
         control::count_down::<W, C> as Handler))
-}
-
-/// Whether the instructions that follow set all flags before anybody can look at them.
-fn flags_are_dead(following: &[Insn]) -> bool {
-    for insn in following {
-        let address = insn.op == Name::Lea && insn.mem.address == Width::Qword;
-        if insn.operands.contains(&Operand::Mem) && !address {
-            return false;
-        }
-        let plain = insn.operands.iter().all(|&operand| match operand {
-            Operand::Gpr(_) => register(operand).is_some(),
-            operand => matches!(operand, Operand::Imm(_) | Operand::None | Operand::Mem),
-        });
-        if !plain || !is_straight(insn) {
-            return false;
-        }
-        match insn.op {
-            Name::Add | Name::Or | Name::And | Name::Sub | Name::Xor | Name::Cmp | Name::Test => {
-                return true;
-            }
-            Name::Neg => return true,
-            Name::Mov | Name::Movzx | Name::Movsx | Name::Movsxd | Name::Lea => {}
-            _ => return false,
-        }
-    }
-    false
 }

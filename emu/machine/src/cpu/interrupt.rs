@@ -11,7 +11,8 @@ const TASK_PRIORITY: u32 = 0x80;
 impl Cx<'_> {
     /// Whether an interrupt is to be taken at this boundary.
     #[inline]
-    pub(super) fn interrupt_due(&self) -> bool {
+    #[must_use]
+    pub fn interrupt_due(&self) -> bool {
         self.cpu.flag(flag::IF) && self.cpu.shadow == Shadow::None && self.bus.interrupt()
     }
 

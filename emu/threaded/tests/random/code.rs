@@ -274,17 +274,18 @@ impl Emitter<'_, '_> {
             &[0xFB],
             &[0xFB],
             &[0xFA],
-            &[0xFB, 0xF4],                               // sti; hlt
-            &[0x0F, 0x01, 0xCB],                         // stac
-            &[0x0F, 0x01, 0xCA],                         // clac
-            &[0x0F, 0x01, 0x3B],                         // invlpg [rbx]
-            &[0x0F, 0x20, 0xD8, 0x0F, 0x22, 0xD8],       // mov rax, cr3; mov cr3, rax
-            &[0x66, 0xBA, 0xF8, 0x03, 0xEE],             // mov dx, 0x3F8; out dx, al
-            &[0xE4, 0x61],                               // in al, 0x61
-            &[0xE6, 0x80],                               // out 0x80, al
-            &[0x0F, 0x06],                               // clts
+            &[0xFB, 0xF4],                                     // sti; hlt
+            &[0x0F, 0x01, 0xCB],                               // stac
+            &[0x0F, 0x01, 0xCA],                               // clac
+            &[0x0F, 0x01, 0x3B],                               // invlpg [rbx]
+            &[0x0F, 0x20, 0xD8, 0x0F, 0x22, 0xD8],             // mov rax, cr3; mov cr3, rax
+            &[0x66, 0xBA, 0xF8, 0x03, 0xEE],                   // mov dx, 0x3F8; out dx, al
+            &[0xE4, 0x61],                                     // in al, 0x61
+            &[0xE6, 0x80],                                     // out 0x80, al
+            &[0x0F, 0x06],                                     // clts
             &[0x8B, 0x04, 0x25, 0x90, 0x03, 0xE0, 0xFE], // mov eax, [APIC timer], sign extended
             &[0x0F, 0x01, 0xF8],                         // swapgs
+            &[0xB9, 0, 3, 0xE0, 0xFE, 0xC7, 1, 0x41, 0, 4, 0], // an interrupt to itself
         ];
         let from = if self.user || self.dice.once_in(3) {
             anywhere
