@@ -15,6 +15,7 @@ mod leave;
 mod memory;
 mod moves;
 mod multiply;
+mod numbers;
 mod range;
 mod run;
 mod shift;
@@ -38,7 +39,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use cost::packed;
 use flags::{Flags, Wish, wish};
 use leave::{Exit, Rip};
-use run::{Hasty, Numbers};
+use numbers::Numbers;
+use run::Hasty;
 
 pub(crate) use float::{is_ready, needs_mxcsr};
 pub(crate) use leave::signature;
@@ -187,7 +189,7 @@ pub(crate) fn build(
         clean: FxHashSet::default(),
         numbers: [None; 16],
         numbers_known: vec![None; count],
-        wanted: run::wanted(plan),
+        wanted: numbers::wanted(plan),
         hasty: None,
         fill,
         step,
