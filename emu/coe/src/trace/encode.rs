@@ -1,8 +1,8 @@
-//! Encodes what a trace has most of, the kernel's events, and what it has in
+//! Encodes what a trace has most of, events and choices of the kernel, and what it has in
 //! small pieces, without the detours that a general encoder takes.
 
 use abi::probe::ARGS;
-use machine::{Payload, Position};
+use machine::{Choice, Payload, Position};
 
 use super::TraceError;
 use super::format::event_record;
@@ -10,9 +10,13 @@ use super::format::event_record;
 /// A number has no more bytes.
 const NUMBER: usize = 10;
 
-/// The fixed part of a kernel's event has no more bytes: two tags, the CPU, six
-/// counters, id, arguments, and the length of the text.
-const FIXED: usize = 3 + (6 + 1 + ARGS + 1) * NUMBER;
+/// Answers that a choice usually has no more of.
+const CANDIDATES: usize = 8;
+
+/// An event has no more bytes but for the kernel's text: two tags, the CPU, six
+/// counters; then id, arguments and the length of the text, or what a choice has,
+/// which is no more.
+const FIXED: usize = 3 + (6 + 1 + ARGS + 1 + CANDIDATES) * NUMBER;
 
 /// The most bytes that are stored as they are.
 const SMALL: usize = 512;
@@ -23,23 +27,30 @@ pub(super) fn event(
     at: Position,
     payload: &Payload,
 ) -> Result<Vec<u8>, TraceError> {
-    let Payload::Kernel { id, args, text } = payload else {
-        return postcard::to_extend(&event_record(at, payload), records)
-            .map_err(|_| TraceError::Encode);
-    };
     let mut fixed = Fixed::default();
     fixed.byte(0);
-    fixed.number(at.cycle);
-    fixed.byte(at.cpu);
-    for counter in [at.retired, at.rep, at.user, at.retired_user, at.mode_since] {
-        fixed.number(counter);
-    }
-    fixed.byte(0);
-    fixed.number(*id as u64);
-    for arg in args {
-        fixed.number(*arg);
-    }
-    fixed.number(text.len() as u64);
+    fixed.position(at);
+    let text: &[u8] = match payload {
+        Payload::Kernel { id, args, text } => {
+            fixed.byte(0);
+            fixed.number(*id as u64);
+            for arg in args {
+                fixed.number(*arg);
+            }
+            fixed.number(text.len() as u64);
+            text
+        }
+        Payload::Choice { choice, answer } if choice.candidates.len() <= CANDIDATES => {
+            fixed.byte(1);
+            fixed.choice(choice);
+            fixed.number(u64::from(*answer));
+            &[]
+        }
+        other => {
+            let record = event_record(at, other);
+            return postcard::to_extend(&record, records).map_err(|_| TraceError::Encode);
+        }
+    };
     let mut records = records;
     records.extend_from_slice(&fixed.bytes[..fixed.len]);
     records.extend_from_slice(text);
@@ -62,6 +73,25 @@ impl Default for Fixed {
 }
 
 impl Fixed {
+    fn position(&mut self, at: Position) {
+        self.number(at.cycle);
+        self.byte(at.cpu);
+        for counter in [at.retired, at.rep, at.user, at.retired_user, at.mode_since] {
+            self.number(counter);
+        }
+    }
+
+    fn choice(&mut self, choice: &Choice) {
+        self.number(choice.kind as u64);
+        self.number(u64::from(choice.n));
+        self.number(u64::from(choice.default));
+        self.number(choice.candidates.len() as u64);
+        for candidate in &choice.candidates {
+            self.number(u64::from(*candidate));
+        }
+        self.number(choice.index);
+    }
+
     fn byte(&mut self, byte: u8) {
         self.bytes[self.len] = byte;
         self.len += 1;
@@ -99,6 +129,7 @@ pub(super) fn block(raw: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use abi::choice::ChoiceKind;
     use abi::event::EventId;
     use machine::Event;
 
@@ -125,7 +156,20 @@ mod tests {
                 args: std::array::from_fn(other),
                 text: text.to_vec(),
             };
+            let choice = |candidates: Vec<u32>| Payload::Choice {
+                choice: Choice {
+                    kind: ChoiceKind::WakeFirst,
+                    n: other(1) as u32,
+                    default: other(2) as u32,
+                    candidates,
+                    index: other(3),
+                },
+                answer: other(4) as u32,
+            };
             let payloads = [
+                choice(Vec::new()),
+                choice(vec![u32::MAX; CANDIDATES]),
+                choice(vec![u32::MAX; CANDIDATES + 1]),
                 kernel(b""),
                 kernel(&[7; 300]),
                 Payload::Console(9),
