@@ -151,3 +151,25 @@ unsafe extern "C" fn settle(state: *mut State<'_, '_>) {
     // SAFETY: as in `fill`.
     unsafe { &mut *state }.settle_word();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_stay_as_they_are_when_others_come_to_their_piece() {
+        let mut arena = Arena::default();
+        let text = |number: u8| vec![number; usize::from(number) * 97];
+        let codes: Vec<Code> = (0..=255)
+            .map(|number| arena.add(&text(number)).expect("memory"))
+            .collect();
+        assert!(!arena.has_lost());
+        for (code, number) in codes.iter().zip(0..=255) {
+            assert_eq!(code.start % ALIGNMENT, 0);
+            let start = std::ptr::with_exposed_provenance::<u8>(code.start);
+            // SAFETY: the arena has so many bytes there, and keeps them readable.
+            let there = unsafe { std::slice::from_raw_parts(start, code.len) };
+            assert_eq!(there, text(number));
+        }
+    }
+}

@@ -90,3 +90,28 @@ impl Places {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_found_under_its_tag_until_it_is_forgotten() {
+        let mut places = Places::new();
+        places.note(0x1000, 7, 0xABC0, 1, 2);
+        let found = |places: &Places, rip, tag| {
+            let place = places.find(rip, tag);
+            place.map(|place| (place.region, place.entry))
+        };
+        assert_eq!(found(&places, 0x1000, 7), Some((1, 2)));
+        assert_eq!(found(&places, 0x1000, 8), None, "another epoch");
+        assert_eq!(found(&places, 0x1001, 7), None, "another address");
+        let other = (1 << PLACE_BITS) | 0x1001;
+        assert_eq!(Places::at(other), Places::at(0x1000));
+        assert_eq!(found(&places, other, 7), None, "the same place");
+        places.forget(2);
+        assert_eq!(found(&places, 0x1000, 7), Some((1, 2)));
+        places.forget(1);
+        assert_eq!(found(&places, 0x1000, 7), None);
+    }
+}

@@ -61,6 +61,17 @@ fn one_special_number_among_ordinary_ones_is_noticed() {
     common::edges::judge_edges();
 }
 
+/// From region to region: through a table that changes, to code that is far away,
+/// with flags that are read there.
+#[test]
+fn regions_that_lead_to_each_other_change_nothing() {
+    for seed in 1..=12 {
+        let mut random = Random(seed);
+        let program = Program::of_tables(random.next());
+        judge(&program, seed, &mut random, compiler());
+    }
+}
+
 /// More regions than there is room for: all are dropped again and again.
 #[test]
 fn regions_that_are_dropped_all_the_time_change_nothing() {

@@ -3,6 +3,7 @@
 mod doubles;
 pub(crate) mod edges;
 mod lanes;
+mod tables;
 
 use iced_x86::code_asm::*;
 use jit::Jit;
