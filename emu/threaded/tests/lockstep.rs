@@ -181,3 +181,23 @@ fn more_code_than_is_kept() {
     fast.run(&mut Threaded::default(), 240_000).unwrap();
     assert_eq!(exact.cpu, fast.cpu);
 }
+
+/// What random code hardly ever has: a copy that is combined with itself, and a search for two equal
+/// bytes where many are.
+#[test]
+fn what_is_rare() {
+    let rare: [&[u8]; 2] = [
+        // mov rax, rbx; add rax, rax; mov ecx, ebx; sub ecx, ecx
+        &[0x48, 0x89, 0xD8, 0x48, 0x01, 0xC0, 0x89, 0xD9, 0x29, 0xC9],
+        // mov al, [rsi]; mov ecx, 300; repne cmpsb
+        &[0x8A, 0x06, 0xB9, 0x2C, 1, 0, 0, 0xF2, 0xA6],
+    ];
+    for code in rare {
+        let code = [code, &[0xEB, 0xFE]].concat();
+        let mut exact = Guest::with_data(&code);
+        let mut fast = exact.clone();
+        exact.run(&mut Reference::default(), 3000).unwrap();
+        fast.run(&mut Threaded::default(), 3000).unwrap();
+        assert_eq!(exact.cpu, fast.cpu);
+    }
+}
