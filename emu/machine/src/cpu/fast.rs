@@ -14,7 +14,7 @@ impl Cx<'_> {
         // Of watched accesses, and where the program may want alignment checked.
         const W: Mode = Mode::Watched;
         const MODES: [Mode; 8] = [Mode::Kernel, Mode::KernelAc, Mode::User, W, W, W, W, W];
-        let ac = self.cpu.rflags / flag::AC & 1;
+        let ac = u64::from(self.cpu.rflags & flag::AC != 0);
         MODES[(ac | u64::from(self.user) << 1 | (self.watch & 1) << 2) as usize]
     }
 
