@@ -49,7 +49,8 @@ mod tests {
             assert_eq!(frame(kind, file.len(), stored).as_ref(), head.first_chunk());
             let raw = lz4_flex::block::decompress(stored, file.len());
             assert!(raw.is_ok_and(|raw| raw == *file));
-            assert_eq!(chunk_of(kind, &file.to_vec()), Some(*chunk));
+            let elsewhere = file.to_vec();
+            assert_eq!(chunk_of(kind, &elsewhere), Some(*chunk));
             assert_eq!(chunk_of(kind ^ 1, file), None);
             let followed = [chunk, &b"more"[..]].concat();
             assert_eq!(file_at(&followed), Some(*file));
@@ -75,7 +76,8 @@ mod tests {
 
     #[test]
     fn the_kernels_hash_is_that_of_its_bytes() {
-        for bytes in [KERNEL, &KERNEL.to_vec(), &KERNEL[1..], b""] {
+        let elsewhere = KERNEL.to_vec();
+        for bytes in [KERNEL, &elsewhere, &KERNEL[1..], b""] {
             assert_eq!(hash(bytes), xxhash_rust::xxh3::xxh3_128(bytes));
         }
     }
