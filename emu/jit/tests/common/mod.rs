@@ -319,6 +319,7 @@ impl Maker<'_> {
     fn program(&mut self) -> Made {
         let (mut again, mut leaf) = (self.a.create_label(), self.a.create_label());
         self.a.set_label(&mut again)?;
+        self.stir()?;
         for _ in 0..2 + self.random.below(5) {
             self.piece(leaf)?;
         }
@@ -327,6 +328,28 @@ impl Maker<'_> {
         self.a.set_label(&mut leaf)?;
         self.straight(3)?;
         self.a.ret()
+    }
+
+    /// New numbers for about half of the registers in each round: what a loop does again and
+    /// again to the same ones soon has nothing but zeros to work on, whose flags tell little.
+    fn stir(&mut self) -> Made {
+        let seed = qword_ptr(rbx - 0x100);
+        self.a.mov(r8, seed)?;
+        self.a.mov(r9, 0x5851_F42D_4C95_7F2Du64)?;
+        self.a.imul_2(r8, r9)?;
+        self.a.add(r8, 0x1405_7B7E)?;
+        self.a.mov(seed, r8)?;
+        for register in R64 {
+            match self.random.below(8) {
+                0..=3 if register != r8 => {
+                    self.a.mov(register, r8)?;
+                    self.a.ror(register, 1 + self.random.below(63) as u32)?;
+                }
+                4 => self.a.mov(register, self.random.number())?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn piece(&mut self, leaf: CodeLabel) -> Made {
@@ -483,7 +506,7 @@ impl Maker<'_> {
         match self.random.below(8) {
             0 => ptr(r12 + 0x38),
             1 => ptr(r12 + 0x3D),
-            2 => ptr(rbx + self.random.below(0x700) as i32).fs(),
+            2 => ptr(0x700 + self.random.below(0x600) as i32).fs(),
             _ => rbx + self.random.below(0x400) as i32,
         }
     }

@@ -179,6 +179,12 @@ impl Ram {
         true
     }
 
+    /// Sees to all that a write to the frame at `pa` would see to, before writes
+    /// that are not told of one by one.
+    pub(crate) fn expect_writes(&mut self, pa: PhysAddr) {
+        let _page = self.open(self.index(pa));
+    }
+
     /// Copies bytes into RAM, across pages; false if not all of it is RAM.
     #[must_use]
     pub fn load(&mut self, mut pa: PhysAddr, mut bytes: &[u8]) -> bool {

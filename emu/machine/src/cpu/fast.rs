@@ -78,9 +78,7 @@ impl Cx<'_> {
         let _ = self.translate(va, rights);
         self.charge_work();
         if write {
-            // The write that follows has to be noticed, and is by this one.
-            let byte = self.bus.ram.read(pa, 1).unwrap_or(0);
-            self.bus.ram.write(pa, 1, byte);
+            self.bus.ram.expect_writes(pa);
             // As sure to pass: now that the write is noticed, this makes the way.
             let _ = self.translate(va, rights);
         }
