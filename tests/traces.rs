@@ -166,6 +166,8 @@ struct Taken {
     preamble: Vec<u8>,
     /// Kinds and unpacked data.
     chunks: Vec<(u8, Vec<u8>)>,
+    /// The same data as they were stored: one of the many blocks that unpack to them.
+    stored: Vec<Vec<u8>>,
 }
 
 impl Taken {
@@ -173,15 +175,20 @@ impl Taken {
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
         let mut at = 16 + word(12) as usize + 4;
         let preamble = bytes[..at].to_vec();
-        let mut chunks = Vec::new();
+        let (mut chunks, mut stored) = (Vec::new(), Vec::new());
         while at < bytes.len() {
-            let (raw, stored) = (word(at + 4) as usize, word(at + 8) as usize);
-            let data = &bytes[at + 16..at + 16 + stored];
-            let data = lz4_flex::block::decompress(data, raw).expect("an LZ4 block");
+            let (raw, len) = (word(at + 4) as usize, word(at + 8) as usize);
+            let block = &bytes[at + 16..at + 16 + len];
+            let data = lz4_flex::block::decompress(block, raw).expect("an LZ4 block");
             chunks.push((bytes[at], data));
-            at += 16 + stored;
+            stored.push(block.to_vec());
+            at += 16 + len;
         }
-        Taken { preamble, chunks }
+        Taken {
+            preamble,
+            chunks,
+            stored,
+        }
     }
 
     /// The first snapshot.
@@ -190,15 +197,25 @@ impl Taken {
         &mut snapshot.expect("there is a snapshot").1
     }
 
+    /// The file as it was, by what the documentation says.
+    fn as_it_was(&self) -> Vec<u8> {
+        self.file_of(&self.stored)
+    }
+
     /// The file again, with all checksums right.
     fn together(&self) -> Vec<u8> {
+        let packed = |chunk: &(u8, Vec<u8>)| lz4_flex::block::compress(&chunk.1);
+        let stored: Vec<Vec<u8>> = self.chunks.iter().map(packed).collect();
+        self.file_of(&stored)
+    }
+
+    fn file_of(&self, stored: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = self.preamble.clone();
-        for (kind, raw) in &self.chunks {
-            let stored = lz4_flex::block::compress(raw);
+        for ((kind, raw), stored) in self.chunks.iter().zip(stored) {
             let mut frame = vec![*kind, 0, 0, 0];
             frame.extend((raw.len() as u32).to_le_bytes());
             frame.extend((stored.len() as u32).to_le_bytes());
-            let crc = crc32c::crc32c_append(crc32c::crc32c(&frame), &stored);
+            let crc = crc32c::crc32c_append(crc32c::crc32c(&frame), stored);
             bytes.extend(frame);
             bytes.extend(crc.to_le_bytes());
             bytes.extend(stored);
@@ -213,7 +230,8 @@ const SNAPSHOT: u8 = 8;
 fn a_trace_is_what_the_documentation_says() {
     let bytes = record(&setup(tiny::TICKER, 12_000_000), Some(5_000_000));
     let taken = Taken::apart(&bytes);
-    assert_eq!(taken.together(), bytes);
+    assert_eq!(taken.as_it_was(), bytes);
+    assert!(Trace::from_bytes(taken.together()).is_ok());
     let kinds: Vec<u8> = taken.chunks.iter().map(|chunk| chunk.0).collect();
     assert_eq!(kinds, [1, 2, 4, 4, 7, 8, 4, 7, 8, 4, 5]);
 }
