@@ -28,6 +28,19 @@ fn random_programs_have_the_same_state_where_all_is_compiled() {
     }
 }
 
+fn compare_telling(seed: u64) {
+    let mut random = Random(seed);
+    let program = Program::telling(&mut random);
+    judge(&program, seed, &mut random, eager());
+}
+
+#[test]
+fn every_flag_is_the_same_behind_every_instruction() {
+    for seed in 1..=100 {
+        compare_telling(seed);
+    }
+}
+
 fn compare_vectors(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let program = Program::of_vectors(&mut random);
@@ -101,6 +114,7 @@ fn many_random_programs() {
     for seed in from.parse().expect("a number")..to.parse().expect("a number") {
         compare(seed, compiler());
         compare(seed, eager());
+        compare_telling(seed);
         compare_doubles(seed);
         compare_vectors(seed);
     }

@@ -164,9 +164,21 @@ pub(crate) fn judge(program: &Program, seed: u64, random: &mut Random, mut jit: 
             "seed {seed:#x}, round {round}"
         );
         if a.is_err() {
+            println!(
+                "seed {seed} round {round} err {a:?} cycles {} bytes {} rip {:x}",
+                left.cpu.cycle,
+                jit.bytes(),
+                left.cpu.rip
+            );
             return;
         }
     }
+    println!(
+        "seed {seed} done cycles {} retired {} bytes {}",
+        left.cpu.cycle,
+        left.cpu.retired,
+        jit.bytes()
+    );
 }
 
 /// Maps the first bytes to themselves, for everybody; no accessed or dirty bits.
@@ -227,12 +239,17 @@ impl Program {
 
     /// A loop of random instructions, with branches, calls and inner loops.
     pub(crate) fn random(random: &mut Random) -> Program {
-        Program::of_kind(random, false)
+        Program::of_kind(random, Kind::Numbers)
+    }
+
+    /// The same, and the flags are looked at behind every instruction.
+    pub(crate) fn telling(random: &mut Random) -> Program {
+        Program::of_kind(random, Kind::Telling)
     }
 
     /// The same, mostly with vectors of integers.
     pub(crate) fn of_vectors(random: &mut Random) -> Program {
-        let mut program = Program::of_kind(random, true);
+        let mut program = Program::of_kind(random, Kind::Vectors);
         program.vectors = std::array::from_fn(|_| {
             let mut half = || u128::from(random.next());
             half() << 64 | half()
@@ -240,14 +257,14 @@ impl Program {
         program
     }
 
-    fn of_kind(random: &mut Random, vectors: bool) -> Program {
+    fn of_kind(random: &mut Random, kind: Kind) -> Program {
         let mut registers = std::array::from_fn(|_| random.number());
         registers[3] = DATA + 0x800;
         registers[4] = STACK;
         registers[12] = DATA + 0xFC0;
         let mut maker = Maker {
             a: CodeAssembler::new(64).expect("64 bits"),
-            vectors,
+            kind,
             random,
         };
         maker.program().expect("code");
@@ -274,11 +291,20 @@ fn vector(random: &mut Random) -> u128 {
     u128::from(double(random)) << 64 | u128::from(double(random))
 }
 
+/// What a program is mostly made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Numbers,
+    /// Numbers, with a look at the flags behind every instruction.
+    Telling,
+    /// Vectors of integers.
+    Vectors,
+}
+
 /// Writes a program.
 struct Maker<'r> {
     a: CodeAssembler,
-    /// Mostly vectors of integers.
-    vectors: bool,
+    kind: Kind,
     random: &'r mut Random,
 }
 
@@ -332,9 +358,16 @@ impl Maker<'_> {
 
     /// New numbers for about half of the registers in each round: what a loop does again and
     /// again to the same ones soon has nothing but zeros to work on, whose flags tell little.
+    /// The numbers depend on all registers of before, so that nothing that went wrong once is
+    /// forgotten until the engines are compared.
     fn stir(&mut self) -> Made {
         let seed = qword_ptr(rbx - 0x100);
+        self.a.add(seed, r8)?;
         self.a.mov(r8, seed)?;
+        for register in R64.into_iter().filter(|register| *register != r8) {
+            self.a.add(r8, register)?;
+            self.a.ror(r8, 7u32)?;
+        }
         self.a.mov(r9, 0x5851_F42D_4C95_7F2Du64)?;
         self.a.imul_2(r8, r9)?;
         self.a.add(r8, 0x1405_7B7E)?;
@@ -412,9 +445,10 @@ impl Maker<'_> {
     fn straight(&mut self, most: u64) -> Made {
         for _ in 0..1 + self.random.below(most) {
             self.instruction()?;
-            match self.random.below(12) {
-                0 | 1 => self.all_flags()?,
-                2 | 3 => self.one_flag()?,
+            let others = if self.kind == Kind::Telling { 0 } else { 6 };
+            match self.random.below(6 + others) {
+                0..=2 => self.all_flags()?,
+                3..=5 => self.one_flag()?,
                 _ => {}
             }
         }
@@ -441,8 +475,12 @@ impl Maker<'_> {
 
     /// An instruction that the compiler has a way for.
     fn compiled(&mut self) -> Made {
-        match self.random.below(if self.vectors { 80 } else { 20 }) {
+        match self
+            .random
+            .below(if self.kind == Kind::Vectors { 80 } else { 20 })
+        {
             18.. => self.lanes(),
+            0..=2 if self.kind == Kind::Telling => self.shift(),
             0..=4 => self.arithmetic(),
             5 => self.compare(),
             6 | 7 => self.memory(),
