@@ -1,8 +1,8 @@
 //! The engine: compiled regions where there are some, the threaded interpreter
 //! elsewhere.
 //!
-//! That runs in slices, and where it stands at the end of one is a sample of
-//! where the guest's time goes. A place that is met often enough is compiled;
+//! That runs in slices, and where it stands at the end of one, before a block, is a
+//! sample of where the guest's time goes. A place that is met often enough is compiled;
 //! from then on the interpreter stops before it.
 
 use machine::CostModel;
@@ -14,7 +14,7 @@ use threaded::Threaded;
 
 use crate::code::enter;
 use crate::compile::Compiler;
-use crate::heat::Heat;
+use crate::heat::{self, Heat};
 use crate::places::{Places, tag};
 use crate::plan::Plan;
 use crate::region::Region;
@@ -23,10 +23,10 @@ use crate::state::{Reason, State};
 /// How many samples make a place worth compiling.
 const HOT: u32 = 20;
 
-/// Cycles from sample to sample.
+/// The most cycles from sample to sample.
 const SLICE: u64 = 60_000;
 
-/// How far, in instructions, the beginning of a block is looked for.
+/// How far, in instructions, a jump to near a hot sample is waited for.
 const SEARCH: u32 = 2000;
 
 /// The most addresses that are known; beyond, all is forgotten.
@@ -361,17 +361,14 @@ impl Jit {
     /// Goes on by the threaded interpreter, to the next place that is compiled
     /// or the next sample; true if the run goes on.
     fn interpret(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
-        let deadline = cx.deadline;
-        cx.deadline = deadline.min(cx.cpu.cycle.saturating_add(self.slice));
-        let result = self.interpreter.run_to_stop(cx);
-        cx.deadline = deadline;
-        if result? {
+        let until = cx.cpu.cycle.saturating_add(self.slice);
+        if self.interpreter.run_to_stop(cx, until)? {
             return self.stopped(cx);
         }
         if cx.wants_attention() {
             return Ok(false);
         }
-        if cx.cpu.cycle < deadline {
+        if cx.cpu.cycle < cx.deadline {
             return self.sample(cx);
         }
         Ok(true)
@@ -390,9 +387,11 @@ impl Jit {
         Ok(!cx.wants_attention())
     }
 
-    /// Counts where the CPU stands: at the next block's beginning.
+    /// Counts where the CPU stands. Where that is hot, the next block nearby that is jumped to is
+    /// compiled: what the CPU goes to first may be something else that is called.
     fn sample(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
-        if cx.cpu.rep_iteration != 0 || !self.heat.note_sample(cx.cpu.rip) {
+        let sampled = cx.cpu.rip;
+        if cx.cpu.rep_iteration != 0 || !self.heat.note_sample(sampled) {
             return Ok(true);
         }
         let far = if self.eager { 0 } else { SEARCH };
@@ -410,7 +409,8 @@ impl Jit {
             if cx.cpu.cycle >= cx.deadline || cx.cpu.rep_iteration != 0 {
                 return Ok(true);
             }
-            if cx.cpu.rip.wrapping_sub(before) >= 16 {
+            let jumped = cx.cpu.rip.wrapping_sub(before) >= 16;
+            if jumped && heat::are_near(cx.cpu.rip, sampled) {
                 break;
             }
         }

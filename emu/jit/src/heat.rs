@@ -19,6 +19,11 @@ const EXIT: u32 = 100;
 /// longer is found by samples.
 const MOST_INTERPRETED: u32 = 20_000;
 
+/// Whether samples of both are counted together.
+pub(crate) fn are_near(a: u64, b: u64) -> bool {
+    a >> NEAR == b >> NEAR
+}
+
 /// How often something was met since it was hot last, and how often it has to
 /// be met to be hot again: twice as often each time, so that what cannot be
 /// compiled is not tried for ever.

@@ -51,12 +51,18 @@ impl Threaded {
     }
 
     /// As [`Engine::run`]; true if it ended at such an address, perhaps before
-    /// anything was carried out.
+    /// anything was carried out. It goes no further than to this cycle, and ends
+    /// before the block that would lead beyond, unless that is the first one.
     ///
     /// # Errors
     /// As [`Engine::run`].
-    pub fn run_to_stop(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
-        self.state.0.run(cx)
+    pub fn run_to_stop(&mut self, cx: &mut Cx<'_>, until: u64) -> Result<bool, Halt> {
+        let early = (until < cx.deadline).then_some(cx.cpu.cycle);
+        let deadline = cx.deadline;
+        cx.deadline = deadline.min(until);
+        let result = self.state.0.run(cx, early);
+        cx.deadline = deadline;
+        result
     }
 }
 
@@ -70,7 +76,7 @@ impl Engine for Threaded {
     }
 
     fn run(&mut self, cx: &mut Cx<'_>) -> Result<(), Halt> {
-        while self.state.0.run(cx)? {
+        while self.state.0.run(cx, None)? {
             cx.step(&mut self.state.0.code)?;
             if cx.wants_attention() {
                 break;
@@ -97,13 +103,14 @@ enum After {
 }
 
 impl State {
-    /// True if it ended where runs are to stop.
-    fn run(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
+    /// True if it ended where runs are to stop. Where the deadline falls into a block, the run
+    /// ends before it if it has gone on from cycle `early`.
+    fn run(&mut self, cx: &mut Cx<'_>, early: Option<u64>) -> Result<bool, Halt> {
         self.cache.check_kind(cx);
         let mut pending: *const Link = ptr::null();
         while cx.cpu.cycle < cx.deadline {
             let after = match self.next_block(cx, pending) {
-                Some((entry, cost)) => self.stay(cx, entry, cost)?,
+                Some((entry, cost)) => self.stay(cx, entry, cost, early)?,
                 None => self.exactly(cx, 0)?,
             };
             pending = match after {
@@ -139,13 +146,20 @@ impl State {
     }
 
     /// Carries out blocks, from this one on.
-    fn stay(&mut self, cx: &mut Cx<'_>, entry: *const Op, cost: Packed) -> Result<After, Halt> {
+    fn stay(
+        &mut self,
+        cx: &mut Cx<'_>,
+        entry: *const Op,
+        cost: Packed,
+        early: Option<u64>,
+    ) -> Result<After, Halt> {
         let limit = limit(cx);
         let budget: Packed = ((limit - cx.cpu.cycle) << SHIFT) as i64 - cost;
         let flags = match Flags::of(cx.cpu.rflags) {
             Some(flags) if budget >= 0 => flags,
             // Flags that no operation has: the next instruction may change that.
             None => return self.exactly(cx, 0),
+            Some(_) if early.is_some_and(|since| cx.cpu.cycle > since) => return Ok(After::Over),
             Some(_) => return self.exactly(cx, limit),
         };
         let (metas, jumps) = (&self.cache.metas, &self.cache.jumps);

@@ -60,5 +60,5 @@ pub(crate) const ROWS: &[Row] = &[
     operation("ipi", "xAPIC self-IPI", 300_000),
     operation("port", "port in or out", 4_000_000),
     operation("cold", "a function run once", 10_000),
-    operation("patched", "code overwritten", 20_000),
+    operation("patched", "code overwritten", 200_000),
 ];
