@@ -153,6 +153,7 @@ pub fn replay_on(
         None => {
             let machine = trace.boot()?;
             judge.pause(&machine)?;
+            judge.set_alarm();
             machine
         }
     };
@@ -253,6 +254,12 @@ impl<'a, 'b, 'c> Judge<'a, 'b, 'c> {
                 }
             }
         }
+    }
+
+    /// Whether this event is what was looked at ahead, as nearly always.
+    fn expects(&self, event: &Event) -> bool {
+        let next = self.ahead.front();
+        matches!(next, Some(Ok(Item::Record(Record::Event(recorded)))) if recorded == event)
     }
 
     /// The recorded event that comes next, whatever else lies before it.
@@ -449,15 +456,20 @@ impl Host for Judge<'_, '_, '_> {
         if self.parted || self.damaged.is_some() {
             return;
         }
-        match self.next() {
-            Some(Item::Record(Record::Event(recorded))) if recorded == event => {
-                self.agree(&event);
+        if self.expects(&event) {
+            self.ahead.pop_front();
+            self.agree(&event);
+        } else {
+            match self.next() {
+                Some(Item::Record(Record::Event(recorded))) if recorded == event => {
+                    self.agree(&event);
+                }
+                Some(Item::Record(Record::Event(recorded))) => {
+                    self.part(Some(&recorded), Some(&event));
+                }
+                Some(_) => self.part(None, Some(&event)),
+                None => {}
             }
-            Some(Item::Record(Record::Event(recorded))) => {
-                self.part(Some(&recorded), Some(&event));
-            }
-            Some(_) => self.part(None, Some(&event)),
-            None => {}
         }
         self.last = event.at;
         self.set_alarm();
@@ -483,6 +495,8 @@ impl Host for Judge<'_, '_, '_> {
     /// laboratory's at this very place: all other inputs the machine has from
     /// elsewhere.
     fn interject(&mut self) -> Option<Input> {
+        // Most often there is none.
+        self.alarm?;
         let (at, input) = self.interrupt()?;
         (at == self.last).then_some(input)
     }

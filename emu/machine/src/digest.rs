@@ -33,17 +33,18 @@ impl Machine {
         let mut hash = Xxh3::new();
         hash.update(&self.state());
         // One by one they would cost more to hand over than to hash.
-        let (mut batch, mut used) = ([0; ENTRY * BATCH], 0);
-        for (index, frame) in self.ram().hashes() {
-            batch[used..used + 8].copy_from_slice(&index.to_le_bytes());
-            batch[used + 8..used + ENTRY].copy_from_slice(&frame.to_le_bytes());
-            used += ENTRY;
-            if used == batch.len() {
-                hash.update(&batch);
+        let (mut batch, mut used) = ([[0; ENTRY]; BATCH], 0);
+        self.ram().hashes().for_each(|(index, frame)| {
+            let (number, contents) = batch[used].split_at_mut(8);
+            number.copy_from_slice(&index.to_le_bytes());
+            contents.copy_from_slice(&frame.to_le_bytes());
+            used += 1;
+            if used == BATCH {
+                hash.update(batch.as_flattened());
                 used = 0;
             }
-        }
-        hash.update(&batch[..used]);
+        });
+        hash.update(batch[..used].as_flattened());
         if let (Some(state), Some(disk)) = (self.disk_state(), self.disk()) {
             hash.update(b"disk");
             hash.update(&state);

@@ -3,6 +3,7 @@
 
 use abi::probe::ARGS;
 use machine::{Choice, Payload, Position};
+use serde::Serialize;
 
 use super::TraceError;
 use super::format::event_record;
@@ -11,74 +12,116 @@ use super::format::event_record;
 const NUMBER: usize = 10;
 
 /// Answers that a choice usually has no more of.
-const CANDIDATES: usize = 8;
+pub(super) const CANDIDATES: usize = 8;
+
+/// What any byte can count.
+const ROOM: usize = 256;
 
 /// An event has no more bytes but for the kernel's text: two tags, the CPU, six
 /// counters; then id, arguments and the length of the text, or what a choice has,
 /// which is no more.
 const FIXED: usize = 3 + (6 + 1 + ARGS + 1 + CANDIDATES) * NUMBER;
+const _: () = assert!(FIXED < ROOM);
 
 /// The most bytes that are stored as they are.
 const SMALL: usize = 512;
 
-/// Appends the record of an event with this relative position.
-pub(super) fn event(
-    records: Vec<u8>,
-    at: Position,
-    payload: &Payload,
-) -> Result<Vec<u8>, TraceError> {
-    let mut fixed = Fixed::default();
-    fixed.byte(0);
-    fixed.position(at);
-    let text: &[u8] = match payload {
-        Payload::Kernel { id, args, text } => {
-            fixed.byte(0);
-            fixed.number(*id as u64);
-            for arg in args {
-                fixed.number(*arg);
-            }
-            fixed.number(text.len() as u64);
-            text
-        }
-        Payload::Choice { choice, answer } if choice.candidates.len() <= CANDIDATES => {
-            fixed.byte(1);
-            fixed.choice(choice);
-            fixed.number(u64::from(*answer));
-            &[]
-        }
-        other => {
-            let record = event_record(at, other);
-            return postcard::to_extend(&record, records).map_err(|_| TraceError::Encode);
-        }
-    };
-    let mut records = records;
-    records.extend_from_slice(&fixed.bytes[..fixed.len]);
-    records.extend_from_slice(text);
-    Ok(records)
+/// Records, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    /// Longer than what is there, so that there is room for the fixed part of an event.
+    room: Vec<u8>,
+    used: usize,
 }
 
-/// Bytes that are put together before they are appended.
-struct Fixed {
-    bytes: [u8; FIXED],
-    len: usize,
-}
+impl Records {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.room[..self.used]
+    }
 
-impl Default for Fixed {
-    fn default() -> Self {
-        Fixed {
-            bytes: [0; FIXED],
+    pub(super) fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    /// Appends a record.
+    ///
+    /// # Errors
+    /// [`TraceError::Encode`], and nothing is appended.
+    pub(super) fn add<T: Serialize>(&mut self, record: &T) -> Result<(), TraceError> {
+        let bytes = postcard::to_stdvec(record).map_err(|_| TraceError::Encode)?;
+        self.append(&bytes);
+        Ok(())
+    }
+
+    /// Appends the record of an event with this relative position.
+    ///
+    /// # Errors
+    /// As [`Records::add`].
+    pub(super) fn add_event(&mut self, at: Position, payload: &Payload) -> Result<(), TraceError> {
+        let mut fixed = Fixed {
+            room: self.fixed_room(),
             len: 0,
+        };
+        let text: &[u8] = match payload {
+            Payload::Kernel { id, args, text } => {
+                fixed.event(at, 0);
+                fixed.number(*id as u64);
+                for arg in args {
+                    fixed.number(*arg);
+                }
+                fixed.number(text.len() as u64);
+                text
+            }
+            Payload::Choice { choice, answer } if choice.candidates.len() <= CANDIDATES => {
+                fixed.event(at, 1);
+                fixed.choice(choice);
+                fixed.number(u64::from(*answer));
+                &[]
+            }
+            other => return self.add(&event_record(at, other)),
+        };
+        self.used += usize::from(fixed.len);
+        if !text.is_empty() {
+            self.append(text);
         }
+        Ok(())
+    }
+
+    /// Room for the fixed part of an event, behind what is there.
+    fn fixed_room(&mut self) -> &mut [u8; ROOM] {
+        if self.room.len() < self.used + ROOM {
+            self.room.resize(2 * (self.used + ROOM), 0);
+        }
+        let room = self.room[self.used..].first_chunk_mut();
+        room.expect("there is as much now")
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let end = self.used + bytes.len();
+        if self.room.len() < end {
+            self.room.resize(2 * end, 0);
+        }
+        self.room[self.used..end].copy_from_slice(bytes);
+        self.used = end;
     }
 }
 
-impl Fixed {
-    fn position(&mut self, at: Position) {
+/// The fixed part of an event.
+struct Fixed<'r> {
+    room: &'r mut [u8; ROOM],
+    len: u8,
+}
+
+impl Fixed<'_> {
+    /// What every event begins with, up to the number of its payload.
+    fn event(&mut self, at: Position, payload: u8) {
+        self.byte(0);
         self.number(at.cycle);
         self.byte(at.cpu);
         for counter in [at.retired, at.rep, at.user, at.retired_user, at.mode_since] {
             self.number(counter);
         }
+        self.byte(payload);
     }
 
     fn choice(&mut self, choice: &Choice) {
@@ -92,12 +135,27 @@ impl Fixed {
         self.number(choice.index);
     }
 
+    #[inline(always)]
     fn byte(&mut self, byte: u8) {
-        self.bytes[self.len] = byte;
-        self.len += 1;
+        self.room[usize::from(self.len)] = byte;
+        self.len = self.len.wrapping_add(1);
     }
 
+    /// Most numbers have one byte or two.
+    #[inline(always)]
     fn number(&mut self, number: u64) {
+        if number < 0x80 {
+            self.byte(number as u8);
+        } else if number < 0x4000 {
+            self.byte(number as u8 | 0x80);
+            self.byte((number >> 7) as u8);
+        } else {
+            self.large(number);
+        }
+    }
+
+    #[inline(never)]
+    fn large(&mut self, number: u64) {
         let mut rest = number;
         while rest >= 0x80 {
             self.byte(rest as u8 | 0x80);
@@ -139,6 +197,7 @@ mod tests {
     /// The general encoder is the judge.
     #[test]
     fn events_are_encoded_as_by_the_general_encoder() {
+        let mut records = Records::default();
         let edges = [0, 1, 127, 128, 16_383, 16_384, 1 << 32, u64::MAX];
         for (n, &value) in edges.iter().enumerate() {
             let other = |by: usize| edges[(n + by) % edges.len()];
@@ -176,10 +235,11 @@ mod tests {
                 Payload::Unknown { id: 700 },
             ];
             for payload in payloads {
-                let encoded = event(vec![1, 2], at, &payload).unwrap();
+                let before = records.bytes().to_vec();
+                records.add_event(at, &payload).unwrap();
                 let record = Record::Event(Event { at, payload });
-                let expected = postcard::to_extend(&record, vec![1, 2]).unwrap();
-                assert_eq!(encoded, expected, "{record:?}");
+                let expected = postcard::to_extend(&record, before).unwrap();
+                assert_eq!(records.bytes(), expected, "{record:?}");
             }
         }
         let largest = Position {
@@ -196,7 +256,9 @@ mod tests {
             args: [u64::MAX; ARGS],
             text: Vec::new(),
         };
-        assert!(event(Vec::new(), largest, &payload).is_ok_and(|bytes| bytes.len() < FIXED));
+        records.clear();
+        records.add_event(largest, &payload).unwrap();
+        assert!(records.bytes().len() < FIXED);
     }
 
     #[test]

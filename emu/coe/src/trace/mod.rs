@@ -1,6 +1,7 @@
 //! Traces: everything about a run, in one file that replays anywhere.
 
 mod chunk;
+mod decode;
 mod encode;
 mod format;
 mod frame;

@@ -7,6 +7,7 @@ use machine::{Images, Machine};
 
 use super::TraceError;
 use super::chunk::{Chunk, Kind};
+use super::decode;
 use super::format::{Base, Header, Record, hash};
 use super::preamble::{self, Version, WriterName};
 use super::snapshot::{self, Snapshot};
@@ -203,16 +204,26 @@ impl Items<'_> {
                 _ => return Err(chunk.damaged(MISPLACED)),
             }
         }
-        let (mut record, rest) =
-            postcard::take_from_bytes(&self.raw[self.used..]).map_err(|_| TraceError::Damaged {
-                offset: self.chunk_at,
-                what: "it cannot be decoded",
-            })?;
-        self.used = self.raw.len() - rest.len();
+        let mut record = self.record()?;
         if let Record::Event(event) = &mut record {
             self.base.add(event);
         }
         Ok(Item::Record(record))
+    }
+
+    /// The next record of the chunk, as it stands there.
+    fn record(&mut self) -> Result<Record, TraceError> {
+        let bytes = &self.raw[self.used..];
+        if let Some((event, len)) = decode::event(bytes) {
+            self.used += len;
+            return Ok(Record::Event(event));
+        }
+        let (record, rest) = postcard::take_from_bytes(bytes).map_err(|_| TraceError::Damaged {
+            offset: self.chunk_at,
+            what: "it cannot be decoded",
+        })?;
+        self.used = self.raw.len() - rest.len();
+        Ok(record)
     }
 
     fn end(&mut self, chunk: &Chunk<'_>) -> Result<Item, TraceError> {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::TraceError;
 use super::chunk::{self, Kind};
-use super::encode;
+use super::encode::Records;
 use super::format::{Base, Header, Place, Record};
 use super::packed::chunk_of;
 use super::preamble::{self, Version, WriterName};
@@ -36,7 +36,7 @@ pub struct Writer {
     path: PathBuf,
     temporary: PathBuf,
     file: BufWriter<File>,
-    records: Vec<u8>,
+    records: Records,
     base: Base,
     snapshots: Option<Snapshots>,
     /// The first failure; the machine cannot be told, so it is kept for the end.
@@ -57,7 +57,7 @@ impl Writer {
             path: path.to_owned(),
             temporary,
             file: BufWriter::new(file),
-            records: Vec::new(),
+            records: Records::default(),
             base: Base::default(),
             snapshots: None,
             failed: None,
@@ -101,19 +101,15 @@ impl Writer {
     }
 
     fn record<T: Serialize>(&mut self, record: &T) -> Result<(), Error> {
-        let records = std::mem::take(&mut self.records);
-        let records = postcard::to_extend(record, records).map_err(|_| TraceError::Encode)?;
-        self.put_back(records)
+        self.records.add(record)?;
+        self.flush_if_full()
     }
 
-    /// Takes the records back, with one more.
-    fn put_back(&mut self, records: Vec<u8>) -> Result<(), Error> {
-        self.records = records;
-        if self.records.len() >= CHUNK {
-            self.flush()
-        } else {
-            Ok(())
+    fn flush_if_full(&mut self) -> Result<(), Error> {
+        if self.records.bytes().len() < CHUNK {
+            return Ok(());
         }
+        self.flush()
     }
 
     /// Puts the machine into the trace if it is time to.
@@ -129,12 +125,13 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        if self.records.is_empty() {
+        if self.records.bytes().is_empty() {
             return Ok(());
         }
-        let records = std::mem::take(&mut self.records);
         self.base = Base::default();
-        self.chunk(Kind::Records, &records)?;
+        let chunk = chunk::pack(Kind::Records, self.records.bytes());
+        self.records.clear();
+        self.put(&chunk?)?;
         // A recording that is killed keeps what has left this process.
         let failed = |source| Error::write(&self.temporary, source);
         self.file.flush().map_err(failed)
@@ -178,9 +175,9 @@ impl Writer {
 impl Watcher for Writer {
     fn event(&mut self, event: &Event) {
         let at = self.base.relative(event.at);
-        let records = std::mem::take(&mut self.records);
-        let result = encode::event(records, at, &event.payload).map_err(Error::from);
-        let result = result.and_then(|records| self.put_back(records));
+        let result = self.records.add_event(at, &event.payload);
+        let result = result.map_err(Error::from);
+        let result = result.and_then(|()| self.flush_if_full());
         self.keep(result);
     }
 

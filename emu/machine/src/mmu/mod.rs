@@ -202,6 +202,10 @@ impl Mmu {
                 write: entry.rights.contains(Rights::DIRTY) && allowed(entry.rights, paging, write),
                 global: entry.is_global(),
             };
+            if access.write {
+                // Else the way would lead to a page that the write replaces at once.
+                bus.ram.expect_writes(pa);
+            }
             bus.ram.reach(Mode::of(access), va, pa, rights);
         }
         Ok(pa)

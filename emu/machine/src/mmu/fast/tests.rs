@@ -13,6 +13,7 @@ const PAGE: u64 = 0x5000;
 const P: u64 = 1;
 const W: u64 = 2;
 const U: u64 = 4;
+const D: u64 = 1 << 6;
 const G: u64 = 1 << 8;
 
 const WRITE: Access = Access {
@@ -188,6 +189,32 @@ fn a_page_that_was_never_written_is_read_as_zeros_and_then_moves() {
 }
 
 #[test]
+fn a_page_that_was_never_written_is_not_written_before_the_frame_has_one() {
+    let mut b = Bench::new(P | W | D);
+    b.reach(PAGE, READ);
+    assert!(!b.write(PAGE, 4), "all such frames show the same zeros");
+    b.mmu.flush_all(&mut b.bus);
+    b.reach(PAGE, WRITE);
+    assert!(b.write(PAGE, 4));
+    assert_eq!(b.seen(FRAME + PAGE), Some(4));
+    assert_eq!(b.seen(FRAME + PAGE + 0x1000), Some(0));
+}
+
+#[test]
+fn a_write_is_noticed_when_its_way_is_made() {
+    let mut b = Bench::open(P | W);
+    let pa = PhysAddr(FRAME + PAGE);
+    let generation = b.bus.ram.keep_code(pa);
+    let image = b.bus.ram.image();
+    b.mmu.flush_all(&mut b.bus);
+    b.reach(PAGE, WRITE);
+    assert_ne!(b.bus.ram.generation(pa), generation);
+    assert!(b.write(PAGE, 4));
+    b.bus.ram.rewind(&image);
+    assert_eq!(b.seen(FRAME + PAGE), Some(3), "the image has its own");
+}
+
+#[test]
 fn writes_to_code_are_noticed() {
     let mut b = Bench::open(P | W);
     let pa = PhysAddr(FRAME + PAGE);
@@ -195,7 +222,7 @@ fn writes_to_code_are_noticed() {
     assert!(!b.write(PAGE, 4));
     assert_eq!(b.read(PAGE), Some(3), "reading is as before");
     b.mmu.flush_all(&mut b.bus);
-    b.reach(PAGE, WRITE);
+    b.reach(PAGE, READ);
     assert!(!b.write(PAGE, 4), "a way made later");
     b.store(PAGE, 4);
     assert_ne!(b.bus.ram.generation(pa), generation);
@@ -222,8 +249,6 @@ fn writes_after_an_image_are_noticed() {
     let mut b = Bench::open(P | W);
     let image = b.bus.ram.image();
     assert!(!b.write(PAGE, 4));
-    b.reach(PAGE + 0x1000, WRITE);
-    assert!(!b.write(PAGE + 0x1000, 4), "no page yet");
     b.store(PAGE, 4);
     b.store(PAGE, 5);
     assert!(b.write(PAGE, 6));
