@@ -3,14 +3,19 @@
 //!
 //! `cargo bench -p jit --bench engines -- [ROW...] [--engines a,b] [--rounds N]
 //! [--scale F]` runs every row on every engine in turn, so many rounds, each in
-//! a process of its own on one CPU, and takes medians of CPU time. Ratios are
+//! a process of its own on one CPU, and takes the CPU time of the fastest. Ratios are
 //! what counts: figures of one run are comparable, those of two runs are not.
+//! With `--count` it counts instructions of the host instead, of the threaded
+//! interpreter and of `auto`, which takes minutes and has no noise.
 //!
 //! QEMU is `qemu-system-x86_64`. Bochs is what `BOCHS` names, or `bochs`; with
 //! BXSHARE where its BIOS lies.
 
 mod bochs;
 mod child;
+mod count;
+#[path = "../../../coe/benches/common/mod.rs"]
+mod counter;
 mod measure;
 mod report;
 mod rows;
@@ -30,6 +35,8 @@ struct Asked {
     rounds: usize,
     /// Of the work of each row.
     scale: f64,
+    /// Instructions instead of times.
+    count: bool,
 }
 
 fn main() -> ExitCode {
@@ -48,8 +55,13 @@ fn main() -> ExitCode {
         }
     };
     let kernel = workloads::build(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    let runs = measure_all(&asked, &kernel);
-    if report::print(&asked.rows, &asked.peers, &runs) {
+    let good = if asked.count {
+        count::print(&asked.rows, &kernel, asked.scale)
+    } else {
+        let runs = measure_all(&asked, &kernel);
+        report::print(&asked.rows, &asked.peers, &runs)
+    };
+    if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -63,6 +75,7 @@ impl Asked {
             peers: measure::present(),
             rounds: 5,
             scale: 1.0,
+            count: false,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -70,6 +83,7 @@ impl Asked {
             match arg.as_str() {
                 // Cargo's own word.
                 "--bench" => {}
+                "--count" => asked.count = true,
                 "--rounds" => asked.rounds = number(value()?)? as usize,
                 "--scale" => asked.scale = number(value()?)?,
                 "--engines" => {
