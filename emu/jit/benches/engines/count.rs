@@ -6,13 +6,12 @@ use std::path::Path;
 use crate::child;
 use crate::counter::Counter;
 use crate::measure::{Peer, amount};
-use crate::rows::{Kind, Row};
+use crate::rows::Row;
 
 /// Instructions of the threaded interpreter to one of `auto`.
 const LEAST: f64 = 0.97;
 
-/// Prints what each row takes; false if `auto` takes too many anywhere. What string instructions
-/// take in time, their count of the host's instructions does not tell.
+/// Prints what each row takes; false if `auto` takes too many anywhere.
 pub(crate) fn print(rows: &[&'static Row], kernel: &Path, scale: f64) -> bool {
     let Some(counter) = Counter::new() else {
         eprintln!("neither perf nor valgrind can count instructions here");
@@ -29,7 +28,7 @@ pub(crate) fn print(rows: &[&'static Row], kernel: &Path, scale: f64) -> bool {
         "millions of host instructions", "threaded", "jit", "ratio"
     );
     let mut good = true;
-    for row in rows.iter().filter(|row| row.kind != Kind::Strings) {
+    for row in rows {
         let counts = [Peer::Threaded, Peer::Jit].map(|peer| count(peer, row) as f64);
         let ratio = counts[0] / counts[1];
         let word = if ratio < LEAST { "  missed" } else { "" };

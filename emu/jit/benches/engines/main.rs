@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p jit --bench engines -- [ROW...] [--engines a,b] [--rounds N]
 //! [--scale F]` runs every row on every engine in turn, so many rounds, each in
-//! a process of its own on one CPU, and takes the CPU time of the fastest. Ratios are
+//! a process of its own on one CPU, and takes medians of CPU time. Ratios are
 //! what counts: figures of one run are comparable, those of two runs are not.
 //! With `--count` it counts instructions of the host instead, of the threaded
 //! interpreter and of `auto`, which takes minutes and has no noise.
