@@ -26,6 +26,14 @@ const HOT: u32 = 20;
 /// The most cycles from sample to sample.
 const SLICE: u64 = 60_000;
 
+/// A slice of more cycles for each instruction than this was spent inside of instructions: in
+/// repeated string instructions, which are as fast without being compiled.
+const LONG: u64 = 100;
+
+/// So many slices in one while that is so: to interrupt strings costs more than to find late that
+/// something else has become hot.
+const SLICES: u64 = 8;
+
 /// How far, in instructions, a jump to near a hot sample is waited for.
 const SEARCH: u32 = 2000;
 
@@ -62,6 +70,8 @@ pub struct Jit {
     interpreter: Threaded,
     /// Cycles from sample to sample.
     slice: u64,
+    /// Where the time goes is inside of string instructions.
+    in_strings: bool,
     regions: Vec<Region>,
     places: Places,
     /// By address and rights.
@@ -97,6 +107,7 @@ impl Jit {
             compiler: None,
             interpreter: Threaded::default(),
             slice: slice.max(1),
+            in_strings: false,
             regions: Vec::new(),
             places: Places::new(),
             known: FxHashMap::default(),
@@ -361,17 +372,24 @@ impl Jit {
     /// Goes on by the threaded interpreter, to the next place that is compiled
     /// or the next sample; true if the run goes on.
     fn interpret(&mut self, cx: &mut Cx<'_>) -> Result<bool, Halt> {
-        let until = cx.cpu.cycle.saturating_add(self.slice);
+        let (cycle, retired) = (cx.cpu.cycle, cx.cpu.retired);
+        let slices = if self.in_strings { SLICES } else { 1 };
+        let until = cycle.saturating_add(self.slice.saturating_mul(slices));
         if self.interpreter.run_to_stop(cx, until)? {
             return self.stopped(cx);
         }
         if cx.wants_attention() {
             return Ok(false);
         }
-        if cx.cpu.cycle < cx.deadline {
-            return self.sample(cx);
+        if cx.cpu.cycle >= cx.deadline {
+            return Ok(true);
         }
-        Ok(true)
+        let insns = cx.cpu.retired.wrapping_sub(retired);
+        self.in_strings = insns.saturating_mul(LONG) < cx.cpu.cycle - cycle;
+        match self.in_strings {
+            true => Ok(true),
+            false => self.sample(cx),
+        }
     }
 
     /// The interpreter stands before a place that is compiled. If that is of no
