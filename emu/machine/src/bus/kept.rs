@@ -4,7 +4,7 @@
 //! Hashes are put down, and pages shared, while the machine is only looked at.
 //! Atomics let several threads do so; they put down the same.
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -63,22 +63,74 @@ impl Clone for Notes {
     }
 }
 
-/// The hash of a page.
+/// A hash that is worked out when it is asked for, and then kept until what it is of changes.
 #[derive(Debug, Default)]
-pub(super) struct KeptHash([AtomicU64; 2]);
+pub(super) struct KeptHash {
+    /// Means something while `known` is set.
+    halves: [AtomicU64; 2],
+    known: AtomicBool,
+}
 
 impl KeptHash {
-    pub(super) fn set(&self, hash: u128) {
-        let [low, high] = &self.0;
-        low.store(hash as u64, Ordering::Relaxed);
-        high.store((hash >> 64) as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u128 {
-        let [low, high] = &self.0;
+    /// The hash; it is worked out if it is not known.
+    pub(super) fn get(&self, work_out: impl FnOnce() -> u128) -> u128 {
+        let [low, high] = &self.halves;
+        if !self.known.load(Ordering::Acquire) {
+            let hash = work_out();
+            low.store(hash as u64, Ordering::Relaxed);
+            high.store((hash >> 64) as u64, Ordering::Relaxed);
+            self.known.store(true, Ordering::Release);
+        }
         let half = |half: &AtomicU64| u128::from(half.load(Ordering::Relaxed));
         half(high) << 64 | half(low)
     }
+
+    /// What it is of is about to change.
+    pub(super) fn forget(&self) {
+        self.known.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Clone for KeptHash {
+    /// As far as it is known.
+    fn clone(&self) -> Self {
+        let half = |half: &AtomicU64| AtomicU64::new(half.load(Ordering::Relaxed));
+        let known = self.known.load(Ordering::Acquire);
+        KeptHash {
+            halves: self.halves.each_ref().map(half),
+            known: AtomicBool::new(known),
+        }
+    }
+}
+
+/// Frames whose hashes are hashed together: of a large memory, few of such parts change
+/// from one digest to the next.
+pub(super) const PART: usize = 64;
+
+/// Bytes of the number and hash of a frame, or of a part.
+const ENTRY: usize = 24;
+
+/// The hash of hashes with their numbers, no more than [`PART`]; none are as one frame that is
+/// all zero.
+pub(super) fn hash_of_hashes(hashes: impl Iterator<Item = (u64, u128)>) -> u128 {
+    let (mut entries, mut used) = ([[0; ENTRY]; PART], 0);
+    for ((number, hash), entry) in hashes.zip(&mut entries) {
+        *entry = self::entry(number, hash);
+        used += 1;
+    }
+    match used {
+        0 => ALL_ZERO,
+        _ => xxh3_128(entries[..used].as_flattened()).max(ALL_ZERO + 1),
+    }
+}
+
+/// A number and its hash, as they are hashed.
+pub(crate) fn entry(number: u64, hash: u128) -> [u8; ENTRY] {
+    let mut entry = [0; ENTRY];
+    let (first, second) = entry.split_at_mut(8);
+    first.copy_from_slice(&number.to_le_bytes());
+    second.copy_from_slice(&hash.to_le_bytes());
+    entry
 }
 
 /// What stands for the hash of a frame that is all zero, and of no other.

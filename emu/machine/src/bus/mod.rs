@@ -16,6 +16,7 @@ use crate::addr::PhysAddr;
 use crate::devices::apic::Apic;
 use crate::devices::virtio_blk::VirtioBlk;
 use crate::devices::{Devices, Memory};
+pub(crate) use kept::entry;
 pub(crate) use moment::Moment;
 use ram::Ram;
 

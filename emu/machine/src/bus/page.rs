@@ -4,7 +4,7 @@
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering, fence};
+use core::sync::atomic::{Ordering, fence};
 
 use super::kept::{self, KeptHash};
 use crate::addr::PAGE_SIZE;
@@ -24,9 +24,7 @@ pub(super) struct Stored(Arc<Content>);
 
 struct Content {
     bytes: UnsafeCell<Page>,
-    /// Means something while `hashed` is set.
     hash: KeptHash,
-    hashed: AtomicBool,
 }
 
 // SAFETY: `bytes` is the only part that is not Sync by itself. It is written
@@ -40,7 +38,6 @@ impl Stored {
         Stored(Arc::new(Content {
             bytes: UnsafeCell::new(*bytes),
             hash: KeptHash::default(),
-            hashed: AtomicBool::new(false),
         }))
     }
 
@@ -75,16 +72,12 @@ impl Stored {
 
     /// The hash of the contents, which is worked out once for all who share them.
     pub(super) fn hash(&self) -> u128 {
-        if !self.0.hashed.load(Ordering::Acquire) {
-            self.0.hash.set(kept::hash(self.bytes()));
-            self.0.hashed.store(true, Ordering::Release);
-        }
-        self.0.hash.get()
+        self.0.hash.get(|| kept::hash(self.bytes()))
     }
 
     /// The contents are about to change.
     pub(super) fn forget_hash(&self) {
-        self.0.hashed.store(false, Ordering::Relaxed);
+        self.0.hash.forget();
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fast::Banks;
 use super::image::Image;
-use super::kept::{self, Notes};
+use super::kept::{self, KeptHash, Notes, PART};
 pub use super::page::Page;
 use super::page::{Stored, ZERO};
 use crate::addr::{PAGE_SIZE, PhysAddr};
@@ -51,6 +51,10 @@ pub struct Ram {
     size: u64,
     #[serde(skip)]
     frames: Vec<Frame>,
+    /// Host only: the hashes of the parts, [`PART`] frames each. While one is kept, every
+    /// frame of it has a note that a write will come upon.
+    #[serde(skip)]
+    parts: Vec<KeptHash>,
     /// Host only: what all frames but the changed ones hold.
     #[serde(skip)]
     base: Image,
@@ -78,6 +82,7 @@ impl Ram {
         let mut ram = Ram {
             size,
             frames: Vec::new(),
+            parts: Vec::new(),
             base: Image::default(),
             changed: Vec::new(),
             epoch: 0,
@@ -93,6 +98,8 @@ impl Ram {
     pub(crate) fn allocate(&mut self) {
         let count = (self.size / PAGE_SIZE) as usize;
         self.frames = (0..count).map(|_| Frame::default()).collect();
+        let parts = core::iter::repeat_with(KeptHash::default);
+        self.parts = parts.take(count.div_ceil(PART)).collect();
     }
 
     /// Its size in bytes.
@@ -219,6 +226,7 @@ impl Ram {
     /// them holds any more, and the page has to be this frame's own.
     #[cold]
     fn change(&mut self, index: usize) {
+        self.parts[index / PART].forget();
         let frame = &mut self.frames[index];
         let notes = frame.notes.take();
         let code = notes & Notes::CODE != 0;
@@ -290,10 +298,21 @@ impl Ram {
         })
     }
 
-    /// The hashes of those frames, with their numbers. Only what has changed
-    /// since the last time is hashed again.
+    /// The hashes of the parts that hold something other than zeros, in order, with their
+    /// numbers. Only what has changed since the last time is hashed again.
     pub(crate) fn hashes(&self) -> impl Iterator<Item = (u64, u128)> {
-        self.frames.iter().enumerate().filter_map(|(index, frame)| {
+        let frames = self.frames.chunks(PART);
+        let parts = self.parts.iter().zip(frames).enumerate();
+        parts.filter_map(|(number, (part, frames))| {
+            let hash = part.get(|| kept::hash_of_hashes(self.hashes_of(frames)));
+            (hash != kept::ALL_ZERO).then_some((number as u64, hash))
+        })
+    }
+
+    /// The hashes of those of a part's frames that hold something other than zeros, with
+    /// their numbers within it.
+    fn hashes_of(&self, frames: &[Frame]) -> impl Iterator<Item = (u64, u128)> {
+        frames.iter().enumerate().filter_map(|(index, frame)| {
             let page = frame.page.as_ref()?;
             if !frame.notes.has(Notes::HASH) {
                 frame.notes.add(Notes::HASH);

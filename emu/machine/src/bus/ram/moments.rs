@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::{Frame, Ram};
 use crate::bus::fast::Banks;
 use crate::bus::image::Image;
-use crate::bus::kept::Notes;
+use crate::bus::kept::{Notes, PART};
 use crate::bus::page::Stored;
 
 impl Clone for Ram {
@@ -40,6 +40,7 @@ impl Ram {
         Ram {
             size: self.size,
             frames,
+            parts: self.parts.clone(),
             base: self.base.clone(),
             changed: self.changed.clone(),
             epoch: self.epoch,
@@ -85,6 +86,7 @@ impl Ram {
             _ => false,
         };
         if !same {
+            self.parts[index as usize / PART].forget();
             let code = frame.notes.take() & Notes::CODE != 0;
             frame.generation = frame.generation.wrapping_add(u32::from(code));
             self.epoch += u64::from(code);

@@ -55,19 +55,29 @@ fn zeroed_frames_are_no_contents() {
     assert_eq!(frames, [4]);
 }
 
+/// What the hashes of the parts should be, from the contents alone.
+fn fresh_hashes(ram: &Ram) -> Vec<(u64, u128)> {
+    let contents: Vec<(u64, &Page)> = ram.contents().collect();
+    let part = |index: u64| index / PART as u64;
+    let parts = contents.chunk_by(|a, b| part(a.0) == part(b.0));
+    let hashed = parts.map(|frames| {
+        let within = |index: u64| index % PART as u64;
+        let hashes = frames
+            .iter()
+            .map(|frame| (within(frame.0), kept::hash(frame.1)));
+        (part(frames[0].0), kept::hash_of_hashes(hashes))
+    });
+    hashed.collect()
+}
+
 #[test]
 fn hashes_that_are_kept_are_those_of_the_contents() {
     let mut ram = Ram::new(16 << 20);
-    let fresh = |ram: &Ram| -> Vec<(u64, u128)> {
-        let contents = ram.contents();
-        contents
-            .map(|(index, bytes)| (index, kept::hash(bytes)))
-            .collect()
-    };
     let mut check = |change: &dyn Fn(&mut Ram)| {
         change(&mut ram);
-        assert_eq!(ram.hashes().collect::<Vec<_>>(), fresh(&ram));
-        assert_eq!(ram.clone().hashes().collect::<Vec<_>>(), fresh(&ram));
+        assert_eq!(ram.hashes().collect::<Vec<_>>(), fresh_hashes(&ram));
+        assert_eq!(ram.clone().hashes().collect::<Vec<_>>(), fresh_hashes(&ram));
+        assert_eq!(ram.fork().hashes().collect::<Vec<_>>(), fresh_hashes(&ram));
     };
     check(&|_| ());
     check(&|ram| assert!(ram.write(PhysAddr(0x3008), 8, 1)));
@@ -79,6 +89,25 @@ fn hashes_that_are_kept_are_those_of_the_contents() {
     check(&|ram| assert!(ram.write(PhysAddr(0x3008), 8, 0)));
     check(&|ram| assert!(ram.load(PhysAddr(0x3FFF), &[1, 2, 3])));
     check(&|ram| assert!(ram.put(3, &[5; 4096])));
+    check(&|ram| assert!(ram.write(PhysAddr(0xFF_F000), 1, 1)));
+    check(&|ram| {
+        let before = ram.image();
+        assert!(ram.write(PhysAddr(0x3008), 8, 9));
+        assert!(ram.write(PhysAddr(0xFF_F000), 1, 0));
+        assert_eq!(ram.hashes().collect::<Vec<_>>(), fresh_hashes(ram));
+        ram.rewind(&before);
+    });
+}
+
+#[test]
+fn where_a_page_lies_is_in_its_hash() {
+    let hashes = |pa: u64| {
+        let mut ram = Ram::new(16 << 20);
+        ram.write(PhysAddr(pa), 8, 1);
+        ram.hashes().collect::<Vec<_>>()
+    };
+    assert_ne!(hashes(0x3000)[0].1, hashes(0x4000)[0].1);
+    assert_ne!(hashes(0x3000)[0].0, hashes(0x4_3000)[0].0);
 }
 
 #[test]
