@@ -23,10 +23,8 @@ const WORKLOADS: [&str; 4] = [
     "memory/fork-64m",
 ];
 
-/// At most so many instructions for each one of `coe run`. The last workload has
-/// an event for every 24,000 of them, and packing events alone takes 1.2 % there.
+/// At most so many instructions for each one of `coe run`.
 const RECORD_LIMIT: f64 = 1.02;
-const MANY_EVENTS_LIMIT: f64 = 1.04;
 const REPLAY_LIMIT: f64 = 1.05;
 
 fn main() -> ExitCode {
@@ -52,7 +50,7 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         eprintln!(
-            "too much: the limits are {RECORD_LIMIT} for record ({MANY_EVENTS_LIMIT} for the last workload) and {REPLAY_LIMIT} for replay"
+            "too much: the limits are {RECORD_LIMIT} for record and {REPLAY_LIMIT} for replay"
         );
         ExitCode::FAILURE
     }
@@ -113,11 +111,7 @@ impl Measured {
             self.trace >> 10,
             self.trace.saturating_sub(images) as f64 / millions(self.guest),
         );
-        let limit = match name {
-            "memory/fork-64m" => MANY_EVENTS_LIMIT,
-            _ => RECORD_LIMIT,
-        };
-        record <= limit && replay <= REPLAY_LIMIT
+        record <= RECORD_LIMIT && replay <= REPLAY_LIMIT
     }
 }
 

@@ -1,211 +1,187 @@
-//! Decodes what [`super::encode`] makes of events, without the detours that a general decoder
-//! takes. What is unusual is left to that one, and so is whatever is wrong.
+//! Decodes what [`super::encode`] makes of records. Whatever the bytes are, they are a record
+//! or none.
 
 use abi::choice::ChoiceKind;
 use abi::event::EventId;
 use abi::probe::ARGS;
 use machine::{Choice, Event, Payload, Position};
 
-use super::encode::CANDIDATES;
+use super::format::Record;
+use super::short::{CONSOLE, EVENTS, Past, WHOLE, head, unfolded};
 
-/// The event whose record these bytes begin with, at its relative position, and how many bytes
-/// it has; none if the general decoder has to look.
+/// The record that these bytes begin with, and how many bytes it has; none if they are damaged.
 #[inline]
-pub(super) fn event(bytes: &[u8]) -> Option<(Event, usize)> {
-    let mut record = Fields { bytes, at: 0 };
-    if record.byte()? != 0 {
-        return None;
+pub(super) fn record(bytes: &[u8], past: &mut Past) -> Option<(Record, usize)> {
+    if *bytes.first()? == WHOLE {
+        return whole(bytes, past);
     }
-    let at = record.position()?;
-    let payload = match record.byte()? {
-        0 => record.kernel()?,
-        1 => record.choice()?,
-        _ => return None,
+    let head = u32::from_le_bytes(*bytes.first_chunk()?);
+    let mut fields = Fields { bytes, at: 4, head };
+    let at = fields.position(&past.at)?;
+    let payload = match head as u8 {
+        CONSOLE => fields.console()?,
+        id if usize::from(id) < EVENTS => fields.event(id, past)?,
+        kind => fields.choice(kind - EVENTS as u8, past)?,
     };
-    Some((Event { at, payload }, record.at))
+    past.at = at;
+    Some((Record::Event(Event { at, payload }), fields.at))
 }
 
-/// The fields of a record, from the first one not yet read.
+/// A record that is no short one.
+fn whole(bytes: &[u8], past: &mut Past) -> Option<(Record, usize)> {
+    let (record, rest) = postcard::take_from_bytes(&bytes[1..]).ok()?;
+    if let Record::Event(event) = &record {
+        past.at = event.at;
+    }
+    Some((record, bytes.len() - rest.len()))
+}
+
+/// The fields of a short record, from the first one not yet read.
 struct Fields<'r> {
     bytes: &'r [u8],
     at: usize,
+    head: u32,
 }
 
 impl Fields<'_> {
     #[inline(always)]
-    fn position(&mut self) -> Option<Position> {
-        Some(Position {
-            cycle: self.number()?,
-            cpu: self.byte()?,
-            retired: self.number()?,
-            rep: self.number()?,
-            user: self.number()?,
-            retired_user: self.number()?,
-            mode_since: self.number()?,
-        })
+    fn position(&mut self, last: &Position) -> Option<Position> {
+        let [cycle, retired, user, retired_user, mode_since] = head::POSITION;
+        let mut counter = |last: u64, bit| Some(last.wrapping_add(self.field(bit)?));
+        let mut at = Position {
+            cycle: counter(last.cycle, cycle)?,
+            cpu: last.cpu,
+            retired: counter(last.retired, retired)?,
+            rep: 0,
+            user: counter(last.user, user)?,
+            retired_user: counter(last.retired_user, retired_user)?,
+            mode_since: counter(last.mode_since, mode_since)?,
+        };
+        if self.head & head::REP != 0 {
+            at.rep = self.number()?;
+        }
+        if self.head & head::CPU != 0 {
+            at.cpu = self.byte()?;
+        }
+        Some(at)
     }
 
     #[inline(always)]
-    fn kernel(&mut self) -> Option<Payload> {
-        let id = EventId::from_raw(self.word()?)?;
+    fn event(&mut self, raw: u8, past: &mut Past) -> Option<Payload> {
+        let id = EventId::from_raw(raw.into())?;
         let mut args = [0; ARGS];
-        for arg in &mut args {
-            *arg = self.number()?;
+        let last = &mut past.args[usize::from(raw)];
+        for ((arg, last), bit) in args.iter_mut().zip(last).zip(head::ARGS) {
+            *last = last.wrapping_add(unfolded(self.field(bit)?));
+            *arg = *last;
         }
-        let len = self.word()? as usize;
-        let text = self.bytes.get(self.at..)?.get(..len)?.to_vec();
-        self.at += len;
+        let text = match self.more(head::EVENT)? {
+            true => self.text()?,
+            false => Vec::new(),
+        };
         Some(Payload::Kernel { id, args, text })
     }
 
-    fn choice(&mut self) -> Option<Payload> {
-        let kind = ChoiceKind::from_raw(self.word()?)?;
-        let (n, default) = (self.word()?, self.word()?);
-        let count = self.word()? as usize;
-        if count > CANDIDATES {
+    fn text(&mut self) -> Option<Vec<u8>> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let text = self.bytes.get(self.at..)?.get(..len)?.to_vec();
+        self.at += len;
+        Some(text)
+    }
+
+    fn choice(&mut self, raw: u8, past: &mut Past) -> Option<Payload> {
+        let kind = ChoiceKind::from_raw(raw.into())?;
+        let last = &mut past.choices[usize::from(raw)];
+        if self.more(head::CHOICE)? {
+            let (n, default, candidates, index, answer) = self.postcard()?;
+            let choice = Choice {
+                kind,
+                n,
+                default,
+                candidates,
+                index,
+            };
+            *last = Some((choice, answer));
+        } else {
+            let (choice, _) = last.as_mut()?;
+            choice.index = choice.index.wrapping_add(1);
+        }
+        let (choice, answer) = last.clone()?;
+        Some(Payload::Choice { choice, answer })
+    }
+
+    fn console(&mut self) -> Option<Payload> {
+        if self.head & !head::BYTE != 0 {
             return None;
         }
-        let mut candidates = Vec::with_capacity(count);
-        for _ in 0..count {
-            candidates.push(self.word()?);
+        self.byte().map(Payload::Console)
+    }
+
+    /// What [`head::MORE`] says, if no bit of the head is set that may not be.
+    #[inline(always)]
+    fn more(&self, allowed: u32) -> Option<bool> {
+        (self.head & !allowed == 0).then_some(self.head & head::MORE != 0)
+    }
+
+    /// A number of as many bytes as the head says from this bit on.
+    #[inline(always)]
+    fn field(&mut self, bit: u32) -> Option<u64> {
+        match self.head >> bit & 3 {
+            0 => Some(0),
+            1 => self.byte().map(u64::from),
+            2 => self
+                .bytes::<2>()
+                .map(|bytes| u16::from_le_bytes(bytes).into()),
+            _ => self.bytes().map(u64::from_le_bytes),
         }
-        let choice = Choice {
-            kind,
-            n,
-            default,
-            candidates,
-            index: self.number()?,
-        };
-        let answer = self.word()?;
-        Some(Payload::Choice { choice, answer })
+    }
+
+    #[inline(always)]
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let bytes = *self.bytes.get(self.at..)?.first_chunk()?;
+        self.at += N;
+        Some(bytes)
     }
 
     #[inline(always)]
     fn byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
-        Some(byte)
+        self.bytes().map(|[byte]| byte)
     }
 
-    /// Most numbers have one byte.
-    #[inline(always)]
     fn number(&mut self) -> Option<u64> {
-        match self.byte()? {
-            byte @ ..0x80 => Some(u64::from(byte)),
-            byte => self.more(byte),
-        }
+        self.postcard()
     }
 
-    /// A number of several bytes; the first was this one.
-    fn more(&mut self, first: u8) -> Option<u64> {
-        let mut number = u64::from(first & 0x7F);
-        for shift in (7..63).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7F) << shift;
-            if byte < 0x80 {
-                return Some(number);
-            }
-        }
-        match self.byte()? {
-            byte @ 0..=1 => Some(number | u64::from(byte) << 63),
-            _ => None,
-        }
-    }
-
-    /// A number of 32 bits, in no more bytes than one of 28 bits needs.
-    #[inline(always)]
-    fn word(&mut self) -> Option<u32> {
-        const LARGE: u64 = 1 << 28;
-        let from = self.at;
-        let number = self.number()?;
-        (number < LARGE && self.at - from <= 4).then_some(number as u32)
+    /// What the general decoder makes of the next bytes.
+    fn postcard<T: serde::de::DeserializeOwned>(&mut self) -> Option<T> {
+        let rest = self.bytes.get(self.at..)?;
+        let (value, rest) = postcard::take_from_bytes(rest).ok()?;
+        self.at = self.bytes.len() - rest.len();
+        Some(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::encode::Records;
     use super::*;
-    use crate::trace::Record;
-
-    /// What the general decoder makes of it, and how many bytes it takes.
-    fn generally(bytes: &[u8]) -> Option<(Event, usize)> {
-        match postcard::take_from_bytes(bytes) {
-            Ok((Record::Event(event), rest)) => Some((event, bytes.len() - rest.len())),
-            _ => None,
-        }
-    }
-
-    fn records() -> Vec<Vec<u8>> {
-        let edges = [0, 1, 127, 128, 16_383, 16_384, 1 << 27, 1 << 63, u64::MAX];
-        let mut all = Vec::new();
-        let mut add = |at, payload: &Payload| {
-            let mut records = Records::default();
-            records.add_event(at, payload).unwrap();
-            all.push(records.bytes().to_vec());
-        };
-        for n in 0..edges.len() {
-            let edge = |by: usize| edges[(n + by) % edges.len()];
-            let at = Position {
-                cycle: edge(0),
-                cpu: 255,
-                retired: edge(1),
-                rep: edge(2),
-                user: edge(3),
-                retired_user: edge(4),
-                mode_since: edge(5),
-            };
-            for text in [&b""[..], b"text", &[0x80; 200]] {
-                let (id, text) = (EventId::SchedSwitch, text.to_vec());
-                let args = std::array::from_fn(edge);
-                add(at, &Payload::Kernel { id, args, text });
-            }
-            for count in [0, 2, CANDIDATES, CANDIDATES + 1] {
-                let choice = Choice {
-                    kind: ChoiceKind::WakeFirst,
-                    n: edge(1) as u32,
-                    default: edge(2) as u32,
-                    candidates: (0..count).map(|by| edge(by) as u32).collect(),
-                    index: edge(3),
-                };
-                let answer = edge(4) as u32;
-                add(at, &Payload::Choice { choice, answer });
-            }
-            add(at, &Payload::Console(9));
-        }
-        all
-    }
 
     #[test]
-    fn events_are_decoded_as_by_the_general_decoder() {
-        let mut decoded = 0;
-        for record in records() {
-            for more in [&[][..], &[0x80; 20]] {
-                let bytes = [&record, more].concat();
-                let general = generally(&bytes).expect("it is an event");
-                let quick = event(&bytes);
-                decoded += u32::from(quick.is_some());
-                assert!(quick.is_none_or(|quick| quick == general), "{bytes:x?}");
-            }
-        }
-        assert!(decoded > 50, "only {decoded} were decoded at all");
-    }
-
-    #[test]
-    fn nothing_is_decoded_that_the_general_decoder_refuses() {
-        for record in records() {
-            for place in 0..record.len() {
-                for byte in [0, 1, 2, 0x0F, 0x10, 0x7F, 0x80, 0x8F, 0xFF] {
-                    let mut broken = record.clone();
-                    broken[place] = byte;
-                    let quick = event(&broken);
-                    assert!(
-                        quick.is_none() || quick == generally(&broken),
-                        "{broken:x?}"
-                    );
-                }
-                let cut = &record[..place];
-                assert_eq!(event(cut), None, "{cut:x?}");
+    fn bits_without_a_meaning_are_zero() {
+        let sched_switch = EventId::SchedSwitch as u8;
+        let wake_first = EVENTS as u8 + ChoiceKind::WakeFirst as u8;
+        for (what, bits) in [
+            (sched_switch, 31..32),
+            (wake_first, 21..32),
+            (CONSOLE, 20..32),
+        ] {
+            let bytes = |head: u32| [&head.to_le_bytes()[..], &[0; 60]].concat();
+            let mut past = Past::default();
+            let more = if what == wake_first { head::MORE } else { 0 };
+            let good = u32::from(what) | more;
+            assert!(record(&bytes(good), &mut past).is_some(), "{what}");
+            for bit in bits {
+                let head = good | 1 << bit;
+                assert!(record(&bytes(head), &mut past).is_none(), "{head:#x}");
             }
         }
     }

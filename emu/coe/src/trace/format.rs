@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use machine::{Config, CostModel, CpuModel, Event, Input, Payload, Position};
+use machine::{Config, CostModel, CpuModel, Event, Input};
 use serde::{Deserialize, Serialize};
 
 use super::packed;
@@ -142,9 +142,7 @@ pub fn hash(bytes: &[u8]) -> String {
 /// One thing that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
-    /// An event. In the file the counters of its position that only grow
-    /// (cycles, retired instructions, those of user mode) are the differences
-    /// to the event before it in the same chunk.
+    /// An event. Most have a shorter record in the file.
     Event(Event),
     /// The digest of the whole state.
     Digest {
@@ -164,50 +162,16 @@ pub struct Place {
     pub cycle: u64,
 }
 
-/// What an event's record is encoded from, without a copy of the event: its
-/// number among the records, its relative position, its payload.
-pub(super) fn event_record(at: Position, payload: &Payload) -> (u8, Position, &Payload) {
-    (0, at, payload)
-}
-
-/// The counters of a position from which differences are taken.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Base(Position);
-
-impl Base {
-    /// The relative form of this position; moves on to it.
-    pub(super) fn relative(&mut self, at: Position) -> Position {
-        let mut relative = at;
-        self.each(&mut relative, u64::wrapping_sub);
-        self.0 = at;
-        relative
-    }
-
-    /// Makes a relative position absolute again.
-    pub(super) fn add(&mut self, event: &mut Event) {
-        self.each(&mut event.at, u64::wrapping_add);
-        self.0 = event.at;
-    }
-
-    /// Changes the counters that only grow by those of the base.
-    fn each(&self, at: &mut Position, change: fn(u64, u64) -> u64) {
-        at.cycle = change(at.cycle, self.0.cycle);
-        at.retired = change(at.retired, self.0.retired);
-        at.user = change(at.user, self.0.user);
-        at.retired_user = change(at.retired_user, self.0.retired_user);
-        at.mode_since = change(at.mode_since, self.0.mode_since);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use abi::choice::ChoiceKind;
-    use abi::event::EventId;
-    use machine::Choice;
+    use machine::{Payload, Position};
 
     use super::*;
 
-    fn bytes(payload: Payload) -> Vec<u8> {
+    /// The bytes that docs/trace-format.md promises.
+    #[test]
+    fn whole_records_are_encoded_as_documented() {
+        let bytes = |record: Record| postcard::to_stdvec(&record).unwrap();
         let at = Position {
             cycle: 300,
             cpu: 1,
@@ -217,58 +181,26 @@ mod tests {
             retired_user: 5,
             mode_since: 6,
         };
-        let written = postcard::to_stdvec(&event_record(at, &payload)).unwrap();
-        let record = Record::Event(Event { at, payload });
-        assert_eq!(postcard::to_stdvec(&record).unwrap(), written);
-        written
-    }
-
-    /// The bytes that docs/trace-format.md promises.
-    #[test]
-    fn records_are_encoded_as_documented() {
+        let event = |payload| bytes(Record::Event(Event { at, payload }));
         const AT: [u8; 9] = [0, 0xAC, 0x02, 1, 2, 3, 4, 5, 6];
         let with = |rest: &[u8]| [&AT, rest].concat();
-        let kernel = Payload::Kernel {
-            id: EventId::SysEnter,
-            args: [1, 2, 3, 4, 0x80],
-            text: b"ab".to_vec(),
-        };
-        let id = EventId::SysEnter as u8;
-        let expected = with(&[0, id, 1, 2, 3, 4, 0x80, 1, 2, b'a', b'b']);
-        assert_eq!(bytes(kernel), expected);
-        let choice = Choice {
-            kind: ChoiceKind::PickNext,
-            n: 3,
-            default: 1,
-            candidates: vec![7, 8, 9],
-            index: 6,
-        };
-        let kind = ChoiceKind::PickNext as u8;
-        let expected = with(&[1, kind, 3, 1, 3, 7, 8, 9, 6, 2]);
-        assert_eq!(bytes(Payload::Choice { choice, answer: 2 }), expected);
-        assert_eq!(bytes(Payload::Console(0xFF)), with(&[2, 0xFF]));
-        let input = |input| bytes(Payload::Input(input));
+        let input = |input| event(Payload::Input(input));
         assert_eq!(input(Input::Console(b'x')), with(&[3, 0, b'x']));
         assert_eq!(input(Input::Interrupt(0xF0)), with(&[3, 1, 0xF0]));
-        assert_eq!(bytes(Payload::Unknown { id: 9 }), with(&[4, 9]));
+        assert_eq!(event(Payload::Unknown { id: 9 }), with(&[4, 9]));
         let digest = Record::Digest {
             cycle: 1,
             digest: "ab".to_owned(),
         };
-        assert_eq!(postcard::to_stdvec(&digest).unwrap(), [1, 1, 2, b'a', b'b']);
+        assert_eq!(bytes(digest), [1, 1, 2, b'a', b'b']);
         let typed = Record::Arrival(Arrival::Typed {
             at: 7,
             bytes: b"ab".to_vec(),
         });
-        assert_eq!(
-            postcard::to_stdvec(&typed).unwrap(),
-            [2, 0, 7, 2, b'a', b'b']
-        );
+        assert_eq!(bytes(typed), [2, 0, 7, 2, b'a', b'b']);
         let left = Record::Arrival(Arrival::Left { at: 7 });
-        assert_eq!(postcard::to_stdvec(&left).unwrap(), [2, 1, 7]);
-        assert_eq!(
-            postcard::to_stdvec(&Place { cycle: 128 }).unwrap(),
-            [0x80, 1]
-        );
+        assert_eq!(bytes(left), [2, 1, 7]);
+        let place = postcard::to_stdvec(&Place { cycle: 128 });
+        assert_eq!(place.unwrap(), [0x80, 1]);
     }
 }

@@ -8,6 +8,7 @@ mod frame;
 mod packed;
 mod preamble;
 mod reader;
+mod short;
 mod snapshot;
 mod writer;
 

@@ -19,7 +19,7 @@ pub struct Version(pub u32);
 impl Version {
     /// The version that is written. What each one brought stands in
     /// `docs/trace-format.md`.
-    pub const CURRENT: Version = Version(4);
+    pub const CURRENT: Version = Version(5);
 
     /// The last version whose preamble did not name its writer.
     const NAMELESS: Version = Version(2);

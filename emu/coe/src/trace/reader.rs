@@ -8,8 +8,9 @@ use machine::{Images, Machine};
 use super::TraceError;
 use super::chunk::{Chunk, Kind};
 use super::decode;
-use super::format::{Base, Header, Record, hash};
+use super::format::{Header, Record, hash};
 use super::preamble::{self, Version, WriterName};
+use super::short::Past;
 use super::snapshot::{self, Snapshot};
 use crate::images::Setup;
 use crate::input::Arrival;
@@ -133,7 +134,7 @@ impl Trace {
             raw: Cow::default(),
             used: 0,
             chunk_at: 0,
-            base: Base::default(),
+            past: Past::default(),
             over: false,
         }
     }
@@ -184,7 +185,7 @@ pub struct Items<'a> {
     /// Bytes of them that are read already.
     used: usize,
     chunk_at: usize,
-    base: Base,
+    past: Past,
     over: bool,
 }
 
@@ -195,7 +196,8 @@ impl Items<'_> {
             (self.chunk_at, self.at) = (chunk.offset, chunk.end);
             match chunk.kind {
                 Kind::Records => {
-                    (self.raw, self.used, self.base) = (chunk.unpack()?, 0, Base::default());
+                    (self.raw, self.used) = (chunk.unpack()?, 0);
+                    self.past.clear();
                 }
                 Kind::Place => {
                     expect(self.bytes, &mut self.at, Kind::Snapshot)?;
@@ -204,26 +206,13 @@ impl Items<'_> {
                 _ => return Err(chunk.damaged(MISPLACED)),
             }
         }
-        let mut record = self.record()?;
-        if let Record::Event(event) = &mut record {
-            self.base.add(event);
-        }
-        Ok(Item::Record(record))
-    }
-
-    /// The next record of the chunk, as it stands there.
-    fn record(&mut self) -> Result<Record, TraceError> {
         let bytes = &self.raw[self.used..];
-        if let Some((event, len)) = decode::event(bytes) {
-            self.used += len;
-            return Ok(Record::Event(event));
-        }
-        let (record, rest) = postcard::take_from_bytes(bytes).map_err(|_| TraceError::Damaged {
+        let (record, len) = decode::record(bytes, &mut self.past).ok_or(TraceError::Damaged {
             offset: self.chunk_at,
             what: "it cannot be decoded",
         })?;
-        self.used = self.raw.len() - rest.len();
-        Ok(record)
+        self.used += len;
+        Ok(Item::Record(record))
     }
 
     fn end(&mut self, chunk: &Chunk<'_>) -> Result<Item, TraceError> {

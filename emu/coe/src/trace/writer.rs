@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::TraceError;
 use super::chunk::{self, Kind};
 use super::encode::Records;
-use super::format::{Base, Header, Place, Record};
+use super::format::{Header, Place, Record};
 use super::packed::chunk_of;
 use super::preamble::{self, Version, WriterName};
 use crate::Error;
@@ -37,7 +37,6 @@ pub struct Writer {
     temporary: PathBuf,
     file: BufWriter<File>,
     records: Records,
-    base: Base,
     snapshots: Option<Snapshots>,
     /// The first failure; the machine cannot be told, so it is kept for the end.
     failed: Option<Error>,
@@ -58,7 +57,6 @@ impl Writer {
             temporary,
             file: BufWriter::new(file),
             records: Records::default(),
-            base: Base::default(),
             snapshots: None,
             failed: None,
         };
@@ -100,7 +98,7 @@ impl Writer {
             .map_err(|source| Error::write(&self.path, source))
     }
 
-    fn record<T: Serialize>(&mut self, record: &T) -> Result<(), Error> {
+    fn record(&mut self, record: &Record) -> Result<(), Error> {
         self.records.add(record)?;
         self.flush_if_full()
     }
@@ -128,7 +126,6 @@ impl Writer {
         if self.records.bytes().is_empty() {
             return Ok(());
         }
-        self.base = Base::default();
         let chunk = chunk::pack(Kind::Records, self.records.bytes());
         self.records.clear();
         self.put(&chunk?)?;
@@ -166,18 +163,18 @@ impl Writer {
     }
 
     fn keep(&mut self, result: Result<(), Error>) {
-        if self.failed.is_none() {
-            self.failed = result.err();
+        if let Err(error) = result {
+            self.failed.get_or_insert(error);
         }
     }
 }
 
 impl Watcher for Writer {
     fn event(&mut self, event: &Event) {
-        let at = self.base.relative(event.at);
-        let result = self.records.add_event(at, &event.payload);
-        let result = result.map_err(Error::from);
-        let result = result.and_then(|()| self.flush_if_full());
+        let result = match self.records.add_event(event) {
+            Ok(()) => self.flush_if_full(),
+            Err(error) => Err(error.into()),
+        };
         self.keep(result);
     }
 
