@@ -234,6 +234,12 @@ fn a_trace_is_what_the_documentation_says() {
     assert!(Trace::from_bytes(taken.together()).is_ok());
     let kinds: Vec<u8> = taken.chunks.iter().map(|chunk| chunk.0).collect();
     assert_eq!(kinds, [1, 2, 4, 4, 7, 8, 4, 7, 8, 4, 5]);
+    let snapshots = taken.chunks.iter().filter(|chunk| chunk.0 == SNAPSHOT);
+    let sizes: Vec<usize> = snapshots.map(|chunk| chunk.1.len()).collect();
+    assert!(
+        2 * sizes[1] < sizes[0],
+        "the second continues the first: {sizes:?}"
+    );
 }
 
 /// An initrd may be cut anywhere, as long as it comes to the header's length.

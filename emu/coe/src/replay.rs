@@ -189,7 +189,7 @@ fn restored(trace: &Trace, to: Option<u64>) -> Result<Option<Machine>, Error> {
     else {
         return Ok(None);
     };
-    match Machine::restore(&snapshot.machine) {
+    match Machine::restore_sequence(snapshot.sequence.iter().map(Vec::as_slice)) {
         Ok(machine) => Ok(Some(machine)),
         Err(RestoreError::Version { .. } | RestoreError::CostVersion { .. }) => Ok(None),
         Err(error) => Err(unusable(snapshot.cycle, error.to_string())),

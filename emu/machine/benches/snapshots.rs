@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
-use machine::{Choice, Config, Event, Host, Images, Machine, Stop};
+use machine::{Choice, Config, Event, Host, Images, Machine, Saved, Stop};
 
 /// Times that a small machine goes back to a checkpoint in a second, at least.
 const LIMIT: f64 = 10_000.0;
@@ -146,6 +146,18 @@ fn main() {
             machine.rewind(&point);
         }
         show(&format!("a checkpoint after about {pages} pages"), each);
+    }
+    for pages in [1, 10, 100, 1000] {
+        let mut saved = Saved::default();
+        drop(machine.save_changes(&mut saved));
+        let mut each = Duration::MAX;
+        for _ in 0..ROUNDS {
+            run(&mut machine, pages * 304);
+            let start = Instant::now();
+            drop(black_box(machine.save_changes(&mut saved)));
+            each = each.min(start.elapsed());
+        }
+        show(&format!("saving what about {pages} pages have new"), each);
     }
     let copy = |()| drop(black_box(machine.clone()));
     show("copying the machine", time(10, || (), copy));

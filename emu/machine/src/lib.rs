@@ -32,4 +32,4 @@ pub use engine::Engine;
 pub use event::{Choice, Event, Host, Input, InputError, Missing, Payload, Position};
 pub use loader::{Images, LoadError};
 pub use machine::{Checkpoint, Config, Machine, Stop, Unmapped};
-pub use snapshot::RestoreError;
+pub use snapshot::{RestoreError, Saved};

@@ -607,6 +607,15 @@ impl Machine {
         Some(machine)
     }
 
+    /// Takes what is in the other machine's memory; false if that has another size.
+    pub(crate) fn take_memory(&mut self, from: Machine) -> bool {
+        let fits = self.config.memory == from.config.memory;
+        if fits {
+            self.bus.ram = from.bus.ram;
+        }
+        fits
+    }
+
     /// The disk's registers, as the same bytes for the same state.
     pub(crate) fn disk_state(&self) -> Option<Vec<u8>> {
         let disk = self.bus.disk.as_ref()?;

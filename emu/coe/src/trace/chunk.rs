@@ -25,7 +25,7 @@ pub(super) enum Kind {
     Disk = 6,
     /// The [`super::Place`] of the snapshot that follows.
     Place = 7,
-    /// The whole machine, between two records.
+    /// What has changed of the machine since the last one, between two records.
     Snapshot = 8,
 }
 

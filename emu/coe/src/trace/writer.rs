@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use machine::{Event, Machine};
+use machine::{Event, Machine, Saved};
 use serde::Serialize;
 
 use super::TraceError;
@@ -23,11 +23,13 @@ use crate::run::{Finished, Watcher};
 const CHUNK: usize = 256 << 10;
 
 /// When machines are put into the trace.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Snapshots {
     every: u64,
     /// The next one is due at this cycle.
     due: u64,
+    /// What the next one continues.
+    saved: Saved,
 }
 
 /// A trace that is being written, under a name that says so.
@@ -72,13 +74,20 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Puts the whole machine into the trace at the first pause at or after each
+    /// Puts what the machine is into the trace at the first pause at or after each
     /// multiple of `every` cycles.
     #[must_use]
     pub fn with_snapshots(self, every: NonZeroU64) -> Writer {
         let every = every.get();
-        let snapshots = Some(Snapshots { every, due: every });
-        Writer { snapshots, ..self }
+        let snapshots = Snapshots {
+            every,
+            due: every,
+            saved: Saved::default(),
+        };
+        Writer {
+            snapshots: Some(snapshots),
+            ..self
+        }
     }
 
     /// Ends the trace and gives it its name.
@@ -117,9 +126,10 @@ impl Writer {
             return Ok(());
         };
         snapshots.due = (cycle / snapshots.every + 1).saturating_mul(snapshots.every);
+        let changes = machine.save_changes(&mut snapshots.saved);
         self.flush()?;
         self.chunk(Kind::Place, &encode(&Place { cycle })?)?;
-        self.chunk(Kind::Snapshot, &machine.save())
+        self.chunk(Kind::Snapshot, &changes)
     }
 
     fn flush(&mut self) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! RAM: sparse on the host, with a hole for devices below 4 GiB.
 
+mod changes;
 mod moments;
 mod ways;
 
@@ -14,6 +15,7 @@ use super::kept::{self, KeptHash, Notes, PART};
 pub use super::page::Page;
 use super::page::{Stored, ZERO};
 use crate::addr::{PAGE_SIZE, PhysAddr};
+pub(crate) use changes::FrameHashes;
 pub(crate) use ways::Rights;
 
 /// Where low RAM ends at the latest; the rest lies above [`HIGH_START`].
@@ -301,11 +303,17 @@ impl Ram {
     /// The hashes of the parts that hold something other than zeros, in order, with their
     /// numbers. Only what has changed since the last time is hashed again.
     pub(crate) fn hashes(&self) -> impl Iterator<Item = (u64, u128)> {
-        let frames = self.frames.chunks(PART);
-        let parts = self.parts.iter().zip(frames).enumerate();
-        parts.filter_map(|(number, (part, frames))| {
+        let hashes = self.hashed_parts().enumerate();
+        let hashes = hashes.map(|(number, (hash, _))| (number as u64, hash));
+        hashes.filter(|(_, hash)| *hash != kept::ALL_ZERO)
+    }
+
+    /// All parts with their hashes.
+    fn hashed_parts(&self) -> impl Iterator<Item = (u128, &[Frame])> {
+        let parts = self.parts.iter().zip(self.frames.chunks(PART));
+        parts.map(|(part, frames)| {
             let hash = part.get(|| kept::hash_of_hashes(self.hashes_of(frames)));
-            (hash != kept::ALL_ZERO).then_some((number as u64, hash))
+            (hash, frames)
         })
     }
 

@@ -114,6 +114,23 @@ impl Contents {
         })
     }
 
+    /// The pages that hold something other than there, with their numbers.
+    pub(crate) fn changes(&self, since: &Contents) -> Vec<(u64, &DiskPage)> {
+        let pages = self.pages.iter().enumerate();
+        let changes = pages.filter_map(|(index, here)| {
+            let there = since.pages.get(index).unwrap_or(&None);
+            let same = match (here, there) {
+                (Some(here), Some(there)) => Arc::ptr_eq(here, there) || here == there,
+                (here, there) => [here, there]
+                    .into_iter()
+                    .flatten()
+                    .all(|page| **page == ZERO),
+            };
+            (!same).then(|| (index as u64, here.as_deref().unwrap_or(&ZERO)))
+        });
+        changes.collect()
+    }
+
     /// Puts a page back by its number.
     pub(crate) fn put(&mut self, index: u64, page: &DiskPage) -> bool {
         let place = usize::try_from(index)
@@ -152,6 +169,25 @@ mod tests {
             // The untouched page takes no memory in either.
             disk.clone()
         });
+    }
+
+    #[test]
+    fn changes_are_what_is_different() {
+        let before = Contents::new(&[[1; PAGE], [2; PAGE], [0; PAGE], [0; PAGE]].concat()).unwrap();
+        let mut now = before.clone();
+        let numbers = |now: &Contents, since: &Contents| -> Vec<u64> {
+            let changes = now.changes(since).into_iter();
+            changes.map(|(index, _)| index).collect()
+        };
+        assert!(numbers(&now, &before).is_empty());
+        assert_eq!(numbers(&now, &Contents::default()), [0, 1]);
+        now.write(0, &[1]);
+        now.write(PAGE as u64, &[0; PAGE]);
+        now.write(2 * PAGE as u64, &[0]);
+        now.write(3 * PAGE as u64, &[5]);
+        assert_eq!(numbers(&now, &before), [1, 3]);
+        assert_eq!(now.changes(&before)[0].1, &ZERO);
+        assert_eq!(numbers(&before, &now), [1, 3]);
     }
 
     #[test]

@@ -100,6 +100,29 @@ fn hashes_that_are_kept_are_those_of_the_contents() {
 }
 
 #[test]
+fn changes_are_what_is_different_in_order() {
+    let mut ram = Ram::new(16 << 20);
+    let mut since = FrameHashes::default();
+    let numbers = |changes: Vec<(u64, &Page)>| -> Vec<u64> {
+        changes.into_iter().map(|change| change.0).collect()
+    };
+    assert!(ram.changes(&mut since).is_empty());
+    ram.write(PhysAddr(0x4_3000), 8, 1);
+    ram.write(PhysAddr(0x3000), 8, 1);
+    ram.write(PhysAddr(0x5000), 8, 0);
+    assert_eq!(numbers(ram.changes(&mut since)), [3, 0x43]);
+    assert!(ram.changes(&mut since).is_empty());
+    ram.write(PhysAddr(0x3000), 8, 0);
+    ram.write(PhysAddr(0x4_3000), 8, 2);
+    ram.write(PhysAddr(0x4_4000), 8, 3);
+    ram.write(PhysAddr(0x4_4000), 8, 0);
+    let changes = ram.changes(&mut since);
+    assert_eq!(changes[0], (3, &ZERO));
+    assert_eq!(changes[1].1[0], 2);
+    assert_eq!(numbers(changes), [3, 0x43]);
+}
+
+#[test]
 fn where_a_page_lies_is_in_its_hash() {
     let hashes = |pa: u64| {
         let mut ram = Ram::new(16 << 20);

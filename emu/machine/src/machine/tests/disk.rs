@@ -1,6 +1,7 @@
 //! The disk at work beside the CPU.
 
 use super::*;
+use crate::Saved;
 
 /// Gives a machine's disk a driver that wants one page read: the tables and
 /// registers are written as the bus sees it.
@@ -99,4 +100,31 @@ fn what_is_on_the_disk_is_in_the_digest() {
     assert_ne!(with(&[0; 4096]), none);
     assert_ne!(with(&[0; 4096]), with(&[0; 8192]));
     assert_ne!(with(&[1; 4096]), with(&[0; 4096]));
+}
+
+#[test]
+fn a_sequence_of_snapshots_has_the_disk() {
+    let mut machine = disk_machine();
+    let mut saved = Saved::default();
+    let mut snapshots = vec![machine.save_changes(&mut saved)];
+    machine.run(u64::MAX, &mut Nobody);
+    snapshots.push(machine.save_changes(&mut saved));
+    // The same registers, and another disk: a page of zeros, and one that is new.
+    let registers = machine.disk_state().unwrap();
+    let disk = machine.restore_disk(&registers).unwrap();
+    assert!(disk.put(1, &[9; 4096]));
+    snapshots.push(machine.save_changes(&mut saved));
+    for upto in 1..=3 {
+        let slices = snapshots[..upto].iter().map(Vec::as_slice);
+        let restored = Machine::restore_sequence(slices).unwrap();
+        assert_eq!(
+            restored.disk().unwrap().pages().count(),
+            if upto == 3 { 1 } else { 2 }
+        );
+    }
+    let slices = snapshots.iter().map(Vec::as_slice);
+    let restored = Machine::restore_sequence(slices).unwrap();
+    assert_eq!(restored.digest(), machine.digest());
+    let [first, second, _] = [0, 1, 2].map(|n| snapshots[n].len());
+    assert!(second + 4096 < first, "the disk is not saved again");
 }

@@ -1,6 +1,7 @@
 //! Snapshots are exact, damage is noticed, and the digest covers everything.
 
 use super::*;
+use crate::Saved;
 
 /// A machine with something in every part of its state.
 fn full() -> Machine {
@@ -19,6 +20,58 @@ fn saving_and_restoring_are_exact() {
     assert_eq!(restored.save(), bytes);
     assert_eq!(restored.digest(), machine.digest());
     assert_eq!(machine.clone().digest(), machine.digest());
+}
+
+/// A machine that writes to memory and to its disk, and is saved on the way.
+fn sequence(machine: &mut Machine, times: u64) -> Vec<Vec<u8>> {
+    let mut saved = Saved::default();
+    let each = (0..times).map(|n| {
+        machine.run(machine.cycle() + 3_000, &mut Nobody);
+        let page = 0x50_0000 + (n << 12);
+        assert!(machine.ram_mut().load(PhysAddr(page), &[n as u8 + 1; 5000]));
+        // Some pages are all zero again.
+        assert!(machine.ram_mut().load(PhysAddr(page - 0x2000), &[0; 4096]));
+        machine.save_changes(&mut saved)
+    });
+    each.collect()
+}
+
+#[test]
+fn a_sequence_of_snapshots_is_each_of_its_machines() {
+    let mut machine = full();
+    let whole = machine.save().len();
+    let snapshots = sequence(&mut machine, 5);
+    assert!(snapshots[0].len() >= whole);
+    for later in &snapshots[1..] {
+        assert!(later.len() < whole / 2, "{} of {whole} bytes", later.len());
+    }
+    let slices = snapshots.iter().map(Vec::as_slice);
+    let restored = Machine::restore_sequence(slices.clone()).unwrap();
+    assert_eq!(restored.digest(), machine.digest());
+    assert_eq!(restored.save(), machine.save());
+    let mut again = full();
+    sequence(&mut again, 3);
+    let restored = Machine::restore_sequence(slices.take(3)).unwrap();
+    assert_eq!(restored.save(), again.save());
+    assert_eq!(
+        sequence(&mut full(), 5),
+        snapshots,
+        "the same bytes each time"
+    );
+}
+
+#[test]
+fn a_sequence_with_a_gap_is_refused() {
+    let snapshots = sequence(&mut full(), 3);
+    let restore = |which: &[usize]| {
+        let slices = which.iter().map(|which| snapshots[*which].as_slice());
+        Machine::restore_sequence(slices).err()
+    };
+    assert_eq!(restore(&[0, 1, 2]), None);
+    for broken in [&[1][..], &[0, 2], &[0, 1, 1], &[1, 0], &[0, 0]] {
+        assert_eq!(restore(broken), Some(RestoreError::OutOfSequence));
+    }
+    assert_eq!(restore(&[]), Some(RestoreError::NotASnapshot));
 }
 
 #[test]
