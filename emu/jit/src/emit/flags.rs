@@ -5,7 +5,7 @@ use cranelift_codegen::ir::condcodes::{CondCode, FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use machine::cpu::insn::{Insn, Op, Operand, Width};
 
-use super::{Emit, typed};
+use super::{Emit, step, typed};
 use crate::lazy::{self, kind};
 
 /// What the status flags are.
@@ -116,6 +116,8 @@ enum Effect {
     ReadsCarry,
     /// Wants to know some of them.
     Reads,
+    /// Replaces some and keeps the others.
+    Merges,
 }
 
 fn effect(insn: &Insn) -> Effect {
@@ -133,9 +135,8 @@ fn effect(insn: &Insn) -> Effect {
         Op::Shl | Op::Shr | Op::Sar if super::shift::constant_count(insn).is_some() => {
             Effect::Writes
         }
-        Op::Shl | Op::Shr | Op::Sar | Op::Rol | Op::Ror | Op::Bt | Op::Shld | Op::Shrd => {
-            Effect::Reads
-        }
+        Op::Shl | Op::Shr | Op::Sar | Op::Rol | Op::Ror | Op::Bt => Effect::Merges,
+        Op::Shld | Op::Shrd => Effect::Reads,
         Op::Jcc | Op::Setcc | Op::Cmovcc if insn.condition >> 1 == 1 => Effect::ReadsCarry,
         Op::Jcc | Op::Setcc | Op::Cmovcc => Effect::Reads,
         _ => Effect::None,
@@ -143,9 +144,10 @@ fn effect(insn: &Insn) -> Effect {
 }
 
 /// What these instructions, and those behind them, want to know.
-pub(super) fn wish<'i>(insns: impl Iterator<Item = &'i Insn>, behind: Wish) -> Wish {
+pub(super) fn wish(mut insns: &[(u64, Insn)], behind: Wish) -> Wish {
     let (mut carry_only, mut wish) = (false, Wish::Nothing);
-    for insn in insns {
+    while let Some(((_, insn), rest)) = insns.split_first() {
+        insns = rest;
         match effect(insn) {
             Effect::None => {}
             Effect::Writes => return wish,
@@ -159,14 +161,29 @@ pub(super) fn wish<'i>(insns: impl Iterator<Item = &'i Insn>, behind: Wish) -> W
                     return wish;
                 }
             }
-            Effect::Reads if carry_only => {}
-            Effect::Reads => return Wish::All,
+            Effect::Reads | Effect::Merges if carry_only => {}
+            Effect::Merges if are_dead(rest) => {}
+            Effect::Reads | Effect::Merges => return Wish::All,
         }
     }
     match carry_only {
         true => wish.max(behind.min(Wish::Carry)),
         false => wish.max(behind),
     }
+}
+
+/// Whether nobody learns the flags before these instructions: all are replaced before any of
+/// them is read, and before the region can be left.
+fn are_dead(insns: &[(u64, Insn)]) -> bool {
+    for (_, insn) in insns {
+        match effect(insn) {
+            _ if !step::stays(insn) => return false,
+            Effect::Writes => return true,
+            Effect::None | Effect::KeepsCarry | Effect::Merges => {}
+            Effect::Reads | Effect::ReadsCarry => return false,
+        }
+    }
+    false
 }
 
 impl Emit<'_, '_> {

@@ -219,7 +219,7 @@ fn wishes(plan: &Plan) -> Vec<Wish> {
             let next = block.next();
             let behind = next.iter().map(|&index| before[index].max(wishes[index]));
             let behind = behind.max().unwrap_or_default();
-            wishes[index] = wish(block.insns.iter().map(|(_, insn)| insn), behind);
+            wishes[index] = wish(&block.insns, behind);
         }
         if wishes == before {
             return wishes;

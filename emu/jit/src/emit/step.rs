@@ -10,7 +10,7 @@ use cranelift_frontend::FunctionBuilder;
 use machine::cpu::insn::{Family, Insn, NO_REGISTER, Op, Operand, RIP, Width};
 use machine::engine::block::is_straight;
 
-use super::cost::packed;
+use super::cost::{accesses, packed};
 use super::flags::Flags;
 use super::{Emit, shift, trusted, vector};
 use crate::state::{Reason, State};
@@ -70,6 +70,19 @@ pub(crate) fn is_native(insn: &Insn) -> bool {
         Family::Nop => insn.op != Op::Clflush,
         _ => false,
     }
+}
+
+/// Whether nothing can make the region be left for it: it is compiled, touches no memory, and
+/// cannot fault.
+pub(super) fn stays(insn: &Insn) -> bool {
+    let families = [
+        Family::Alu,
+        Family::Shift,
+        Family::Bit,
+        Family::Mov,
+        Family::Nop,
+    ];
+    is_native(insn) && accesses(insn) == (0, 0) && families.contains(&insn.family)
 }
 
 fn implied(insn: &Insn) -> u32 {
