@@ -37,6 +37,8 @@ impl Bochs {
     pub(crate) fn with_disk(self, kernel: &Path, line: &str) -> Bochs {
         let at = |name: &str| self.folder.join(name);
         fs::create_dir_all(&self.folder).expect("a folder for the disk");
+        // One that was killed leaves its lock, and the next would not start.
+        let _none = fs::remove_file(at("disk.lock"));
         let (mut boot, kernel) = workloads::flat(&self.folder, kernel);
         let sectors = kernel.len().div_ceil(SECTOR) as u16;
         // The boot sector's last word but one: see disk.S.
